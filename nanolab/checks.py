@@ -1,0 +1,64 @@
+"""What every function that meets a user's input checks first, and the error it raises."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["InputError", "check_file", "check_image", "check_label_map", "check_positive", "check_same_shape"]
+
+
+class InputError(ValueError):
+    """A mistake the user can mend.
+
+    The message says what was expected, what was found and where, and what to do. The command line prints
+    it without a traceback and ends with exit code 2.
+    """
+
+
+def check_file(path: Path | str, what: str) -> Path:
+    """Return `path` as a Path if it is an existing, non-empty file.
+
+    Raises
+    ------
+    InputError
+        If it does not exist, is a folder, or is empty.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: {what} not found; check the name and the folder")
+    if not path.is_file():
+        raise InputError(f"{path}: {what} must be a file, not a folder")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path}: {what} is empty (0 bytes); copy or export it again")
+    return path
+
+
+def check_image(image: npt.NDArray[np.generic], where: str) -> None:
+    """Require a grey image, shape (height, width), at least 2x2, finite values."""
+    if image.ndim != 2 or min(image.shape) < 2:
+        raise InputError(f"{where}: an image must have shape (height, width) of at least 2x2, got {image.shape}")
+    if np.issubdtype(image.dtype, np.floating) and not np.isfinite(image).all():
+        raise InputError(f"{where}: the image holds NaN or infinite values; export it again without them")
+
+
+def check_label_map(labels: npt.NDArray[np.generic], where: str) -> None:
+    """Require an integer label map, shape (height, width), 0 = background, no negative label."""
+    if labels.ndim != 2:
+        raise InputError(f"{where}: a label map must have shape (height, width), got {labels.shape}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"{where}: a label map must hold integers, got {labels.dtype}")
+    if labels.size and labels.min() < 0:
+        raise InputError(f"{where}: a label map must not hold negative labels, got {labels.min()}")
+
+
+def check_same_shape(first: npt.NDArray[np.generic], second: npt.NDArray[np.generic], where: str) -> None:
+    """Require two arrays of one shape, such as an image and its mask."""
+    if first.shape != second.shape:
+        raise InputError(f"{where}: both must have one size, got {first.shape} and {second.shape} (height, width)")
+
+
+def check_positive(value: float, name: str, unit: str) -> None:
+    """Require a finite number above zero."""
+    if not (np.isfinite(value) and value > 0):
+        raise InputError(f"{name} must be a number of {unit} above 0, got {value!r}")

@@ -1,0 +1,32 @@
+"""Fixtures every test may use: where the real micrographs are, and generators."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def _real(name: str) -> Path:
+    folder = Path(os.environ.get("NANOLAB_DATA", "data/raw")) / name
+    if not folder.is_dir():
+        pytest.skip(f"needs the real images: set NANOLAB_DATA or run `nanolab data get {name}`")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bam_folder() -> Path:
+    """The folder of the BAM TiO2 micrographs."""
+    return _real("bam-tio2")
+
+
+@pytest.fixture(scope="session")
+def emps_folder() -> Path:
+    """The folder of the EMPS micrographs."""
+    return _real("emps")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A generator with a fixed seed."""
+    return np.random.default_rng(0)
