@@ -5,6 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# Tests do not judge speed (that is for the benchmarks), and a failure must come back on the next run.
+settings.register_profile("nanolab", deadline=None, max_examples=40, derandomize=True)
+settings.load_profile("nanolab")
 
 
 def _real(name: str) -> Path:

@@ -1,0 +1,1 @@
+"""Synthesis: recipe, scene, passes, detector, dataset."""
