@@ -1,0 +1,73 @@
+# nanolab. `make demo` and `make test` can each be run first: they set everything up, once.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+# Name of the demo's run; what a run of that name has finished is kept.
+RUN ?= demo
+# More options of `nanolab run`, for example ARGS="-p epochs 4".
+ARGS ?=
+PYTEST_ARGS ?=
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow bench lint format lab setup lock clean
+
+help: ## list what can be made
+	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: setup ## the main job: render, train, choose, segment, measure
+	$(BIN)/nanolab run notebooks/00_quickstart.ipynb --run-name $(RUN) $(ARGS)
+
+test: lint ## all checks and the tests
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+test-slow: setup ## the tests that take longer
+	$(BIN)/pytest -m slow $(PYTEST_ARGS)
+
+bench: setup ## measure time and quality
+	$(BIN)/pytest -m bench -s $(PYTEST_ARGS)
+
+lint: setup ## style, types, notebooks without outputs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(if $(NOTEBOOKS),$(BIN)/nbstripout --verify $(NOTEBOOKS))
+
+format: setup ## bring code and notebooks into the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(if $(NOTEBOOKS),$(BIN)/nbstripout $(NOTEBOOKS))
+
+# The server's root is the folder of the notebooks; its kernels run here, where the paths in the notebooks begin.
+lab: setup ## JupyterLab on the notebooks, reachable from this machine alone
+	$(BIN)/jupyter lab --ServerApp.ip=localhost --ServerApp.root_dir="$(CURDIR)/notebooks" \
+	  --MappingKernelManager.root_dir="$(CURDIR)"
+
+setup: $(VENV)/.installed ## a virtual environment in .venv with the versions of requirements.lock
+
+$(VENV)/.locked: requirements.lock
+	@command -v $(PYTHON) > /dev/null || { echo "$(PYTHON) not found: install Python 3.11 (Debian: apt install \
+	python3.11-venv), or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, sys; sys.exit(sys.version_info[:2] != (3, 11))' 2> /dev/null || { \
+	echo "$(PYTHON) must be Python 3.11 with its venv module (Debian: apt install python3.11-venv)" >&2; exit 1; }
+	@echo "Setting up .venv: a few minutes and 3 GB, more where PyTorch brings CUDA"
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/pip install --requirement requirements.lock
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.locked pyproject.toml
+	$(BIN)/pip install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# Pins stay as they are unless pyproject.toml rules them out; UPGRADE=--upgrade renews all but the two that are named.
+# A local build (+cpu) and the CUDA packages are left out: pip takes from PyTorch what suits the machine.
+lock: setup ## write requirements.lock from pyproject.toml
+	$(BIN)/pip-compile $(UPGRADE) --quiet --extra dev --build-deps-for editable --allow-unsafe --strip-extras --no-header \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options --annotation-style line \
+	  --upgrade-package torch==2.13.0 --upgrade-package bpy==4.5.15 --output-file requirements.lock pyproject.toml
+	sed -i -E -e 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' -e '/^(nvidia|cuda|triton)[a-z0-9-]*==/d' \
+	  -e '/^(#|$$)/d' requirements.lock
+	sed -i '1i # Written by `make lock` from pyproject.toml, on Linux with Python 3.11.' requirements.lock
+
+clean: ## remove the environment and what tools left; data and runs stay
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,0 +1,291 @@
+"""The command line: thin verbs over the library. What a verb needs is imported when it runs, so that help is quick."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from nanolab import __version__
+from nanolab.checks import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from nanolab.samples import Sample
+
+__all__ = ["app", "main"]
+
+_PAIRS = ("-p", "--parameter", "--set")
+_GO_ON = {
+    "train": "the same command with --resume goes on after the last finished epoch",
+    "run": "the same command with --run-name and the name of its folder goes on there",
+}
+
+
+class _Verbs(TyperGroup):
+    """Ends with a message and an exit code where Python would print a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise _ended(f"error: {error}", 2) from error
+        except KeyboardInterrupt as error:
+            hint = _GO_ON.get(ctx.invoked_subcommand, "what is finished stays; the same command again does the rest")
+            raise _ended(f"\nstopped: {hint}", 130) from error
+
+
+class _WithPairs(TyperCommand):
+    """Takes `-p name value` beside `-p name=value`; typer itself can repeat only options of one value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(_joined(args)))
+
+
+def _joined(words: list[str]) -> Iterator[str]:
+    rest = iter(words)
+    for word in rest:
+        yield word
+        if word in _PAIRS:
+            name = next(rest, "")
+            yield name if "=" in name else "=".join([name, *islice(rest, 1)])
+
+
+def _ended(message: str, code: int) -> typer.Exit:
+    typer.echo(message, err=True)
+    return typer.Exit(code)
+
+
+@contextmanager
+def _failing(kind: type[Exception]) -> Iterator[None]:
+    """Report what is neither a bug nor the user's mistake without a traceback, with exit code 1."""
+    try:
+        yield
+    except kind as error:
+        raise _ended(f"failed: {error}", 1) from error
+
+
+def _report(errors: Mapping[str, str], of: str) -> None:
+    """End with exit code 2 and a list if some of many files could not be used."""
+    if errors:
+        raise _ended("\n".join([f"error: {len(errors)} of the {of} could not be used:", *errors.values()]), 2)
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    if wrong := [text for text in texts if "=" not in text]:
+        raise InputError(f"{wrong[0]}: needs a name and a value, got the name alone")
+    return dict(text.split("=", 1) for text in texts)
+
+
+app = typer.Typer(cls=_Verbs, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+data = typer.Typer(no_args_is_help=True, help="Public annotated micrographs: what there is, and getting it.")
+app.add_typer(data, name="data")
+
+Parameters = Annotated[
+    list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="Set a parameter; repeat.")
+]
+Settings = Annotated[list[str], typer.Option("--set", metavar="KEY VALUE", help="Change a setting; repeat.")]
+PixelSizeNm = Annotated[float | None, typer.Option(help="Edge of a pixel in nm, over what the files say.")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"nanolab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def nanolab(
+    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False
+) -> None:
+    """From a real micrograph to its particle size distribution: render, train, segment, measure."""
+
+
+@data.command("list")
+def data_list() -> None:
+    """Say which public sets there are, which are here, and what their licences ask."""
+    from nanolab.catalog import status
+
+    for row in status():
+        here = (
+            f"{row['n_images']} images in {row['folder']}"
+            if row["folder"]
+            else "not here: nanolab data get " + row["name"]
+        )
+        typer.echo(
+            f"{row['name']}: {here}\n  {row['title']}\n  {row['licence']}: {row['asks']}\n  cite {row['citation']}"
+        )
+
+
+@data.command("get")
+def data_get(
+    name: Annotated[str, typer.Argument(help="Name of the set, as in `nanolab data list`.")],
+    source: Annotated[Path | None, typer.Option("--from", metavar="PATH", help="Import a local copy instead.")] = None,
+) -> None:
+    """Download a public set into data/raw, or import a local copy; every file is checked."""
+    from nanolab.catalog import get
+
+    typer.echo(get(name, source=source))
+
+
+@app.command()
+def render(
+    recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one.")],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Images in the data set when it is done.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Blender processes; one a core if not given.")] = None,
+) -> None:
+    """Render annotated micrographs of a recipe."""
+    from nanolab.synth.generate import render_dataset
+    from nanolab.synth.recipe import load_recipe
+    from nanolab.synth.render import RenderError
+
+    with _failing(RenderError):
+        dataset = render_dataset(load_recipe(recipe), output, count, seed=seed, workers=workers)
+    typer.echo(f"{output}: {len(dataset)} images")
+
+
+@app.command(cls=_WithPairs)
+def train(
+    datasets: Annotated[list[Path], typer.Argument(help="Folders of data sets.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the training.")],
+    settings: Settings = [],  # noqa: B006  # typer copies it
+    validate: Annotated[Path | None, typer.Option(help="A micrograph to watch the training on.")] = None,
+    validate_mask: Annotated[Path | None, typer.Option(help="Its annotation; the best epoch is then selected.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in the folder.")] = False,
+) -> None:
+    """Train a network; one checkpoint an epoch."""
+    from nanolab.dataset import Dataset
+    from nanolab.parameters import parse_value
+    from nanolab.train.loop import train as run_training
+    from nanolab.train.selection import best_epoch, score_epochs, select
+    from nanolab.train.settings import TrainingSettings
+
+    given = {key: parse_value(text, key) for key, text in _pairs(settings).items()}
+    watched = None if validate is None else _sample(validate, validate_mask)
+    sets = [Dataset(folder) for folder in datasets]
+    run = run_training(sets, output, TrainingSettings(**given), validation=watched, resume=resume)
+    if watched is not None and watched.labels is not None:
+        scores = score_epochs(run, watched.labels)
+        select(run, [best_epoch(scores)], f"highest Dice on {watched.name}", scores)
+    typer.echo(f"{output}: {len(run.epochs)} epochs, epoch {run.selected_epoch} selected")
+
+
+def _sample(image: Path, mask: Path | None) -> "Sample":
+    """Read a micrograph without its data bar, and its annotation, which may still have those rows."""
+    from nanolab.checks import check_same_shape
+    from nanolab.labels import read_labels
+    from nanolab.micrograph import read_micrograph
+    from nanolab.samples import Sample
+
+    micrograph = read_micrograph(image)
+    cropped = micrograph.crop_data_bar()
+    labels = None if mask is None else read_labels(mask)
+    if labels is not None and labels.shape != cropped.pixels.shape:
+        check_same_shape(micrograph.pixels, labels, f"{image} and {mask}")
+        labels = labels[: cropped.pixels.shape[0]]
+    return Sample(micrograph.name, cropped.pixels, labels, micrograph.pixel_size, image)
+
+
+@app.command()
+def segment(
+    images: Annotated[list[Path], typer.Argument(help="Micrographs.")],
+    model: Annotated[Path, typer.Option(help="Folder of a training, or the file of one epoch.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the label maps and particles.csv.")],
+    epoch: Annotated[
+        int | None, typer.Option(min=1, help="Epoch of the training; the selected one if not given.")
+    ] = None,
+    pixel_size_nm: PixelSizeNm = None,
+    find_scale_bar: Annotated[
+        bool, typer.Option("--find-scale-bar", help="Read the scale bar in the picture where a file has no pixel size.")
+    ] = False,
+) -> None:
+    """Find the particles in micrographs and measure them."""
+    from nanolab.segment import Segmenter, segment_files
+
+    errors = segment_files(
+        images, Segmenter(model, epoch), output, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar
+    )
+    _report(errors, f"{len(images)} images")
+    typer.echo(f"{output}: {len(images)} label maps and particles.csv")
+
+
+@app.command()
+def measure(
+    labels: Annotated[list[Path], typer.Argument(help="Label maps.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV file, one row a particle.")],
+    pixel_size_nm: PixelSizeNm = None,
+) -> None:
+    """Measure the particles of label maps."""
+    import pandas as pd
+
+    from nanolab.files import atomic
+
+    tables: list[pd.DataFrame] = []
+    errors: dict[str, str] = {}
+    for path in labels:
+        try:
+            tables.append(_measured(path, pixel_size_nm))
+        except InputError as error:
+            errors[str(path)] = str(error)
+    if tables:
+        with atomic(output) as temporary:
+            pd.concat(tables, ignore_index=True).to_csv(temporary, index=False)
+        typer.echo(f"{output}: {sum(map(len, tables))} particles of {len(tables)} label maps")
+    _report(errors, f"{len(labels)} label maps")
+
+
+def _measured(path: Path, pixel_size_nm: float | None) -> "pd.DataFrame":
+    from nanolab.labels import read_labels
+    from nanolab.pixelsize import PixelSize, pixel_size_from_metadata
+    from nanolab.sizes import measure as measure_labels
+
+    labels = read_labels(path)
+    pixel_size = pixel_size_from_metadata(path) if pixel_size_nm is None else PixelSize.typed(pixel_size_nm)
+    return measure_labels(labels, pixel_size=pixel_size, name=path.stem.removesuffix(".labels"))
+
+
+@app.command()
+def evaluate(
+    truth: Annotated[Path, typer.Option(help="Folder of annotated label maps.")],
+    pred: Annotated[Path, typer.Option(help="Folder of label maps to judge.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="JSON file: each image, and all pooled.")],
+) -> None:
+    """Compare label maps of the same stem."""
+    from nanolab.files import write_json
+    from nanolab.metrics.evaluate import evaluate_folders
+
+    result = evaluate_folders(truth, pred)
+    write_json(output, result)
+    for name, value in result["pooled"].items():
+        typer.echo(f"{name:<26}{value:.4g}" if isinstance(value, float) else f"{name:<26}{value}")
+    _report(result["errors"], f"{len(result['images']) + len(result['errors'])} images")
+
+
+@app.command(cls=_WithPairs)
+def run(
+    notebook: Annotated[Path, typer.Argument(help="The notebook; it stays as it is.")],
+    parameters: Parameters = [],  # noqa: B006  # typer copies it
+    name: Annotated[
+        str | None, typer.Option(help="Folder in papermill_runs; the notebook's name if not given.")
+    ] = None,
+    run_name: Annotated[str | None, typer.Option(help="Folder in that; the time if not given.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=1, help="Longest time in seconds for one cell.")] = None,
+) -> None:
+    """Execute a notebook and keep its results in papermill_runs."""
+    from nanolab.notebooks import NotebookError, run_notebook
+    from nanolab.parameters import parse_parameters
+
+    values = parse_parameters(notebook, _pairs(parameters))
+    with _failing(NotebookError):
+        typer.echo(run_notebook(notebook, values, name=name, run=run_name, timeout=timeout))
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

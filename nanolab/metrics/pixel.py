@@ -1,0 +1,69 @@
+"""How well the particle area is found, pixel by pixel."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nanolab.checks import check_same_shape
+
+__all__ = ["PixelScores", "pixel_scores", "ratio"]
+
+
+def ratio(part: float, whole: float) -> float:
+    """Return part / whole, NaN where nothing can be said because `whole` is 0."""
+    return part / whole if whole else float("nan")
+
+
+@dataclass(frozen=True)
+class PixelScores:
+    """Counts of pixels, "positive" being particle; a sum pools images.
+
+    Attributes
+    ----------
+    tp, fp, fn, tn
+        True positive, false positive, false negative and true negative pixels.
+    """
+
+    tp: int = 0
+    fp: int = 0
+    fn: int = 0
+    tn: int = 0
+
+    def __add__(self, other: "PixelScores") -> "PixelScores":
+        return PixelScores(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of pixels that are right."""
+        return ratio(self.tp + self.tn, self.tp + self.fp + self.fn + self.tn)
+
+    @property
+    def precision(self) -> float:
+        """Share of the found area that is particle; NaN where nothing was found."""
+        return ratio(self.tp, self.tp + self.fp)
+
+    @property
+    def recall(self) -> float:
+        """Share of the particle area that was found; NaN where there is none."""
+        return ratio(self.tp, self.tp + self.fn)
+
+    @property
+    def dice(self) -> float:
+        """Dice coefficient, 2 TP / (2 TP + FP + FN), which for pixels is F1; NaN where both masks are empty."""
+        return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union (Jaccard index) of the two areas; NaN where both masks are empty."""
+        return ratio(self.tp, self.tp + self.fp + self.fn)
+
+
+def pixel_scores(truth: npt.NDArray[np.generic], predicted: npt.NDArray[np.generic]) -> PixelScores:
+    """Compare two masks or label maps, shape (height, width), every value other than 0 being particle."""
+    check_same_shape(truth, predicted, "truth and prediction")
+    true, found = truth != 0, predicted != 0
+    tp = int(np.count_nonzero(true & found))
+    fp = int(np.count_nonzero(found)) - tp
+    fn = int(np.count_nonzero(true)) - tp
+    return PixelScores(tp, fp, fn, true.size - tp - fp - fn)

@@ -1,0 +1,33 @@
+"""Grey values as a network sees them, the same in training and in segmentation."""
+
+import numpy as np
+import numpy.typing as npt
+
+from nanolab.checks import InputError
+
+__all__ = ["PERCENTILES", "normalise"]
+
+#: These percentiles of an image become 0 and 1. A tenth of a percent is little enough that the few particles of a
+#: sparse image still set the upper end, and enough that single hot or dead pixels do not.
+PERCENTILES = (0.1, 99.9)
+
+_ENOUGH_PIXELS = 2**20
+
+
+def normalise(image: npt.NDArray[np.floating], where: str = "image") -> npt.NDArray[np.float32]:
+    """Stretch the grey values of a whole micrograph, shape (height, width), to [0, 1] and clip the rest.
+
+    The percentiles are those of the whole image, never of a patch or tile, so that all tiles agree and empty regions
+    are not stretched to look like particles. In a large image every k-th row and column stands for all.
+
+    Raises
+    ------
+    InputError
+        If nearly all pixels have one value; `where` names the image.
+    """
+    stride = max(1, int(np.sqrt(image.size / _ENOUGH_PIXELS)))
+    low, high = np.percentile(image[::stride, ::stride], PERCENTILES)
+    if not high > low:
+        raise InputError(f"{where}: nearly all pixels have the value {low:g}, there is nothing to see; check the image")
+    stretched = (image.astype(np.float32) - np.float32(low)) * np.float32(1 / (high - low))
+    return np.clip(stretched, 0, 1, out=stretched)

@@ -1,0 +1,89 @@
+"""Prediction for images of any size, tile by tile, overlaps blended."""
+
+from itertools import product
+from math import ceil
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from nanolab.models import SIZE_MULTIPLE_PX
+from nanolab.models.device import Precision, autocast
+from nanolab.models.readouts import Readout
+
+__all__ = ["OVERLAP_PX", "TILE_PX", "predict", "spans"]
+
+#: Longest side of a tile: 1152 px let a 2048 px image pass in 2 by 2 tiles, within 1 GB of memory.
+TILE_PX = 1152
+
+#: Least overlap of neighbouring tiles.
+OVERLAP_PX = 128
+
+Values = npt.NDArray[np.float32]
+
+
+def spans(length: int, tile: int, overlap: int) -> list[tuple[slice, Values]]:
+    """Cut an axis into as few equal, overlapping tiles as possible.
+
+    All starts and sizes are multiples of `SIZE_MULTIPLE_PX`, so that the strides of the network fall on the same pixels
+    in every tile and tiles differ only by what they cannot see beyond their edges.
+
+    Parameters
+    ----------
+    length, tile, overlap
+        Pixels of the axis, at most of a tile, and at least shared by neighbours; multiples of `SIZE_MULTIPLE_PX`.
+
+    Returns
+    -------
+    spans
+        Where each tile lies, and the weight of each of its pixels: it falls towards the neighbours, and the weights
+        of all tiles sum to 1 at every pixel.
+    """
+    count = max(1, ceil((length - overlap) / (tile - overlap)))
+    size = ceil((length + (count - 1) * overlap) / count / SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX
+    starts = np.linspace(0, length - size, count).astype(int) // SIZE_MULTIPLE_PX * SIZE_MULTIPLE_PX
+    places = [slice(start, start + size) for start in starts.tolist()]
+    ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).clip(max=overlap)
+    total = np.zeros(length)
+    for place in places:
+        total[place] += ramp
+    return [(place, (ramp / total[place]).astype(np.float32)) for place in places]
+
+
+def predict(
+    network: nn.Module,
+    readout: Readout,
+    image: Values,
+    *,
+    precision: Precision = "float32",
+    tile_px: int = TILE_PX,
+    overlap_px: int = OVERLAP_PX,
+) -> Values:
+    """Return the probabilities, shape (C, height, width), that a network in eval mode gives for an image.
+
+    Parameters
+    ----------
+    image
+        Shape (height, width), any size; normalised by `nanolab.models.normalisation.normalise`.
+    precision
+        float32 or bfloat16.
+    tile_px, overlap_px
+        Longest side of a tile and least overlap of two; multiples of `SIZE_MULTIPLE_PX`.
+    """
+    device = next(network.parameters()).device
+    padded = _padded(image)
+    rows, cols = (spans(length, tile_px, overlap_px) for length in padded.shape)
+    total = np.zeros((readout.channels, *padded.shape), dtype=np.float32)
+    for (row, row_weight), (col, col_weight) in product(rows, cols):
+        tile = torch.from_numpy(padded[row, col].copy())[None, None].to(device)
+        with torch.inference_mode(), autocast(device, precision):
+            probabilities = readout.probabilities(network(tile).float())[0]
+        total[:, row, col] += probabilities.cpu().numpy() * (row_weight[:, None] * col_weight)
+    return total[:, : image.shape[0], : image.shape[1]]
+
+
+def _padded(image: Values) -> Values:
+    """Mirror the image at its bottom and right edge up to the next multiple of `SIZE_MULTIPLE_PX`."""
+    missing = [(0, -length % SIZE_MULTIPLE_PX) for length in image.shape]
+    return np.pad(image, missing, mode="reflect")

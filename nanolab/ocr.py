@@ -1,0 +1,71 @@
+"""Text in an image, read with RapidOCR: offline, quiet, loaded once. The only module that imports it."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Text", "read_text"]
+
+_LONGEST_SIDE = 2000  # pixels; the reader would shrink a larger image itself, after copying it
+
+
+@dataclass(frozen=True)
+class Text:
+    """A line of text, its upright box in pixels (ends exclusive), and how sure the reader is of it (0 to 1)."""
+
+    content: str
+    top: float
+    left: float
+    bottom: float
+    right: float
+    score: float
+
+    @property
+    def height(self) -> float:
+        """Height of the box in pixels."""
+        return self.bottom - self.top
+
+
+def read_text(pixels: npt.NDArray[np.float32]) -> list[Text]:
+    """Read the lines of text in a grey image.
+
+    Parameters
+    ----------
+    pixels
+        Shape (height, width), float32 in [0, 1].
+    """
+    import cv2
+
+    shrink = max(1.0, max(pixels.shape) / _LONGEST_SIDE)
+    if shrink > 1:
+        pixels = cv2.resize(pixels, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+    levels = np.rint(pixels * 255).astype(np.uint8)
+    found = _reader()(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR))
+    if found.txts is None:
+        return []
+    return [
+        Text(content, *_upright(np.asarray(corners) * shrink), float(score))
+        for content, corners, score in zip(found.txts, found.boxes, found.scores, strict=True)
+    ]
+
+
+def _upright(corners: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    return float(top), float(left), float(bottom), float(right)
+
+
+@functools.cache
+def _reader() -> Callable[[npt.NDArray[np.uint8]], Any]:
+    """Load the reader; its models lie in its package. Text is upright, so its turning of lines is left out."""
+    import onnxruntime
+    from rapidocr import RapidOCR
+
+    onnxruntime.disable_telemetry_events()
+    reader: Callable[[npt.NDArray[np.uint8]], Any] = RapidOCR(
+        params={"Global.log_level": "critical", "Global.use_cls": False}
+    )
+    return reader

@@ -1,0 +1,264 @@
+"""From micrographs to particles: any image size, one image or many files."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import pi
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from tqdm.auto import tqdm
+
+from nanolab.checks import InputError, check_image, check_positive
+from nanolab.files import atomic, output_folder
+from nanolab.labels import write_labels
+from nanolab.micrograph import read_micrograph
+from nanolab.models.device import Device, Precision, choose_device, choose_precision
+from nanolab.models.normalisation import normalise
+from nanolab.models.readouts import MIN_AREA_PX, find_particles
+from nanolab.models.tiling import OVERLAP_PX, TILE_PX, predict
+from nanolab.sizes import measure
+from nanolab.train.checkpoint import load_network
+from nanolab.train.run import TrainingRun
+
+__all__ = ["Segmenter", "segment_files"]
+
+Image = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int32]
+
+#: Larger images are segmented in blocks of this side, each seen with a margin on all sides: memory stays bounded, and
+#: a particle comes out whole as long as it is smaller than the margin.
+_BLOCK_PX = 4096
+_MARGIN_PX = 512
+
+
+class Segmenter:
+    """A trained network, ready to find particles.
+
+    Parameters
+    ----------
+    model
+        A training, its folder, or the checkpoint file of one epoch.
+    epoch
+        Which epoch of a training; the selected one if not given.
+    min_area_px
+        Smaller particles are dropped; the default is an equivalent diameter of 6 px.
+    min_diameter_nm
+        Particles of a smaller equivalent diameter are dropped too, where the pixel size is known.
+    device, precision
+        Where and how it is computed; `auto` takes what is fastest.
+    tile_px
+        Longest side of what the network sees at once, a multiple of 32.
+
+    Attributes
+    ----------
+    readout
+        What the network predicts.
+
+    Raises
+    ------
+    InputError
+        If there is no such model or epoch, or its files are damaged.
+
+    Examples
+    --------
+    >>> segmenter = Segmenter("papermill_runs/quickstart/1/training")  # doctest: +SKIP
+    >>> labels = segmenter.segment(read_micrograph("image.tif").crop_data_bar().pixels)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: TrainingRun | Path | str,
+        epoch: int | None = None,
+        *,
+        min_area_px: int = MIN_AREA_PX,
+        min_diameter_nm: float | None = None,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        tile_px: int = TILE_PX,
+    ) -> None:
+        if min_diameter_nm is not None:
+            check_positive(min_diameter_nm, "min_diameter_nm", "nm")
+        network, self.readout, self.record = load_network(_checkpoint(model, epoch))
+        self._device = choose_device(device)
+        self._precision = choose_precision(precision, self._device)
+        # channels last, as in training: faster on CPUs
+        self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._min_area_px, self._min_diameter_nm = min_area_px, min_diameter_nm
+        self._tile_px = tile_px
+
+    def probabilities(self, image: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return what the network predicts, shape (C, height, width); channel names are in `readout.names`.
+
+        Parameters
+        ----------
+        image
+            Micrograph without data bar, shape (height, width), any size and any range of values.
+        """
+        check_image(image, "image")
+        return self._predicted(normalise(image))
+
+    def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> Labels:
+        """Return the particles as a label map, shape (height, width), touching ones separated.
+
+        Parameters
+        ----------
+        image
+            Micrograph without data bar, shape (height, width), any size and any range of values.
+        pixel_size_nm
+            Edge of a pixel; needed for `min_diameter_nm` alone.
+
+        Raises
+        ------
+        InputError
+            If the image is no image or nearly all its pixels have one value.
+        """
+        check_image(image, "image")
+        grey = normalise(image)
+        least = self._least_area_px(pixel_size_nm)
+        labels = np.zeros(grey.shape, dtype=np.int32)
+        count = 0
+        for block in _blocks(grey.shape):
+            found = find_particles(self.readout, self._predicted(grey[block.seen]), least)
+            count += _paste(labels, found, block, count)
+        return labels
+
+    def _predicted(self, grey: Image) -> npt.NDArray[np.float32]:
+        return predict(
+            self._network, self.readout, grey, precision=self._precision, tile_px=self._tile_px, overlap_px=OVERLAP_PX
+        )
+
+    def _least_area_px(self, pixel_size_nm: float | None) -> int:
+        if self._min_diameter_nm is None or pixel_size_nm is None:
+            return self._min_area_px
+        return max(self._min_area_px, round(pi / 4 * (self._min_diameter_nm / pixel_size_nm) ** 2))
+
+
+def _checkpoint(model: TrainingRun | Path | str, epoch: int | None) -> Path:
+    """Return the file of the weights."""
+    if not isinstance(model, TrainingRun):
+        if Path(model).suffix == ".safetensors":
+            return Path(model)
+        model = TrainingRun(model)
+    return model.checkpoint(model.selected_epoch if epoch is None else epoch)
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A part of an image: `own` are the pixels whose particles it gives, `seen` those plus a margin, in the image."""
+
+    own: tuple[slice, slice]
+    seen: tuple[slice, slice]
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[_Block]:
+    starts = (range(0, length, _BLOCK_PX) for length in shape)
+    for corner in product(*starts):
+        ends = [min(start + _BLOCK_PX, length) for start, length in zip(corner, shape, strict=True)]
+        own = tuple(slice(start, end) for start, end in zip(corner, ends, strict=True))
+        seen = tuple(slice(max(0, each.start - _MARGIN_PX), each.stop + _MARGIN_PX) for each in own)
+        yield _Block((own[0], own[1]), (seen[0], seen[1]))
+
+
+def _paste(labels: Labels, found: Labels, block: _Block, count: int) -> int:
+    """Number the particles whose middle lies in the block's own pixels on from `count`; return how many there are."""
+    if found.shape == labels.shape:
+        labels[...] = found
+        return int(found.max())
+    rows, cols = np.nonzero(found)
+    each = found[rows, cols]
+    area = np.bincount(each)
+    own = area > 0
+    for axis, at in enumerate((rows, cols)):
+        middle = np.bincount(each, weights=at) / np.maximum(area, 1) + block.seen[axis].start
+        own &= (middle >= block.own[axis].start) & (middle < block.own[axis].stop)
+    number = np.where(own, np.cumsum(own) + count, 0).astype(np.int32)
+    view = labels[block.seen]
+    np.copyto(view, number[found], where=(view == 0) & own[found])
+    return int(own.sum())
+
+
+def segment_files(
+    images: Iterable[Path | str],
+    model: Segmenter | TrainingRun | Path | str,
+    out: Path | str,
+    *,
+    pixel_size_nm: float | None = None,
+    find_scale_bar: bool = False,
+    progress: bool = True,
+) -> dict[str, str]:
+    """Find and measure the particles of many micrographs.
+
+    Writes `OUT/<stem>.labels.tif` for each image, of the size of the image, and `OUT/particles.csv`, one row a
+    particle (see `nanolab.sizes.measure`). Where two images share a stem, the names of their folders come before it:
+    `a__image.labels.tif`. Particles are neither sought nor found in a data bar.
+
+    Parameters
+    ----------
+    images
+        Image files; one given twice is segmented once.
+    model
+        What finds the particles.
+    out
+        Folder for the results.
+    pixel_size_nm
+        Pixel size typed by hand, over what the files say.
+    find_scale_bar
+        Where a file says nothing, read the scale bar in the picture.
+    progress
+        Show a progress bar.
+
+    Returns
+    -------
+    failures
+        What was wrong with each file that could not be used, by its path; the others are done.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be loaded, the folder cannot be written, or the disk is full.
+    """
+    names = _names([Path(image) for image in images])
+    segmenter = model if isinstance(model, Segmenter) else Segmenter(model)
+    out = output_folder(out)
+    tables: list[pd.DataFrame] = []
+    failures: dict[str, str] = {}
+    for path, name in tqdm(names.items(), desc="segment", unit="image", disable=not progress):
+        try:
+            micrograph = read_micrograph(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
+            cropped = micrograph.crop_data_bar()
+            labels = segmenter.segment(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm)
+        except InputError as error:
+            failures[str(path)] = _naming(path, error)
+            continue
+        bar = len(micrograph.pixels) - len(labels)
+        whole = np.pad(labels, ((0, bar), (0, 0)))
+        write_labels(out / f"{name}.labels.tif", whole, pixel_size_nm=micrograph.pixel_size_nm)
+        tables.append(measure(labels, pixel_size=cropped.pixel_size, name=name))
+    if tables:
+        with atomic(out / "particles.csv") as temporary:
+            pd.concat(tables, ignore_index=True).to_csv(temporary, index=False)
+    return failures
+
+
+def _naming(path: Path, error: InputError) -> str:
+    text = str(error)
+    return text if str(path) in text else f"{path}: {text}"
+
+
+def _names(paths: Sequence[Path]) -> dict[Path, str]:
+    """Give each file a name of its own: its stem, with as many folders before it as it takes."""
+    unique = {path.resolve(): path for path in paths}
+    names: dict[Path, str] = {}
+    waiting, folders = list(unique), 0
+    while waiting:
+        tried = {path: "__".join([*path.parts[1:-1][-folders or len(path.parts) :], path.stem]) for path in waiting}
+        uses = Counter(name.casefold() for name in [*tried.values(), *names.values()])
+        names |= {unique[path]: name for path, name in tried.items() if uses[name.casefold()] == 1}
+        waiting = [path for path, name in tried.items() if uses[name.casefold()] > 1]
+        folders += 1
+    return names

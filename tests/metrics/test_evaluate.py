@@ -1,0 +1,137 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nanolab.checks import InputError
+from nanolab.labels import labels_from_mask, write_labels
+from nanolab.metrics.evaluate import compare, evaluate, evaluate_folders, pooled
+from nanolab.tiff import read_tiff
+
+TRUTH = np.zeros((12, 12), np.int32)
+TRUTH[0:4, 0:4], TRUTH[6:10, 6:10], TRUTH[11, 11] = 1, 2, 3  # two squares of 16 px and a fragment of 1
+FOUND = np.zeros((12, 12), np.int32)
+FOUND[0:4, 0:2], FOUND[6:10, 6:10], FOUND[0, 11] = 1, 2, 3  # half of the first, all of the second, one wrong pixel
+
+
+def test_scores_of_one_image_by_hand():
+    scores = evaluate(TRUTH, FOUND, pixel_size_nm=2.0)
+    assert scores == pytest.approx(
+        {
+            "dice": 2 * 24 / (33 + 25),
+            "precision": 24 / 25,
+            "recall": 24 / 33,
+            "accuracy": (144 - 9 - 1) / 144,
+            "iou": 24 / 34,
+            "instance_precision_50": 2 / 3,  # half a square has an IoU of exactly 0.5
+            "instance_recall_50": 2 / 3,
+            "instance_f1_50": 2 / 3,
+            "n_found": 3,
+            "n_annotated": 3,
+            "median_ecd_found_nm": 2 * np.sqrt(4 * 8 / np.pi),
+            "median_ecd_annotated_nm": 2 * np.sqrt(4 * 16 / np.pi),
+        }
+    )
+
+
+def test_a_minimum_area_leaves_out_particles_but_no_pixels():
+    all_of_them, large = (evaluate(TRUTH, FOUND, pixel_size_nm=None, min_area_px=area) for area in (0, 9))
+    assert (large["n_found"], large["n_annotated"]) == (1, 2)
+    assert (large["instance_precision_50"], large["instance_recall_50"]) == (1, 0.5)
+    assert all(large[key] == all_of_them[key] for key in ("dice", "precision", "recall", "accuracy", "iou"))
+
+
+def test_the_threshold_is_part_of_the_name():
+    scores = evaluate(TRUTH, FOUND, pixel_size_nm=None, iou=0.75)
+    assert scores["instance_f1_75"] == pytest.approx(1 / 3)
+    assert "instance_f1_50" not in scores
+
+
+def test_undefined_scores_are_none_and_the_result_is_json():
+    scores = evaluate(np.zeros_like(TRUTH), np.zeros_like(TRUTH), pixel_size_nm=None)
+    assert (scores["dice"], scores["accuracy"], scores["median_ecd_found_px"]) == (None, 1, None)
+    json.dumps(scores, allow_nan=False)
+
+
+def test_pooling_weighs_particles_not_images():
+    one = compare(TRUTH, TRUTH, pixel_size_nm=2.0)
+    other = compare(np.eye(1, dtype=int), np.zeros((1, 1), int), pixel_size_nm=4.0)
+    scores = pooled([one, other]).scores(0.5)
+    assert scores["instance_recall_50"] == 3 / 4
+    assert scores["recall"] == 33 / 34
+    # ECD in nm of 16, 16, 1 px at 2 nm and 1 px at 4 nm: the median lies between the middle two.
+    assert scores["median_ecd_annotated_nm"] == pytest.approx((2 * np.sqrt(64 / np.pi) + 4 * np.sqrt(4 / np.pi)) / 2)
+
+
+def test_no_median_is_taken_over_nm_and_px():
+    mixed = pooled([compare(TRUTH, FOUND, pixel_size_nm=size) for size in (2.0, None)]).scores(0.5)
+    assert not [key for key in mixed if key.startswith("median")]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """Truth as BAM names its masks, prediction as nanolab writes it."""
+    truth, pred = tmp_path / "truth", tmp_path / "pred"
+    truth.mkdir()
+    for name in ("a", "b"):
+        Image.fromarray(np.where(TRUTH, 255, 0).astype(np.uint8)).save(truth / f"{name}_m.tif")
+        write_labels(pred / f"{name}.labels.tif", FOUND if name == "a" else TRUTH, pixel_size_nm=2.0)
+    return truth, pred
+
+
+def test_folders_are_compared_by_stem(folders: tuple[Path, Path]):
+    result = evaluate_folders(*folders)
+    assert list(result["images"]) == ["a", "b"]
+    assert result["images"]["a"] == pytest.approx(evaluate(TRUTH, FOUND, pixel_size_nm=2.0))
+    assert result["images"]["b"]["instance_f1_50"] == 1
+    assert result["pooled"]["n_found"] == 6
+    assert result["pooled"]["dice"] == pytest.approx(2 * (24 + 33) / (58 + 66))
+    assert (result["settings"], result["errors"]) == ({"iou": 0.5, "min_area_px": 0}, {})
+    json.dumps(result, allow_nan=False)
+
+
+def test_what_cannot_be_compared_stops_nothing_else(folders: tuple[Path, Path]):
+    truth, pred = folders
+    write_labels(pred / "alone.labels.tif", FOUND, pixel_size_nm=None)
+    write_labels(pred / "small.labels.tif", FOUND[:5], pixel_size_nm=None)
+    write_labels(truth / "small.tif", TRUTH, pixel_size_nm=None)
+    write_labels(pred / "cut.labels.tif", FOUND, pixel_size_nm=None)
+    (truth / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    write_labels(truth / "a.tif", TRUTH, pixel_size_nm=None)  # a second truth for "a"
+    result = evaluate_folders(truth, pred)
+    assert list(result["images"]) == ["b"]
+    assert result["errors"].keys() == {"a", "alone", "cut", "small"}
+    assert "must hold one label map of a, found a.tif, a_m.tif" in result["errors"]["a"]
+    assert "must hold one label map of alone, found none" in result["errors"]["alone"]
+    assert "cut.png: not a readable image" in result["errors"]["cut"]
+    assert "small.labels.tif: must have the size of" in result["errors"]["small"]
+
+
+def test_beside_label_maps_other_pictures_do_not_count(folders: tuple[Path, Path]):
+    truth, pred = folders
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(pred / "a.png")  # such as a picture of the contours
+    assert evaluate_folders(truth, pred)["errors"] == {}
+
+
+def test_folders_without_anything_to_compare_are_an_error(folders: tuple[Path, Path], tmp_path: Path):
+    truth, _ = folders
+    with pytest.raises(InputError, match="nowhere: must be a folder"):
+        evaluate_folders(truth, tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: must hold label maps"):
+        evaluate_folders(tmp_path / "empty", truth)
+    write_labels(tmp_path / "other" / "c.tif", FOUND, pixel_size_nm=None)
+    with pytest.raises(InputError, match="no image could be compared"):
+        evaluate_folders(truth, tmp_path / "other")
+
+
+def test_annotation_shifted_by_a_pixel_loses_what_counting_says(bam_folder: Path):
+    truth = labels_from_mask(read_tiff(next(bam_folder.rglob("1908248_m.tif")))[:704])
+    shifted = np.roll(truth, 1, axis=0)
+    scores = evaluate(truth, shifted, pixel_size_nm=7.34375, min_area_px=20)
+    common = ((truth > 0) & (shifted > 0)).sum()
+    assert scores["dice"] == pytest.approx(2 * common / ((truth > 0).sum() + (shifted > 0).sum()))
+    # A particle of the median 22 px loses 6 % of its height; only slivers a few px high fall below an IoU of 0.5.
+    assert 0.95 < scores["instance_f1_50"] < 1

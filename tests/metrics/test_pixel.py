@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
+
+from nanolab.checks import InputError
+from nanolab.metrics.pixel import PixelScores, pixel_scores
+
+masks = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
+    lambda shape: st.tuples(arrays(np.bool_, shape), arrays(np.bool_, shape))
+)
+
+
+def test_known_counts_give_the_published_definitions():
+    scores = pixel_scores(np.array([[1, 1, 1, 0, 0, 0, 0]]), np.array([[5, 5, 0, 5, 0, 0, 0]]))
+    assert scores == PixelScores(tp=2, fp=1, fn=1, tn=3)
+    assert (scores.precision, scores.recall, scores.dice) == pytest.approx((2 / 3, 2 / 3, 2 / 3))
+    assert (scores.iou, scores.accuracy) == pytest.approx((2 / 4, 5 / 7))
+
+
+@given(masks)
+def test_scores_agree_with_scikit_learn(pair: tuple[np.ndarray, np.ndarray]):
+    truth, found = (each.ravel() for each in pair)
+    ours = pixel_scores(*pair)
+    theirs = [score(truth, found, zero_division=np.nan) for score in (precision_score, recall_score, f1_score)]
+    np.testing.assert_allclose([ours.precision, ours.recall, ours.dice], theirs)  # NaN in the same places
+    np.testing.assert_allclose(ours.iou, ours.dice / (2 - ours.dice))
+    assert ours.accuracy == pytest.approx(accuracy_score(truth, found))
+
+
+@given(masks)
+def test_pooling_two_images_is_scoring_them_as_one(pair: tuple[np.ndarray, np.ndarray]):
+    truth, found = pair
+    both = pixel_scores(np.concatenate([truth, found]), np.concatenate([found, found]))
+    assert pixel_scores(truth, found) + pixel_scores(found, found) == both
+
+
+def test_images_of_two_sizes_are_refused():
+    with pytest.raises(InputError, match=r"\(2, 3\) and \(3, 2\)"):
+        pixel_scores(np.zeros((2, 3)), np.zeros((3, 2)))

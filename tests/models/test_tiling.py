@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+import torch
+from discs import TinyNetwork
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from nanolab.models import SIZE_MULTIPLE_PX
+from nanolab.models.foreground import Foreground
+from nanolab.models.tiling import predict, spans
+
+lengths = st.integers(1, 200).map(lambda count: count * SIZE_MULTIPLE_PX)
+
+
+@given(lengths, st.sampled_from([128, 256, 1152]), st.sampled_from([32, 64]))
+def test_tiles_cover_an_axis_with_weights_that_sum_to_one(length: int, tile: int, overlap: int) -> None:
+    found = spans(length, tile, overlap)
+    total = np.zeros(length)
+    for place, weight in found:
+        assert place.start % SIZE_MULTIPLE_PX == 0
+        assert (place.stop - place.start) % SIZE_MULTIPLE_PX == 0
+        assert place.stop - place.start <= tile
+        assert (weight > 0).all()
+        total[place] += weight
+    assert (found[0][0].start, found[-1][0].stop) == (0, length)
+    np.testing.assert_allclose(total, 1, atol=1e-6)  # sums of at most a few float32
+    for (one, _), (next_one, _) in zip(found[:-1], found[1:], strict=True):
+        assert one.stop - next_one.start >= overlap - SIZE_MULTIPLE_PX  # starts are rounded down to the grid
+
+
+def test_a_small_axis_is_one_tile() -> None:
+    ((place, weight),) = spans(96, 128, 32)
+    assert (place, set(weight.tolist())) == (slice(0, 96), {1.0})
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return TinyNetwork(1).eval()
+
+
+def whole(network: nn.Module, image: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return network(torch.from_numpy(image)[None, None]).sigmoid()[0].numpy()
+
+
+def test_tiles_give_what_the_whole_image_gives(network: nn.Module, rng: np.random.Generator) -> None:
+    image = rng.random((320, 416), dtype=np.float32)
+    found = predict(network, Foreground(), image, tile_px=128, overlap_px=64)
+    expected = whole(network, image)
+    # The network sees 7 px; beyond them a tile knows as much as the whole image. In those 7 px of an overlap of 64
+    # it has a weight of at most 7 / 64 / 2 or so, and probabilities of this network differ by less than 0.2.
+    np.testing.assert_allclose(found, expected, atol=0.02)
+    assert np.median(np.abs(found - expected)) < 1e-6
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (7, 300), (33, 31), (129, 97)])
+def test_any_size_comes_back_in_its_size(network: nn.Module, rng: np.random.Generator, shape: tuple[int, int]) -> None:
+    image = rng.random(shape, dtype=np.float32)
+    found = predict(network, Foreground(), image, tile_px=96, overlap_px=32)
+    assert found.shape == (1, *shape)
+    assert found.dtype == np.float32
+    assert ((found > 0) & (found < 1)).all()
+    # away from the mirrored border, the 7 px that the network sees, it is as if nothing had been added
+    expected = whole(network, image)
+    inner = np.s_[:, : max(0, shape[0] - 8), : max(0, shape[1] - 8)]
+    np.testing.assert_allclose(found[inner], expected[inner], atol=0.02)
+
+
+def test_where_the_tiles_lie_does_not_matter(network: nn.Module, rng: np.random.Generator) -> None:
+    image = rng.random((300, 260), dtype=np.float32)
+    found = [predict(network, Foreground(), image, tile_px=tile, overlap_px=64) for tile in (128, 160, 512)]
+    np.testing.assert_allclose(found[0], found[2], atol=0.02)  # the reason is that of the test above
+    np.testing.assert_allclose(found[1], found[2], atol=0.02)
+
+
+def test_prediction_leaves_no_gradients_behind(network: nn.Module) -> None:
+    predict(network, Foreground(), np.ones((32, 32), dtype=np.float32))
+    assert all(weight.grad is None for weight in network.parameters())
+
+
+def test_bfloat16_is_close_to_float32(network: nn.Module, rng: np.random.Generator) -> None:
+    image = rng.random((64, 64), dtype=np.float32)
+    half = predict(network, Foreground(), image, precision="bfloat16")
+    # bfloat16 has 8 bits: three layers of sums of some 200 terms, logits of order 1
+    np.testing.assert_allclose(half, predict(network, Foreground(), image), atol=0.02)

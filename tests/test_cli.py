@@ -1,0 +1,225 @@
+"""The command line: exit codes, messages, and each verb from its arguments to its files."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from small_notebooks import PARAMETERS, SAVE, write_notebook
+from typer.testing import CliRunner, Result
+
+import nanolab
+from nanolab.cli import app
+from nanolab.files import read_json
+from nanolab.labels import write_labels
+from nanolab.tiff import write_tiff
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command line in an empty folder, without public data."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("NANOLAB_DATA", raising=False)
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+def disc(radius_px: float, size_px: int = 64) -> np.ndarray:
+    rows, columns = np.mgrid[:size_px, :size_px] - size_px / 2
+    return (np.hypot(rows, columns) <= radius_px).astype(np.int32)
+
+
+def test_help_names_the_verbs(run: Run) -> None:
+    shown = run("--help").stdout
+    assert all(verb in shown for verb in ("data", "render", "train", "segment", "measure", "evaluate", "run"))
+
+
+def test_the_version_is_the_packages(run: Run) -> None:
+    assert run("--version").stdout == f"nanolab {nanolab.__version__}\n"
+
+
+def test_an_unknown_verb_is_a_mistake(run: Run) -> None:
+    assert run("rendr").exit_code == 2
+
+
+def test_data_list_says_what_is_here_and_what_licences_ask(run: Run) -> None:
+    shown = run("data", "list").stdout
+    assert "bam-tio2: not here: nanolab data get bam-tio2" in shown
+    assert "CC BY-NC-ND 4.0: name the authors, no commercial use" in shown
+
+
+def test_data_list_finds_the_real_images(run: Run, bam_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NANOLAB_DATA", str(bam_folder.resolve().parent))
+    assert f"bam-tio2: 20 images in {bam_folder.resolve()}" in run("data", "list").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["data", "get", "bam"], "bam: no such public set; choose from bam-tio2, emps"),
+        (["data", "get", "emps", "--from", "nowhere"], "the copy must have the layout of emps"),
+        (["render", "tio2", "-n", "1", "-o", "out"], "recipe"),
+        (["train", "nowhere", "-o", "out"], "nowhere"),
+        (["train", "nowhere", "-o", "out", "--set", "epochs", "[1"], "epochs: must be a YAML value"),
+        (["train", "nowhere", "-o", "out", "--set", "epochs"], "epochs: needs a name and a value"),
+        (["segment", "--model", "nowhere", "-o", "out", "a.tif"], "nowhere: holds no training"),
+        (["measure", "nowhere.tif", "-o", "out.csv"], "nowhere.tif"),
+        (["evaluate", "--truth", "nowhere", "--pred", "nowhere", "-o", "out.json"], "nowhere"),
+        (["run", "nowhere.ipynb"], "nowhere.ipynb: notebook not found"),
+    ],
+)
+def test_a_mistake_is_named_without_a_traceback(run: Run, tmp_path: Path, words: list[str], message: str) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+    assert message in result.stderr.split("error: ")[1]
+    assert not (tmp_path / "out.csv").exists()
+    assert not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize(("verb", "hint"), [("data", "the same command again"), ("run", "--run-name")])
+def test_stopping_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch, verb: str, hint: str) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nanolab.catalog.get", interrupt)
+    monkeypatch.setattr("nanolab.parameters.parse_parameters", interrupt)
+    result = run(*{"data": ["data", "get", "emps"], "run": ["run", "a.ipynb"]}[verb])
+    assert result.exit_code == 130
+    assert result.stderr.startswith("\nstopped: ")
+    assert hint in result.stderr
+
+
+def test_measure_gives_nm_from_the_files_own_pixel_size(run: Run, tmp_path: Path) -> None:
+    labels = disc(20)
+    write_labels(tmp_path / "a.labels.tif", labels, pixel_size_nm=2.5)
+    assert run("measure", "a.labels.tif", "-o", "out.csv").exit_code == 0
+    (row,) = pd.read_csv(tmp_path / "out.csv").to_dict("records")
+    assert row["image"] == "a"
+    assert row["area_nm2"] == pytest.approx(labels.sum() * 2.5**2)
+    # the number of pixels of a disc differs from pi r^2 by far less than its circumference
+    assert row["ecd_nm"] == pytest.approx(2 * 20 * 2.5, rel=0.01)
+
+
+def test_a_typed_pixel_size_goes_over_the_files(run: Run, tmp_path: Path) -> None:
+    write_labels(tmp_path / "a.tif", disc(20), pixel_size_nm=2.5)
+    run("measure", "a.tif", "-o", "out.csv", "--pixel-size-nm", "5")
+    (row,) = pd.read_csv(tmp_path / "out.csv").to_dict("records")
+    assert row["area_nm2"] == disc(20).sum() * 25
+    assert row["scale_source"] == "typed"
+
+
+def test_measure_goes_on_after_files_that_cannot_be_used(run: Run, tmp_path: Path) -> None:
+    write_labels(tmp_path / "good.tif", disc(9), pixel_size_nm=None)
+    (tmp_path / "empty.tif").touch()
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "good.tif").read_bytes()[:100])
+    result = run("measure", "empty.tif", "good.tif", "cut.tif", "gone.tif", "-o", "out.csv")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[0] == "error: 3 of the 4 label maps could not be used:"
+    assert all(name in result.stderr for name in ("empty.tif", "cut.tif", "gone.tif"))
+    assert list(pd.read_csv(tmp_path / "out.csv")["image"]) == ["good"]
+
+
+def test_evaluate_writes_and_prints_the_scores(run: Run, tmp_path: Path) -> None:
+    truth, found = disc(20), disc(10)
+    for folder, labels in (("truth", truth), ("pred", found)):
+        write_labels(tmp_path / folder / "a.labels.tif", labels, pixel_size_nm=2)
+    result = run("evaluate", "--truth", "truth", "--pred", "pred", "-o", "metrics.json")
+    dice = 2 * found.sum() / (truth.sum() + found.sum())
+    assert result.exit_code == 0
+    assert read_json(tmp_path / "metrics.json")["pooled"]["dice"] == pytest.approx(dice)
+    assert f"{dice:.4g}" in result.stdout
+
+
+def test_evaluate_tells_of_images_without_a_partner(run: Run, tmp_path: Path) -> None:
+    for path in ("truth/a.tif", "truth/b.tif", "pred/a.tif"):
+        write_labels(tmp_path / path, disc(9), pixel_size_nm=2)
+    result = run("evaluate", "--truth", "truth", "--pred", "pred", "-o", "metrics.json")
+    assert result.exit_code == 2
+    assert "1 of the 2 images could not be used" in result.stderr
+    assert list(read_json(tmp_path / "metrics.json")["images"]) == ["a"]
+
+
+@pytest.mark.parametrize("pair", [["count", "4"], ["count=4"]])
+def test_run_sets_parameters_and_prints_the_folder(run: Run, tmp_path: Path, pair: list[str]) -> None:
+    write_notebook(tmp_path / "small.ipynb", PARAMETERS, SAVE)
+    result = run("run", "small.ipynb", "-p", *pair, "-p", "label", "-p", "--run-name", "first")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == "papermill_runs/small/first"
+    folder = tmp_path / "papermill_runs/small/first"
+    assert read_json(folder / "parameters.json")["parameters"]["label"] == "-p"
+    assert read_json(folder / "results.json")["area_nm2"] == 4 * 2.5**2
+
+
+def test_run_refuses_an_unknown_parameter(run: Run, tmp_path: Path) -> None:
+    write_notebook(tmp_path / "small.ipynb", PARAMETERS)
+    result = run("run", "small.ipynb", "-p", "cuont", "4")
+    assert result.exit_code == 2
+    assert "no parameter cuont; it has count" in result.stderr
+
+
+def test_a_failing_cell_is_a_failure_and_no_mistake(run: Run, tmp_path: Path) -> None:
+    write_notebook(tmp_path / "small.ipynb", PARAMETERS, "1 / 0")
+    result = run("run", "small.ipynb", "--run-name", "first")
+    assert result.exit_code == 1
+    assert "ZeroDivisionError" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert (tmp_path / "papermill_runs/small/first/small.ipynb").exists()
+
+
+def test_ctrl_c_stops_a_notebook_and_its_kernel(tmp_path: Path) -> None:
+    sleeping = "import os, pathlib, time\npathlib.Path('kernel').write_text(str(os.getpid()))\ntime.sleep(120)"
+    write_notebook(tmp_path / "small.ipynb", PARAMETERS, sleeping)
+    command = [
+        sys.executable,
+        "-c",
+        "from nanolab.cli import main; main()",
+        "run",
+        "small.ipynb",
+        "--run-name",
+        "first",
+    ]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "kernel").is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped: the same command with --run-name" in shown
+    assert read_json(tmp_path / "papermill_runs/small/first/parameters.json")["status"] == "interrupted"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "kernel").read_text(encoding="utf-8")), 0)
+
+
+def test_from_images_to_scores(run: Run, tmp_path: Path, rng: np.random.Generator) -> None:
+    for index in range(2):
+        labels = disc(18 + 4 * index)
+        image = np.where(labels > 0, 180, 60) + rng.integers(0, 20, labels.shape)
+        write_tiff(tmp_path / f"set/images/{index}.tif", image.astype(np.uint8), pixel_size_nm=2)
+        write_labels(tmp_path / f"set/masks/{index}.tif", labels, pixel_size_nm=2)
+    small = [("epochs", "1"), ("steps_per_epoch", "2"), ("patch_px", "64"), ("batch_size", "2")]
+    settings = [word for key, value in small for word in ("--set", key, value)]
+    watched = ["--validate", "set/images/0.tif", "--validate-mask", "set/masks/0.tif"]
+
+    trained = run("train", "set", "-o", "training", *settings, *watched)
+    assert trained.exit_code == 0, trained.output
+    assert trained.stdout.splitlines()[-1] == "training: 1 epochs, epoch 1 selected"
+    assert "highest Dice on 0" in (tmp_path / "training/selection.json").read_text(encoding="utf-8")
+
+    images = ["set/images/0.tif", "gone.tif", "set/images/1.tif"]
+    segmented = run("segment", "--model", "training", "-o", "found", *images)
+    assert segmented.exit_code == 2
+    assert "1 of the 3 images could not be used" in segmented.stderr
+    assert {path.name for path in (tmp_path / "found").iterdir()} == {"0.labels.tif", "1.labels.tif", "particles.csv"}
+
+    judged = run("evaluate", "--truth", "set/masks", "--pred", "found", "-o", "metrics.json")
+    assert judged.exit_code == 0, judged.output
+    assert set(read_json(tmp_path / "metrics.json")["images"]) == {"0", "1"}
