@@ -17,7 +17,7 @@ _SURROUNDINGS_PX = 6  # rows looked at above and below those searched
 _SLACK_PX = 2  # by which the ends of a bar's rows may differ
 _TICK_COUNT = 11  # ten intervals, as Hitachi draws them
 _TICK_WIDTH_PX, _TICK_STEP_PX, _TICK_ROWS = 6, 4, 3  # widest, closest and shortest
-_TICK_CONTRAST = 255.0  # eleven in a row are no accident: before anything else at their place
+_TICK_CONTRAST = 256.0  # that of eleven ticks in a row, which are no accident
 
 Levels = npt.NDArray[np.float32]
 
@@ -56,6 +56,11 @@ class Bar:
     def right(self) -> float:
         """Column where the length ends."""
         return self.flanks[1]
+
+    @property
+    def is_tick_row(self) -> bool:
+        """Whether it is a row of ticks without a line."""
+        return self.contrast == _TICK_CONTRAST
 
     @property
     def width(self) -> float:
@@ -135,25 +140,21 @@ def _rectangles(rows: Iterable[int], starts: Iterable[int], ends: Iterable[int])
 
 
 def _measured(levels: Levels, top: int, bottom: int, left: int, right: int, sign: int) -> Bar | None:
-    """Measure the bar of which a rectangle is the core; None where it does not stand out, or not evenly."""
-    relief = _relief(levels, top, bottom, sign)
-    margin = (right - left) // 8
-    core = relief[left + margin : right - margin]
-    contrast = float(np.median(core))
-    if contrast < _CONTRAST or float(np.std(core)) > _UNEVEN * contrast:
+    """Measure the bar of which a rectangle is the core; None where that does not stand out evenly on both sides."""
+    rows, margin = levels[top:bottom].mean(axis=0), (right - left) // 8
+    core = slice(left + margin, right - margin)
+    sides = [side.mean(axis=0) for side in (levels[max(0, top - 4) : max(0, top - 1)], levels[bottom + 1 : bottom + 4]) if len(side)]
+    contrast = min(sign * float(np.median(rows[core] - side[core])) for side in sides)
+    if contrast < _CONTRAST or float(np.std(rows[core])) > _UNEVEN * contrast:
         return None
-    flanks = tuple(_flank(relief / contrast, (left + right) // 2, step) for step in (-1, 1))
-    if flanks[0] is None or flanks[1] is None or flanks[1] - flanks[0] < _SHORTEST_PX:
+    # From one side only, because the other may be text.
+    relief = np.max([sign * (rows - side) for side in sides], axis=0)
+    middle, height = (left + right) // 2, float(np.median(relief[core]))
+    first, last = _flank(relief / height, middle, -1), _flank(relief / height, middle, 1)
+    if first is None or last is None or last - first < _SHORTEST_PX:
         return None
-    ticks = tuple(_tick(levels, top, bottom, flank, sign * contrast) for flank in flanks)
-    return Bar(top, bottom, (flanks[0], flanks[1]), (ticks[0], ticks[1]), sign, contrast)
-
-
-def _relief(levels: Levels, top: int, bottom: int, sign: int) -> Levels:
-    """How far rows stand out, column by column, from what is just above or below: from one side, the other may be text."""
-    rows = levels[top:bottom].mean(axis=0)
-    sides = levels[max(0, top - 4) : max(0, top - 1)], levels[bottom + 1 : bottom + 4]
-    return np.max([sign * (rows - side.mean(axis=0)) for side in sides if len(side)], axis=0)
+    ticks = _tick(levels, top, bottom, first, sign * contrast), _tick(levels, top, bottom, last, sign * contrast)
+    return Bar(top, bottom, (first, last), ticks, sign, contrast)
 
 
 def _flank(relief: Levels, middle: int, step: int) -> float | None:

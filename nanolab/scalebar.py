@@ -21,6 +21,7 @@ _RANGES_NM = {"nm": (1, 1000), "um": (100, 1e6), "mm": (1e5, 5e6)}  # of lengths
 _USUAL, _RARE = (1.0, 2.0, 2.5, 5.0), (1.5, 3.0, 3.5, 4.0, 6.0, 7.0, 7.5, 8.0)  # first digits of such lengths
 _LEAST_CONFIDENCE = 0.5
 _REACH = 2.0  # heights of the label between it and its bar
+_LETTER = 0.75  # of a label's height: the widest stroke in it
 _SAME = 0.03  # lengths that differ by less are one length
 
 
@@ -123,7 +124,7 @@ def _matches(label: _Label, texts: Sequence[Text], pixels: npt.NDArray[np.float3
     """Pair a label with the bars around it."""
     text, reach = label.text, _REACH * label.text.height
     bars = find_bars(pixels, max(0, int(text.top - reach)), min(len(pixels), int(text.bottom + reach) + 1))
-    bars = [bar for bar in bars if not any(_within(bar, other) for other in texts)]
+    bars = [bar for bar in bars if not any(_is_stroke(bar, other, other is text) for other in texts)]
     ink = _ink(text, pixels)
     for bar in bars + list(_around(text, bars)):
         fit = _fit(text, bar) * _likeness(text, bar, ink)
@@ -142,15 +143,14 @@ def _likeness(text: Text, bar: Bar, ink: float) -> float:
     """How much a bar looks as if drawn with its label: in its colour, as clearly, and not shorter than a letter."""
     colour = 1.0 if bar.sign * ink > 0 else 0.7
     clearness = min(1.0, bar.contrast / (0.6 * abs(ink))) if ink else 1.0
-    return colour * clearness * (1.0 if bar.width > text.height else 0.5)
+    return colour * clearness * (1.0 if bar.width > _LETTER * text.height else 0.5)
 
 
-def _within(bar: Bar, text: Text) -> bool:
-    """Tell whether a bar is but a stroke of a letter: inside a line of text, and no longer than one."""
+def _is_stroke(bar: Bar, text: Text, own: bool) -> bool:
+    """Tell whether a bar lies within a line of text and is no more than a part of it; in its own label's if too short."""
     middle = (bar.top + bar.bottom) / 2
     inside = text.top < middle < text.bottom and bar.left > text.left - 2 and bar.right < text.right + 2
-    underlines = middle > text.bottom - 0.3 * text.height and bar.width > 0.7 * (text.right - text.left)
-    return inside and not underlines
+    return inside and not (own and bar.width > _LETTER * text.height)
 
 
 def _around(text: Text, bars: Sequence[Bar]) -> Iterator[Bar]:
@@ -169,6 +169,8 @@ def _fit(text: Text, bar: Bar) -> float:
     apart = max(above, below, 0) / text.height
     shift = abs(bar.left + bar.right - text.left - text.right) / 2
     overlap = min(bar.right, text.right) - max(bar.left, text.left)
+    if overlap > 0 and bar.is_tick_row:
+        return max(0.0, 1 - 0.2 * apart**2)  # Hitachi writes the label below the right end
     if overlap > 0:
         share = shift / (bar.right - bar.left + text.right - text.left)
         return max(0.0, 1 - 0.2 * apart**2 - 0.4 * share)

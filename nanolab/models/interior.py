@@ -32,9 +32,11 @@ def depth(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
     largest = cv2.dilate(values, _NEIGHBOURS)
     smallest = cv2.erode(np.where(background, np.float32(np.inf), values), _NEIGHBOURS)
     inside = ~background & (largest == values) & (smallest == values)
-    distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     if inside.all():  # nothing to measure a distance from: one particle fills the array
         return np.ones_like(values)
+    distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # OpenCV's last bit depends on where the array lies in memory; the square of a distance between pixels is whole
+    distance = np.sqrt(np.rint(distance**2))
     greatest = np.zeros(int(labels.max()) + 1, dtype=np.float32)
     np.maximum.at(greatest, labels.ravel(), distance.ravel())
     return distance / np.maximum(greatest, 1)[labels]

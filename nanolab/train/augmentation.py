@@ -48,7 +48,7 @@ def draw_view(
 def _draw_centre(rng: np.random.Generator, length: int, seen: float) -> float:
     """Draw the middle of a patch along an axis, between two pixels; an image smaller than what is seen is centred."""
     slack = max(0.0, length - seen)
-    return float(np.floor((length - slack) / 2 + slack * rng.random()) - 0.5)
+    return float(np.floor((length - slack) / 2 + (slack + 1) * rng.random()) - 0.5)
 
 
 def cut(
