@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -139,14 +139,18 @@ def render(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Blender processes; one a core if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto: a GPU where Blender finds one; cpu: never.")] = "auto",
 ) -> None:
     """Render annotated micrographs of a recipe."""
     from nanolab.synth.generate import render_dataset
     from nanolab.synth.recipe import load_recipe
-    from nanolab.synth.render import RenderError
+    from nanolab.synth.render import Device, RenderError
 
+    if device not in get_args(Device):
+        raise InputError(f"--device must be one of {', '.join(get_args(Device))}, got {device!r}")
+    chosen = cast(Device, device)
     with _failing(RenderError):
-        dataset = render_dataset(load_recipe(recipe), output, count, seed=seed, workers=workers)
+        dataset = render_dataset(load_recipe(recipe), output, count, seed=seed, workers=workers, device=chosen)
     typer.echo(f"{output}: {len(dataset)} images")
 
 

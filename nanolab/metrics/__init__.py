@@ -1,0 +1,1 @@
+"""How good a segmentation is, by pixels and by particles."""

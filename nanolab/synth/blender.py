@@ -33,7 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
     answers = _take_over_stdout()
     _set_up(arguments.threads)
-    _say(answers, device=_choose_device(arguments.device))
+    _say(answers, device=_choose_device(arguments.device), blender=bpy.app.version_string)
     for line in sys.stdin:
         request = json.loads(line)
         try:

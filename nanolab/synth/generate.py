@@ -121,7 +121,8 @@ def _scene(recipe_text: str, folder: str, seed: int, scene_index: int, images: l
     """Render one scene and write the given images of it; return how many."""
     recipe = parse_recipe(recipe_text, "recipe.yaml")
     scene = draw_scene(recipe, generator(seed, SCENE, scene_index))
-    passes = _renderer(device).render(
+    renderer = _renderer(device)
+    passes = renderer.render(
         scene,
         seed=scene_index,
         occlusion_distance_nm=recipe.occlusion_distance_nm,
@@ -136,6 +137,7 @@ def _scene(recipe_text: str, folder: str, seed: int, scene_index: int, images: l
             "scene": scene_index,
             "particles_requested": scene.requested,
             "particles_placed": len(scene.particles),
+            "renderer": renderer.about,
             "appearance": appearance,
         }
         writer.write(index, image, labels, particles, scene.pixel_size_nm, record)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy.spatial import ConvexHull
 
-from nanolab.synth.draws import Model, Positive, between
 from nanolab.synth.draws import Distribution as AnyDistribution
+from nanolab.synth.draws import Model, Positive, between
 
 __all__ = ["Mesh", "ParticleKind", "Polyhedron", "Sphere", "icosphere", "make_mesh", "random_rotation"]
 

@@ -53,11 +53,17 @@ class Renderer:
         Processor threads for Blender.
     device
         "auto" uses a GPU where Cycles finds one; "cpu" never does.
+
+    Attributes
+    ----------
+    about
+        What renders, once the process has started: the version of Blender and the device.
     """
 
     def __init__(self, *, threads: int, device: Device = "auto") -> None:
         self.threads = threads
         self.device = device
+        self.about: dict[str, Any] = {}
         self._process: _Blender | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._served = 0
@@ -129,7 +135,7 @@ class Renderer:
         command = [python, str(script), "--threads", str(self.threads), "--device", self.device]
         try:
             with (self._temporary() / "blender.log").open("w") as log:
-                self._process = _Blender(  # noqa: S603 (our own script under the chosen interpreter)
+                self._process = _Blender(
                     command,
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
@@ -141,7 +147,7 @@ class Renderer:
             raise InputError(f"NANOLAB_BLENDER_PYTHON={python}: cannot be started ({error})") from error
         self._served = 0
         try:
-            self._exchange(None)
+            self.about = self._exchange(None)
         except RenderError as error:
             self._stop()
             if "No module named 'bpy'" not in str(error):

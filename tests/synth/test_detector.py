@@ -83,7 +83,8 @@ def test_shot_noise_is_that_of_the_counted_electrons() -> None:
 
 def test_a_record_replays_its_image() -> None:
     layers = [Grain(amplitude=0.2, scale_nm=20), Relief(amplitude=0.2, scale_nm=30, coverage=0.5)]
-    record = draw_appearance(SecondaryElectrons(substrate_level=0.1, particle_level=0.4), layers, np.random.default_rng(3))
+    detector = SecondaryElectrons(substrate_level=0.1, particle_level=0.4)
+    record = draw_appearance(detector, layers, np.random.default_rng(3))
     passes = half_covered()
     assert np.array_equal(detect(passes, record), detect(passes, record))
     assert not np.array_equal(detect(passes, record), detect(passes, record | {"seed": record["seed"] + 1}))

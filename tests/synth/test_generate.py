@@ -35,11 +35,8 @@ if __name__ == "__main__":
 """
 
 
-def recipe(**changes: str) -> Recipe:
-    text = RECIPE
-    for old, new in changes.items():
-        text = text.replace(f"{old}: {dict(count='8', name='small')[old]}", f"{old}: {new}")
-    return parse_recipe(text, "test")
+def recipe(count: int = 8) -> Recipe:
+    return parse_recipe(RECIPE.replace("count: 8", f"count: {count}"), "test")
 
 
 def hashes(dataset: Dataset) -> dict[str, str]:
@@ -88,7 +85,8 @@ def test_dataset_is_calibrated_and_verified(whole: Dataset) -> None:
 def test_a_kill_and_other_workers_give_the_same_files(whole: Dataset, tmp_path: Path) -> None:
     script = tmp_path / "render.py"
     script.write_text(RENDER)
-    process = subprocess.Popen([sys.executable, str(script), RECIPE, str(tmp_path / "killed")], stderr=subprocess.DEVNULL)
+    command = [sys.executable, str(script), RECIPE, str(tmp_path / "killed")]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while len(list((tmp_path / "killed").glob("images/0*.tif"))) < 3:
         assert process.poll() is None, "the rendering ended before it could be killed"
@@ -118,7 +116,7 @@ def test_more_images_are_added_and_none_made_again(whole: Dataset, tmp_path: Pat
 
 def test_a_folder_of_another_recipe_or_seed_is_refused(whole: Dataset) -> None:
     with pytest.raises(InputError, match="another recipe"):
-        render_dataset(recipe(count="9"), whole.folder, 12, seed=3, progress=False)
+        render_dataset(recipe(count=9), whole.folder, 12, seed=3, progress=False)
     with pytest.raises(InputError, match="seed 3, not 4"):
         render_dataset(recipe(), whole.folder, 12, seed=4, progress=False)
     with pytest.raises(InputError, match="count must be at least 1"):

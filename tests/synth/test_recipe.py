@@ -27,7 +27,7 @@ def test_shipped_recipe_is_valid_and_survives_its_dump(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("diameter_nm: 20", "diameter_um: 20", r"particles.0.sphere.diameter_um: unknown key \(did you mean diameter_nm"),
+        ("diameter_nm: 20", "diameter_um: 20", r"sphere.diameter_um: unknown key \(did you mean diameter_nm"),
         ("diameter_nm: 20", "diameter_nm: 20 nm", r"diameter_nm: expected a number.*got '20 nm'"),
         ("diameter_nm: 20", "diameter_nm: [30, 20]", "diameter_nm.uniform: the range is empty: min 30"),
         ("diameter_nm: 20", "diameter_nm: [-3, 20]", "diameter_nm: values must be above 0, these go down to -3"),

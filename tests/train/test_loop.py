@@ -13,8 +13,6 @@ from discs import disc_sample
 
 from nanolab.checks import InputError
 from nanolab.files import sha256
-from nanolab.models.normalisation import normalise
-from nanolab.models.tiling import predict
 from nanolab.train.checkpoint import load_checkpoint
 from nanolab.train.learner import Learner
 from nanolab.train.loop import train
@@ -120,7 +118,7 @@ def test_a_training_is_not_overwritten(tiny_run: TrainingRun, tiny_settings: Set
 
 
 def test_a_resumed_training_keeps_its_settings_and_images(tiny_run: TrainingRun, tiny_settings: Settings) -> None:
-    def resume(samples: list, validation: object = disc_sample(9), **changes: object) -> None:  # noqa: B008
+    def resume(samples: list, validation: object = disc_sample(9), **changes: object) -> None:
         train([samples], tiny_run.folder, tiny_settings(**changes), validation=validation, resume=True, progress=False)
 
     with pytest.raises(InputError, match=r"keep its settings; it had epochs 3, now 5; learning_rate 0\.002, now 0\.1"):
@@ -149,7 +147,7 @@ def test_a_loss_that_is_not_a_number_keeps_the_epochs_before(
     step = Learner.step
 
     def spoilt(self: Learner, number: int, images: np.ndarray, targets: np.ndarray) -> float:
-        return step(self, number, images * np.float32(np.inf if number == 6 else 1), targets)
+        return step(self, number, np.full_like(images, np.nan) if number == 6 else images, targets)
 
     with monkeypatch.context() as patch, pytest.raises(InputError, match="step 6: the loss became nan"):
         patch.setattr(Learner, "step", spoilt)
@@ -175,10 +173,10 @@ def test_progress_is_shown(tmp_path: Path, tiny_settings: Settings, capsys: pyte
 def test_the_default_network_learns_discs_on_noise(tmp_path: Path) -> None:
     settings = TrainingSettings(
         epochs=2,
-        steps_per_epoch=30,
+        steps_per_epoch=40,
         patch_px=64,
         batch_size=4,
-        learning_rate=5e-3,
+        learning_rate=2e-2,
         ema_decay=0.9,
         threads=1,
         device="cpu",
@@ -186,8 +184,8 @@ def test_the_default_network_learns_discs_on_noise(tmp_path: Path) -> None:
     )
     validation = disc_sample(99)
     run = train([[disc_sample(seed) for seed in range(8)]], tmp_path, settings, validation=validation, progress=False)
-    # Discs of grey value 0.6 on 0.4 under noise of 0.05: anything that has learned nothing marks everything or nothing
-    # (Dice at most 0.45 at this coverage), while thresholding single pixels, with 2.3 % wrong on both sides, gives 0.95.
-    assert run.log()["dice"].iloc[-1] > 0.9
-    image = normalise(validation.image)
-    assert predict(run.model(), run.readout, image).shape == (2, 96, 96)
+    # Discs of grey value 0.6 on 0.4 under noise of 0.05. Marking everything would give a Dice of 0.4 at this coverage,
+    # and thresholding the grey value pixel by pixel, with 2.3 % wrong on either side, 0.95 before small specks go.
+    last = run.log().iloc[-1]
+    assert last["dice"] > 0.9
+    assert last["instance_f1_50"] > 0.9

@@ -1,0 +1,251 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from discs import TINY, disc_labels, disc_sample
+from torch import nn
+
+from nanolab import segment
+from nanolab.checks import InputError
+from nanolab.labels import read_labels
+from nanolab.metrics.instance import match
+from nanolab.models import NETWORKS
+from nanolab.pixelsize import pixel_size_from_metadata
+from nanolab.segment import Segmenter, segment_files
+from nanolab.tiff import write_tiff
+from nanolab.train.checkpoint import save_checkpoint
+from nanolab.train.loop import train
+from nanolab.train.run import TrainingRun
+from nanolab.train.settings import TrainingSettings
+
+
+class Threshold(nn.Module):
+    """Takes a pixel for particle if it is brighter than mid-grey: a network whose answers are known."""
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.steepness = nn.Parameter(torch.full((out_channels, 1, 1), 20.0))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.steepness * (image - 0.5)
+
+
+@pytest.fixture(autouse=True)
+def _networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETWORKS, "threshold", "test_segment_networks:Threshold")
+    monkeypatch.setitem(NETWORKS, "tiny", TINY["tiny"])
+    monkeypatch.setitem(__import__("sys").modules, "test_segment_networks", __import__("sys").modules[__name__])
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Return the checkpoint of a network that knows."""
+    path = tmp_path / "model.safetensors"
+    record = {"settings": {"network": "threshold", "readout": "foreground"}}
+    save_checkpoint(path, Threshold(1).state_dict(), record)
+    return path
+
+
+@pytest.fixture
+def discs(rng: np.random.Generator) -> np.ndarray:
+    """Return the labels of discs that stay apart, so that the foreground alone tells them."""
+    labels = disc_labels(rng, (150, 190), 60)
+    labels[(labels != np.roll(labels, 1, 0)) | (labels != np.roll(labels, 1, 1))] = 0
+    return labels
+
+
+def picture(labels: np.ndarray) -> np.ndarray:
+    """Return an image that shows the labels: 0.8 on 0.2."""
+    return np.where(labels > 0, 0.8, 0.2).astype(np.float32)
+
+
+def write_image(path: Path, image: np.ndarray, pixel_size_nm: float | None = 2.5) -> Path:
+    write_tiff(path, np.rint(image * 255).astype(np.uint8), pixel_size_nm=pixel_size_nm)
+    return path
+
+
+def test_every_particle_is_found_whole(model: Path, discs: np.ndarray) -> None:
+    found = Segmenter(model, min_area_px=0).segment(picture(discs))
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found > 0, discs > 0)
+    scores = match(discs, found, 0.99)
+    assert scores.f1 > 0.9  # a few discs were cut in pieces when they were separated
+
+
+def test_brightness_range_and_type_of_the_image_do_not_matter(model: Path, discs: np.ndarray) -> None:
+    segmenter = Segmenter(model)
+    expected = segmenter.segment(picture(discs))
+    for image in (picture(discs) * 0.1 + 0.5, (picture(discs) * 60_000).astype(np.uint16), picture(discs) - 7):
+        np.testing.assert_array_equal(segmenter.segment(image), expected)
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 200), (31, 33), (97, 64)])
+def test_any_size_is_segmented(model: Path, shape: tuple[int, int]) -> None:
+    image = np.full(shape, 0.2, dtype=np.float32)
+    image[: shape[0] // 2] = 0.8
+    segmenter = Segmenter(model, min_area_px=0, tile_px=96)
+    np.testing.assert_array_equal(segmenter.segment(image) > 0, image > 0.5)
+    assert segmenter.probabilities(image).shape == (1, *shape)
+
+
+def test_tiles_and_the_whole_image_give_the_same_particles(tmp_path: Path) -> None:
+    settings = TrainingSettings(network="tiny", epochs=1, steps_per_epoch=60, patch_px=64, threads=1, device="cpu")
+    run = train([[disc_sample(seed) for seed in range(4)]], tmp_path, settings, progress=False)
+    image = disc_sample(9, shape=(300, 410), count=150).image
+    whole, tiled = Segmenter(run), Segmenter(run, tile_px=192)
+    # the network sees 7 px around each: where tiles overlap, by 128 px, that is a sixteenth of its weight
+    np.testing.assert_allclose(tiled.probabilities(image), whole.probabilities(image), atol=0.02)
+    scores = match(whole.segment(image), tiled.segment(image), 0.9)
+    assert scores.tp > 50
+    assert scores.f1 > 0.99
+
+
+def test_blocks_and_the_whole_image_give_the_same_particles(
+    model: Path, discs: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter = Segmenter(model)
+    whole = segmenter.segment(picture(discs))
+    monkeypatch.setattr(segment, "_BLOCK_PX", 64)
+    monkeypatch.setattr(segment, "_MARGIN_PX", 24)  # the discs are up to 18 px across
+    blocks = segmenter.segment(picture(discs))
+    scores = match(whole, blocks, 1)
+    assert scores.tp == whole.max() == blocks.max()
+    np.testing.assert_array_equal(np.unique(blocks), np.arange(whole.max() + 1))
+
+
+def test_small_particles_are_dropped(model: Path) -> None:
+    image = np.full((60, 60), 0.2, dtype=np.float32)
+    image[5:10, 5:10] = 0.8  # 25 px, ECD 5.6 px
+    image[30:40, 30:40] = 0.8  # 100 px, ECD 11.3 px
+    assert Segmenter(model).segment(image).max() == 1
+    assert Segmenter(model, min_area_px=25).segment(image).max() == 2
+    nm = Segmenter(model, min_area_px=0, min_diameter_nm=20)
+    assert nm.segment(image).max() == 2  # the pixel size is not known
+    assert nm.segment(image, pixel_size_nm=2.0).max() == 1  # 11.3 and 22.6 nm
+    assert nm.segment(image, pixel_size_nm=1.0).max() == 0
+    assert nm.segment(image, pixel_size_nm=5.0).max() == 2
+
+
+def test_a_segmenter_takes_a_run_its_folder_and_an_epoch(tmp_path: Path) -> None:
+    settings = TrainingSettings(network="tiny", epochs=2, steps_per_epoch=2, patch_px=32, threads=1, device="cpu")
+    run = train([[disc_sample(0)]], tmp_path / "run", settings, progress=False)
+    assert Segmenter(run).record["epoch"] == 2
+    (run.folder / "selection.json").write_text('{"epochs": [1]}', encoding="utf-8")
+    assert Segmenter(str(run.folder)).record["epoch"] == 1
+    assert Segmenter(TrainingRun(run.folder), 2).record["epoch"] == 2
+    assert Segmenter(run.checkpoint(1)).record["epoch"] == 1
+    with pytest.raises(InputError, match="checkpoint not found"):
+        Segmenter(run, 3)
+    with pytest.raises(InputError, match="holds no training"):
+        Segmenter(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((50, 50)), "nearly all pixels have the value 0"),
+        (np.full((50, 50), np.nan), "NaN"),
+        (np.zeros((50, 50, 3)), "must have shape"),
+        (np.zeros((1, 50)), "at least 2x2"),
+    ],
+)
+def test_what_is_no_picture_is_refused(model: Path, image: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Segmenter(model).segment(image)
+
+
+def test_a_diameter_must_be_positive(model: Path) -> None:
+    with pytest.raises(InputError, match="min_diameter_nm must be a number of nm above 0, got -1"):
+        Segmenter(model, min_diameter_nm=-1)
+
+
+def test_files_become_label_maps_and_a_table(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
+    image = write_image(tmp_path / "a.tif", picture(discs))
+    assert segment_files([image], model, tmp_path / "out", progress=False) == {}
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.labels.tif", "particles.csv"]
+    labels = read_labels(tmp_path / "out" / "a.labels.tif")
+    np.testing.assert_array_equal(labels, Segmenter(model).segment(picture(discs)))
+    assert pixel_size_from_metadata(tmp_path / "out" / "a.labels.tif").nm == pytest.approx(2.5)
+    particles = pd.read_csv(tmp_path / "out" / "particles.csv")
+    assert particles["label"].tolist() == list(range(1, labels.max() + 1))
+    assert set(particles["image"]) == {"a"}
+    areas_px = np.bincount(labels.ravel())[1:]
+    np.testing.assert_allclose(particles["area_nm2"], areas_px * 2.5**2)
+    np.testing.assert_allclose(particles["ecd_nm"], 2.5 * np.sqrt(4 * areas_px / np.pi))
+
+
+def test_a_bad_file_does_not_stop_the_others(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
+    good = write_image(tmp_path / "good.tif", picture(discs))
+    black = write_image(tmp_path / "black.tif", np.zeros((50, 50)))
+    truncated = tmp_path / "truncated.tif"
+    truncated.write_bytes(good.read_bytes()[:300])
+    missing = tmp_path / "missing.tif"
+    failures = segment_files([black, missing, good, truncated], model, tmp_path / "out", progress=False)
+    assert list(failures) == [str(black), str(missing), str(truncated)]
+    assert all(path in message for path, message in failures.items())
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.labels.tif", "particles.csv"]
+
+
+def test_if_no_file_is_any_good_there_is_no_table(model: Path, tmp_path: Path) -> None:
+    failures = segment_files([tmp_path / "gone.tif"], model, tmp_path / "out", progress=False)
+    assert len(failures) == 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_images_of_one_stem_do_not_overwrite_each_other(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("x/s/one.tif", "y/s/one.tif", "y/two.tif", "y/TWO.png", "z/three.tif")]
+    for number, path in enumerate(paths):
+        shown = np.where(np.isin(discs, range(1, 5 + number)), discs, 0)
+        write_image(path.with_suffix(".tif"), picture(shown))
+        if path.suffix == ".png":
+            from skimage.io import imsave
+
+            imsave(path, np.rint(picture(shown) * 255).astype(np.uint8))
+    segment_files([*paths, paths[0]], model, tmp_path / "out", progress=False)
+    found = {path.name.removesuffix(".labels.tif") for path in (tmp_path / "out").glob("*.labels.tif")}
+    assert len(found) == 5
+    assert {"x__s__one", "y__s__one", "three"} < found
+    counted = pd.read_csv(tmp_path / "out" / "particles.csv").groupby("image").size()
+    for name in found:
+        assert counted[name] == read_labels(tmp_path / "out" / f"{name}.labels.tif").max()
+
+
+def test_a_typed_pixel_size_overrides_that_of_the_file(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
+    image = write_image(tmp_path / "a.tif", picture(discs))
+    segment_files([image], Segmenter(model), tmp_path / "out", pixel_size_nm=10.0, progress=False)
+    particles = pd.read_csv(tmp_path / "out" / "particles.csv")
+    np.testing.assert_allclose(particles["area_nm2"], particles["area_px"] * 100)
+    assert set(particles["scale_source"]) == {"typed"}
+
+
+def test_an_unknown_pixel_size_leaves_nm_out(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
+    image = write_image(tmp_path / "a.tif", picture(discs), None)
+    segment_files([image], model, tmp_path / "out", progress=False)
+    particles = pd.read_csv(tmp_path / "out" / "particles.csv")
+    assert not [column for column in particles if column.endswith(("_nm", "_nm2"))]
+    assert set(particles["scale_source"]) == {"unknown"}
+
+
+def test_progress_is_shown(
+    model: Path, discs: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    segment_files([write_image(tmp_path / "a.tif", picture(discs))], model, tmp_path / "out")
+    assert "1/1" in capsys.readouterr().err
+
+
+def test_nothing_is_found_in_a_data_bar(model: Path, bam_folder: Path, tmp_path: Path) -> None:
+    image = next(bam_folder.rglob("1908248.tif"))
+    assert segment_files([image], model, tmp_path, progress=False) == {}
+    labels = read_labels(tmp_path / "1908248.labels.tif")
+    assert labels.shape == (768, 1024)
+    assert not labels[704:].any()
+    assert labels[:704].any()
+    assert pd.read_csv(tmp_path / "particles.csv")["centroid_row_px"].max() < 704
+
+
+def test_an_unwritable_folder_is_refused(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        segment_files([tmp_path / "a.tif"], model, tmp_path / "file" / "out", progress=False)
