@@ -17,6 +17,7 @@ from nanolab.checks import InputError, check_image, check_positive
 from nanolab.files import atomic, output_folder
 from nanolab.labels import write_labels
 from nanolab.micrograph import read_micrograph
+from nanolab.models import SIZE_MULTIPLE_PX
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
 from nanolab.models.normalisation import normalise
 from nanolab.models.readouts import MIN_AREA_PX, find_particles
@@ -52,7 +53,7 @@ class Segmenter:
     device, precision
         Where and how it is computed; `auto` takes what is fastest.
     tile_px
-        Longest side of what the network sees at once, a multiple of 32.
+        Longest side of what the network sees at once, a multiple of 32 above 128.
 
     Attributes
     ----------
@@ -62,7 +63,7 @@ class Segmenter:
     Raises
     ------
     InputError
-        If there is no such model or epoch, or its files are damaged.
+        If there is no such model or epoch, its files are damaged, or an option is out of its range.
 
     Examples
     --------
@@ -83,6 +84,8 @@ class Segmenter:
     ) -> None:
         if min_diameter_nm is not None:
             check_positive(min_diameter_nm, "min_diameter_nm", "nm")
+        if tile_px % SIZE_MULTIPLE_PX or tile_px <= OVERLAP_PX:
+            raise InputError(f"tile_px must be a multiple of {SIZE_MULTIPLE_PX} above {OVERLAP_PX}, got {tile_px}")
         network, self.readout, self.record = load_network(_checkpoint(model, epoch))
         self._device = choose_device(device)
         self._precision = choose_precision(precision, self._device)

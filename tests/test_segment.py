@@ -81,11 +81,11 @@ def test_brightness_range_and_type_of_the_image_do_not_matter(model: Path, discs
         np.testing.assert_array_equal(segmenter.segment(image), expected)
 
 
-@pytest.mark.parametrize("shape", [(2, 2), (3, 200), (31, 33), (97, 64)])
+@pytest.mark.parametrize("shape", [(2, 2), (3, 200), (31, 33), (177, 64)])
 def test_any_size_is_segmented(model: Path, shape: tuple[int, int]) -> None:
     image = np.full(shape, 0.2, dtype=np.float32)
     image[: shape[0] // 2] = 0.8
-    segmenter = Segmenter(model, min_area_px=0, tile_px=96)
+    segmenter = Segmenter(model, min_area_px=0, tile_px=160)
     np.testing.assert_array_equal(segmenter.segment(image) > 0, image > 0.5)
     assert segmenter.probabilities(image).shape == (1, *shape)
 
@@ -156,9 +156,12 @@ def test_what_is_no_picture_is_refused(model: Path, image: np.ndarray, message: 
         Segmenter(model).segment(image)
 
 
-def test_a_diameter_must_be_positive(model: Path) -> None:
+def test_options_out_of_range_are_refused(model: Path) -> None:
     with pytest.raises(InputError, match="min_diameter_nm must be a number of nm above 0, got -1"):
         Segmenter(model, min_diameter_nm=-1)
+    for tile_px in (128, 200):
+        with pytest.raises(InputError, match=f"tile_px must be a multiple of 32 above 128, got {tile_px}"):
+            Segmenter(model, tile_px=tile_px)
 
 
 def test_files_become_label_maps_and_a_table(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
