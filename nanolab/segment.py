@@ -1,8 +1,9 @@
 """From micrographs to particles: any image size, one image or many files."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from math import pi
 from pathlib import Path
@@ -197,8 +198,8 @@ def segment_files(
     """Find and measure the particles of many micrographs.
 
     Writes `OUT/<stem>.labels.tif` for each image, of the size of the image, and `OUT/particles.csv`, one row a
-    particle (see `nanolab.sizes.measure`). Where two images share a stem, the names of their folders come before it:
-    `a__image.labels.tif`. Particles are neither sought nor found in a data bar.
+    particle (see `nanolab.sizes.measure`). Where images share a stem, their suffixes or their folders tell them apart:
+    `image_png.labels.tif`, `folder__image.labels.tif`. Particles are neither sought nor found in a data bar.
 
     Parameters
     ----------
@@ -225,7 +226,7 @@ def segment_files(
     InputError
         If the model cannot be loaded, the folder cannot be written, or the disk is full.
     """
-    names = _names([Path(image) for image in images])
+    names = _names(Path(image) for image in images)
     segmenter = model if isinstance(model, Segmenter) else Segmenter(model)
     out = output_folder(out)
     tables: list[pd.DataFrame] = []
@@ -244,7 +245,9 @@ def segment_files(
         tables.append(measure(labels, pixel_size=cropped.pixel_size, name=name))
     if tables:
         with atomic(out / "particles.csv") as temporary:
-            pd.concat(tables, ignore_index=True).to_csv(temporary, index=False)
+            pd.concat([each for each in tables if len(each)] or tables, ignore_index=True).to_csv(
+                temporary, index=False
+            )
     return failures
 
 
@@ -253,15 +256,32 @@ def _naming(path: Path, error: InputError) -> str:
     return text if str(path) in text else f"{path}: {text}"
 
 
-def _names(paths: Sequence[Path]) -> dict[Path, str]:
-    """Give each file a name of its own: its stem, with as many folders before it as it takes."""
+def _names(paths: Iterable[Path]) -> dict[Path, str]:
+    """Give each file a name of its own: its stem, if need be with its suffix, or with as many folders as it takes."""
     unique = {path.resolve(): path for path in paths}
     names: dict[Path, str] = {}
-    waiting, folders = list(unique), 0
-    while waiting:
-        tried = {path: "__".join([*path.parts[1:-1][-folders or len(path.parts) :], path.stem]) for path in waiting}
+    deepest = max((len(path.parts) for path in unique), default=0)
+    more_and_more = (partial(_with_folders, count) for count in range(1, deepest))
+    ways: list[Callable[[Path], str]] = [_stem, _file, *more_and_more, _everything]
+    for name_of in ways:
+        tried = {path: name_of(path) for path in unique if path not in names}
         uses = Counter(name.casefold() for name in [*tried.values(), *names.values()])
-        names |= {unique[path]: name for path, name in tried.items() if uses[name.casefold()] == 1}
-        waiting = [path for path, name in tried.items() if uses[name.casefold()] > 1]
-        folders += 1
-    return names
+        names |= {path: name for path, name in tried.items() if uses[name.casefold()] == 1 or name_of is _everything}
+    return {unique[path]: names[path] for path in unique}
+
+
+def _stem(path: Path) -> str:
+    return path.stem
+
+
+def _file(path: Path) -> str:
+    return path.name.replace(".", "_")
+
+
+def _with_folders(count: int, path: Path) -> str:
+    return "__".join([*path.parts[1:-1][-count:], path.stem])
+
+
+def _everything(path: Path) -> str:
+    """Two files can still share this only where upper and lower case are two things."""
+    return "__".join([*path.parts[1:-1], _file(path)])

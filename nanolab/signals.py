@@ -23,17 +23,18 @@ def open_signal(path: Path) -> dict[str, Any]:
     Returns
     -------
     signal
-        RosettaSciIO's dictionary: ``data`` (a dask array, not yet loaded), ``axes``, ``original_metadata`` and more.
+        RosettaSciIO's dictionary: ``data`` (not yet loaded but for a TIFF), ``axes``, ``original_metadata`` and more.
 
     Raises
     ------
     InputError
         If the file cannot be read or holds no image.
     """
-    module = importlib.import_module(f"rsciio.{_MODULES.get(path.suffix.lower(), 'tiff')}")
+    name = _MODULES.get(path.suffix.lower(), "tiff")
+    module = importlib.import_module(f"rsciio.{name}")
     try:
         with _quiet():
-            signals = module.file_reader(str(path), lazy=True)
+            signals = module.file_reader(str(path), lazy=name != "tiff")  # a lazy TIFF would stay open
     except Exception as error:  # its parsers of binary formats raise anything on a broken file
         kind = path.suffix[1:].upper()
         raise InputError(f"{path}: not a readable {kind} file ({error!r}); export the image as TIFF") from error

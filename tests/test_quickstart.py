@@ -18,7 +18,7 @@ pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "00_quickstart.ipynb"
 SMALL = {"n_real": 2, "n_synthetic": 12, "epochs": 3, "steps_per_epoch": 12, "patch_px": 128}
-FIGURES = ("real", "synthetic_and_real", "training", "epochs", "segmented", "sizes", "results")
+FIGURES = ("real", "rendered", "synthetic_and_real", "training", "epochs", "segmented", "sizes", "results")
 STEPS = {"load", "render", "train", "choose", "segment", "measure"}
 
 

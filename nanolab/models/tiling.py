@@ -44,7 +44,8 @@ def spans(length: int, tile: int, overlap: int) -> list[tuple[slice, Values]]:
     size = ceil((length + (count - 1) * overlap) / count / SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX
     starts = np.linspace(0, length - size, count).astype(int) // SIZE_MULTIPLE_PX * SIZE_MULTIPLE_PX
     places = [slice(start, start + size) for start in starts.tolist()]
-    ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).clip(max=overlap)
+    to_edge = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).clip(max=overlap)
+    ramp = (to_edge / overlap) ** 2  # squared: next to its edge, where it knows least, a tile counts for very little
     total = np.zeros(length)
     for place in places:
         total[place] += ramp

@@ -60,9 +60,10 @@ def test_an_interrupted_training_resumes_to_the_same(
             raise KeyboardInterrupt
         return step(self, number, *batch)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Learner, "step", interrupted)
+    monkeypatch.setattr(Learner, "step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         train([SAMPLES], tmp_path / "one", tiny_settings(), validation=disc_sample(9), progress=False)
+    monkeypatch.setattr(Learner, "step", step)
     assert TrainingRun(tmp_path / "one").epochs == list(range(1, at_step // 4 + 1))
     train([SAMPLES], tmp_path / "one", tiny_settings(), validation=disc_sample(9), resume=True, progress=False)
     train([SAMPLES], tmp_path / "other", tiny_settings(), validation=disc_sample(9), progress=False)
@@ -123,9 +124,9 @@ def test_a_resumed_training_keeps_its_settings_and_images(tiny_run: TrainingRun,
 
     with pytest.raises(InputError, match=r"keep its settings; it had epochs 3, now 5; learning_rate 0\.002, now 0\.1"):
         resume(SAMPLES, epochs=5, learning_rate=0.1)
-    with pytest.raises(InputError, match="keep its images; had .*'images': 3.* now .*'images': 2"):
+    with pytest.raises(InputError, match=r"keep its images; had .*'images': 3.* now .*'images': 2"):
         resume(SAMPLES[:2])
-    with pytest.raises(InputError, match="keep its images; .*'validation': None"):
+    with pytest.raises(InputError, match=r"keep its images; .*'validation': None"):
         resume(SAMPLES, validation=None)
 
 
@@ -149,9 +150,10 @@ def test_a_loss_that_is_not_a_number_keeps_the_epochs_before(
     def spoilt(self: Learner, number: int, images: np.ndarray, targets: np.ndarray) -> float:
         return step(self, number, np.full_like(images, np.nan) if number == 6 else images, targets)
 
-    with monkeypatch.context() as patch, pytest.raises(InputError, match="step 6: the loss became nan"):
-        patch.setattr(Learner, "step", spoilt)
+    monkeypatch.setattr(Learner, "step", spoilt)
+    with pytest.raises(InputError, match="step 6: the loss became nan"):
         train([SAMPLES], tmp_path, tiny_settings(), progress=False)
+    monkeypatch.setattr(Learner, "step", step)
     assert TrainingRun(tmp_path).epochs == [1]
     assert train([SAMPLES], tmp_path, tiny_settings(), resume=True, progress=False).epochs == [1, 2, 3]
 

@@ -36,7 +36,7 @@ def test_a_mistake_is_named_with_its_value(values: dict[str, object], message: s
 
 
 def test_all_mistakes_are_named_at_once() -> None:
-    with pytest.raises(InputError, match="epochs: .*; seed: "):
+    with pytest.raises(InputError, match=r"epochs: .*; seed: "):
         TrainingSettings(epochs=0, seed=-1)
 
 
