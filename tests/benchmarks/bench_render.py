@@ -49,7 +49,7 @@ def test_image_of_150_particles_against_the_bare_render(tmp_path: Path) -> None:
         for scene in scenes:
             renderer.render(scene, seed=0, **options)
         bare = (time.perf_counter() - start) / len(scenes)
-    print(f"\n512x512, 150 particles, {cores} cores: {whole:.2f} s an image with files, {whole / bare:.2f} bare renders")
+    print(f"\n512x512, 150 particles, {cores} cores: {whole:.2f} s an image, {whole / bare:.2f} bare renders")
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
