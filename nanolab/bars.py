@@ -93,7 +93,10 @@ def find_bars(pixels: Levels, first: int, last: int) -> list[Bar]:
     """
     start = max(0, first - _SURROUNDINGS_PX)
     levels = pixels[start : last + _SURROUNDINGS_PX] * np.float32(255)
-    return [replace(bar, top=bar.top + start, bottom=bar.bottom + start) for bar in _find(levels, first - start, last - start)]
+    return [
+        replace(bar, top=bar.top + start, bottom=bar.bottom + start)
+        for bar in _find(levels, first - start, last - start)
+    ]
 
 
 def _find(levels: Levels, first: int, last: int) -> list[Bar]:
@@ -136,25 +139,36 @@ def _rectangles(rows: Iterable[int], starts: Iterable[int], ends: Iterable[int])
                 break
         else:
             growing.append([row, row + 1, start, end])
-    return [(t, b, l, r) for t, b, l, r in done + growing if b - t <= _THICKEST * (r - l)]
+    return [(top, bottom, x0, x1) for top, bottom, x0, x1 in done + growing if bottom - top <= _THICKEST * (x1 - x0)]
 
 
 def _measured(levels: Levels, top: int, bottom: int, left: int, right: int, sign: int) -> Bar | None:
     """Measure the bar of which a rectangle is the core; None where that does not stand out evenly on both sides."""
-    rows, margin = levels[top:bottom].mean(axis=0), (right - left) // 8
+    above, below = levels[max(0, top - 4) : max(0, top - 1)], levels[bottom + 1 : bottom + 4]
+    if not (len(above) and len(below)):
+        return None
+    rows, sides = levels[top:bottom].mean(axis=0), np.stack([above.mean(axis=0), below.mean(axis=0)])
+    margin = (right - left) // 8
     core = slice(left + margin, right - margin)
-    sides = [side.mean(axis=0) for side in (levels[max(0, top - 4) : max(0, top - 1)], levels[bottom + 1 : bottom + 4]) if len(side)]
-    contrast = min(sign * float(np.median(rows[core] - side[core])) for side in sides)
+    level, contrast = float(np.median(rows[core])), float(np.median(sign * (rows - sides)[:, core], axis=1).min())
     if contrast < _CONTRAST or float(np.std(rows[core])) > _UNEVEN * contrast:
         return None
-    # From one side only, because the other may be text.
-    relief = np.max([sign * (rows - side) for side in sides], axis=0)
-    middle, height = (left + right) // 2, float(np.median(relief[core]))
-    first, last = _flank(relief / height, middle, -1), _flank(relief / height, middle, 1)
+    relief = (sign * (rows - sides)).max(axis=0)  # from one side, because the other may be text
+    relief /= np.median(relief[core])
+    first, last = (_flank(relief, (left + right) // 2, step) for step in (-1, 1))
     if first is None or last is None or last - first < _SHORTEST_PX:
         return None
+    ink = sign * (rows - level) > -contrast / 2
+    if _beyond(ink, first, -1).all() or _beyond(ink, last, 1).all():
+        return None  # it runs into something alike: an arrow head, a particle
     ticks = _tick(levels, top, bottom, first, sign * contrast), _tick(levels, top, bottom, last, sign * contrast)
     return Bar(top, bottom, (first, last), ticks, sign, contrast)
+
+
+def _beyond(row: npt.NDArray[np.bool_], flank: float, step: int) -> npt.NDArray[np.bool_]:
+    """Pixels past an end of a bar, as far as a tick could reach."""
+    start = int(flank) + 2 * step
+    return row[start : start + _TICK_WIDTH_PX] if step > 0 else row[max(0, start - _TICK_WIDTH_PX) : max(0, start)]
 
 
 def _flank(relief: Levels, middle: int, step: int) -> float | None:
@@ -196,7 +210,9 @@ def _tick_rows(rows: npt.NDArray[np.intp], middles: npt.NDArray[np.float64], sig
             above = next((bar for bar in growing if bar.bottom == row and _alike(bar.flanks, ends)), None)
             if above is not None:
                 growing.remove(above)
-            growing.append(Bar(int(row) if above is None else above.top, int(row) + 1, ends, ends, sign, _TICK_CONTRAST))
+            growing.append(
+                Bar(int(row) if above is None else above.top, int(row) + 1, ends, ends, sign, _TICK_CONTRAST)
+            )
     return [bar for bar in growing if bar.bottom - bar.top >= _TICK_ROWS]
 
 
@@ -222,7 +238,10 @@ def _distinct(bars: list[Bar]) -> list[Bar]:
     """Of bars found at several thresholds at one place keep the one that stands out most."""
     kept: list[Bar] = []
     for bar in sorted(bars, key=lambda bar: -bar.contrast):
-        near = (abs(bar.top - other.top) <= 3 and abs(bar.left - other.left) <= 4 and abs(bar.right - other.right) <= 4 for other in kept)
+        near = (
+            abs(bar.top - other.top) <= 3 and abs(bar.left - other.left) <= 4 and abs(bar.right - other.right) <= 4
+            for other in kept
+        )
         if not any(near):
             kept.append(bar)
     return kept

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.checks import InputError, check_image
+from nanolab.checks import InputError
 
 __all__ = ["resolve_palette", "robust_range", "stretch", "to_grey"]
 
@@ -52,10 +52,14 @@ def to_grey(
             f"{where}: must be one grey or colour image, shape (height, width), "
             f"got {stored.shape} {stored.dtype}; save one image of it as 8- or 16-bit TIFF"
         )
+    if min(stored.shape[:2]) < 2:
+        raise InputError(f"{where}: must be at least 2x2 pixels, got {stored.shape[:2]}; it holds no picture")
     grey = np.empty(stored.shape[:2], np.float32)
-    for rows in _blocks(stored):
-        grey[rows] = _luma(stored[rows])
-    check_image(grey, where)
+    with np.errstate(over="ignore"):  # what single precision cannot hold becomes infinite, which is refused
+        for rows in _blocks(stored):
+            grey[rows] = _luma(stored[rows])
+            if not np.isfinite(grey[rows]).all():
+                raise InputError(f"{where}: the image holds NaN or infinite values; export it again without them")
     if grey.min() == grey.max():
         raise InputError(f"{where}: all pixels have one value, {grey[0, 0]:g}; it holds no picture, export it again")
     limits = limits or {"bool": (0.0, 1.0), "uint8": (0.0, 255.0)}.get(stored.dtype.name)
@@ -64,11 +68,11 @@ def to_grey(
     return grey, {"dtype": str(stored.dtype), "grey_range": used, "stretched": limits is None}
 
 
-def _blocks(array: npt.NDArray[np.generic], overlap: int = 0) -> Iterator[slice]:
-    """Cut an array into slices of rows of about `_BLOCK` values, each `overlap` rows longer than the next needs."""
-    rows = max(1 + overlap, _BLOCK // max(1, int(np.prod(array.shape[1:]))))
+def _blocks(array: npt.NDArray[np.generic]) -> Iterator[slice]:
+    """Cut an array into slices of rows of about `_BLOCK` values."""
+    rows = max(1, _BLOCK // max(1, int(np.prod(array.shape[1:]))))
     for start in range(0, len(array), rows):
-        yield slice(max(0, start - overlap), start + rows + overlap)
+        yield slice(start, min(start + rows, len(array)))
 
 
 def _luma(block: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
@@ -90,8 +94,12 @@ def robust_range(grey: npt.NDArray[np.float32]) -> tuple[float, float]:
     """
     import cv2
 
-    medians = [cv2.medianBlur(np.ascontiguousarray(grey[rows]), 3) for rows in _blocks(grey, overlap=1)]
-    low, high = min(float(m.min()) for m in medians), max(float(m.max()) for m in medians)
+    extremes = []
+    for rows in _blocks(grey):
+        first = max(0, rows.start - 1)  # with a row from each neighbour, because a median needs it
+        medians = cv2.medianBlur(np.ascontiguousarray(grey[first : rows.stop + 1]), 3)[rows.start - first :]
+        extremes += [float(limit(medians[: rows.stop - rows.start])) for limit in (np.min, np.max)]
+    low, high = min(extremes), max(extremes)
     return (low, high) if low < high else (float(grey.min()), float(grey.max()))
 
 

@@ -42,7 +42,8 @@ def read_text(pixels: npt.NDArray[np.float32]) -> list[Text]:
 
     shrink = max(1.0, max(pixels.shape) / _LONGEST_SIDE)
     if shrink > 1:
-        pixels = cv2.resize(pixels, None, fx=1 / shrink, fy=1 / shrink, interpolation=cv2.INTER_AREA)
+        size = round(pixels.shape[1] / shrink), round(pixels.shape[0] / shrink)
+        pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
     levels = np.rint(pixels * 255).astype(np.uint8)
     found = _reader()(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR))
     if found.txts is None:

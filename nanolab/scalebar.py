@@ -14,14 +14,16 @@ from nanolab.ocr import Text, read_text
 from nanolab.pixelsize import PixelSize
 from nanolab.vendors import length_nm
 
-__all__ = ["read_scale_bar"]
+__all__ = ["read_scale_bar", "weigh"]
 
 _LENGTH = re.compile(r"\W*(\d+(?:[.,]\d+)?)\s*([nuµμm]m)\W*", re.IGNORECASE)
 _RANGES_NM = {"nm": (1, 1000), "um": (100, 1e6), "mm": (1e5, 5e6)}  # of lengths that scale bars have in each unit
 _USUAL, _RARE = (1.0, 2.0, 2.5, 5.0), (1.5, 3.0, 3.5, 4.0, 6.0, 7.0, 7.5, 8.0)  # first digits of such lengths
-_LEAST_CONFIDENCE = 0.5
+_LEAST_CONFIDENCE = 0.55
 _REACH = 2.0  # heights of the label between it and its bar
 _LETTER = 0.75  # of a label's height: the widest stroke in it
+_PRECISE_PX = 20.0  # length of a bar whose ends, found within half a pixel each, are sure within 5 %
+_COARSEST_NM = 2e4  # a pixel of the widest field of a scanning electron microscope
 _SAME = 0.03  # lengths that differ by less are one length
 
 
@@ -57,7 +59,7 @@ def read_scale_bar(pixels: npt.NDArray[np.float32]) -> PixelSize:
     The label must be a length alone on its line, such as ``200 nm``, and a bar must lie beside, above, below or around
     it: a solid bar, a line with or without end ticks, or Hitachi's row of eleven ticks. The confidence is that of the
     reading, lowered for lengths that scale bars seldom have, for bars far from the label or out of its middle, and
-    where another bar would fit as well. Below 0.5 the pixel size is unknown.
+    where another bar would fit as well. Below 0.55 the pixel size is unknown.
 
     Parameters
     ----------
@@ -72,7 +74,9 @@ def weigh(texts: Sequence[Text], pixels: npt.NDArray[np.float32]) -> PixelSize:
     labels = [label for text in texts if (label := _label(text))]
     if not labels:
         return PixelSize.unknown("no scale bar label was read in the picture")
-    matches = sorted((match for label in labels for match in _matches(label, texts, pixels)), key=lambda m: -m.confidence)
+    matches = sorted(
+        (match for label in labels for match in _matches(label, texts, pixels)), key=lambda m: -m.confidence
+    )
     if not matches:
         return PixelSize.unknown(f"no bar was found beside the label {labels[0].text.content!r}")
     best = matches[0]
@@ -94,7 +98,12 @@ def _rejoined(texts: Sequence[Text]) -> list[Text]:
     for number, unit in product(texts, texts):
         gap = unit.left - number.right
         on_line = abs(number.top + number.bottom - unit.top - unit.bottom) < number.height
-        if number.content.strip().isdigit() and unit.content.strip()[:1] in "nuµμm" and on_line and 0 <= gap < number.height:
+        if (
+            number.content.strip().isdigit()
+            and unit.content.strip()[:1] in "nuµμm"
+            and on_line
+            and 0 <= gap < number.height
+        ):
             top, bottom = min(number.top, unit.top), max(number.bottom, unit.bottom)
             content, score = f"{number.content} {unit.content}", min(number.score, unit.score)
             whole.append(Text(content, top, number.left, bottom, unit.right, score))
@@ -128,7 +137,7 @@ def _matches(label: _Label, texts: Sequence[Text], pixels: npt.NDArray[np.float3
     ink = _ink(text, pixels)
     for bar in bars + list(_around(text, bars)):
         fit = _fit(text, bar) * _likeness(text, bar, ink)
-        if fit > 0:
+        if fit > 0 and label.nm / bar.length_px <= _COARSEST_NM:
             yield _Match(label, bar, fit)
 
 
@@ -143,11 +152,12 @@ def _likeness(text: Text, bar: Bar, ink: float) -> float:
     """How much a bar looks as if drawn with its label: in its colour, as clearly, and not shorter than a letter."""
     colour = 1.0 if bar.sign * ink > 0 else 0.7
     clearness = min(1.0, bar.contrast / (0.6 * abs(ink))) if ink else 1.0
-    return colour * clearness * (1.0 if bar.width > _LETTER * text.height else 0.5)
+    size = 1.0 if bar.width > _LETTER * text.height else 0.5
+    return colour * clearness * size * min(1.0, bar.length_px / _PRECISE_PX)
 
 
 def _is_stroke(bar: Bar, text: Text, own: bool) -> bool:
-    """Tell whether a bar lies within a line of text and is no more than a part of it; in its own label's if too short."""
+    """Tell whether a bar lies within a line of text as part of a letter; within its own label only if it is short."""
     middle = (bar.top + bar.bottom) / 2
     inside = text.top < middle < text.bottom and bar.left > text.left - 2 and bar.right < text.right + 2
     return inside and not (own and bar.width > _LETTER * text.height)
@@ -159,7 +169,7 @@ def _around(text: Text, bars: Sequence[Bar]) -> Iterator[Bar]:
     for first, second in product(beside, beside):
         left, right = text.left - first.right, second.left - text.right
         alike = abs(first.top - second.top) <= 2 and 0.6 < first.width / second.width < 1.7
-        if alike and -0.3 * text.height < left < 1.5 * text.height and -0.3 * text.height < right < 1.5 * text.height:
+        if alike and all(-0.7 < gap / text.height < 1.5 for gap in (left, right)):
             yield join(first, second)
 
 

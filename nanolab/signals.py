@@ -32,12 +32,14 @@ def open_signal(path: Path) -> dict[str, Any]:
     """
     name = _MODULES.get(path.suffix.lower(), "tiff")
     module = importlib.import_module(f"rsciio.{name}")
-    try:
-        with _quiet():
+    problem, signals = "", []
+    with _quiet():
+        try:
             signals = module.file_reader(str(path), lazy=name != "tiff")  # a lazy TIFF would stay open
-    except Exception as error:  # its parsers of binary formats raise anything on a broken file
-        kind = path.suffix[1:].upper()
-        raise InputError(f"{path}: not a readable {kind} file ({error!r}); export the image as TIFF") from error
+        except Exception as error:  # its parsers of binary formats raise anything on a broken file
+            problem = repr(error)  # kept as text, so that the files which the parser left open are closed here
+    if problem:
+        raise InputError(f"{path}: not a readable {path.suffix[1:].upper()} file ({problem}); export the image as TIFF")
     images = [signal for signal in signals if signal["data"].ndim == 2]
     if not images:
         shapes = ", ".join(str(signal["data"].shape) for signal in signals) or "nothing"

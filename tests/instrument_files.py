@@ -14,7 +14,7 @@ def write_mrc(path: Path, data: np.ndarray, pixel_size_nm: float) -> None:
     height, width = data.shape
     edge = 10 * pixel_size_nm
     header = bytearray(1024)
-    mode = {"int8": 0, "int16": 1, "float32": 2, "uint16": 6}[data.dtype.name]
+    mode = {"int16": 1, "float32": 2, "uint16": 6}[data.dtype.name]
     struct.pack_into("<10i", header, 0, width, height, 1, mode, 0, 0, 0, width, height, 1)
     struct.pack_into("<6f", header, 40, edge * width, edge * height, 1.0, 90, 90, 90)
     struct.pack_into("<3i", header, 64, 1, 2, 3)

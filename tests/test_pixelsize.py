@@ -1,12 +1,12 @@
 """Every record of a pixel size is found, named, and left alone where it cannot be right."""
 
 import re
-import struct
+from functools import partial
 
-import h5py
 import numpy as np
 import pytest
 import tifffile
+from instrument_files import write_dm, write_emd, write_mrc, write_ser
 
 from nanolab.checks import InputError
 from nanolab.pixelsize import PixelSize, pixel_size_from_metadata
@@ -25,7 +25,9 @@ def write(path, *tags, image=IMAGE, **options):
 def zeiss(*, head_m="7.343750e-009", image="Image Pixel Size = 117.5 nm", store="64 * 48"):
     """The text of a Zeiss tag as SmartSEM writes it; 117.5 nm = 7.34375 nm x 1024 / 64."""
     lines = ["0", "0", "0", head_m, "5.000000e+004", "DP_IMAGE_STORE", f"Store resolution = {store}", "AP_PIXEL_SIZE"]
-    lines += ["Pixel Size = 7.344 nm", "AP_WIDTH", "Width = 7.52 µm"] + (["AP_IMAGE_PIXEL_SIZE", image] if image else [])
+    lines += ["Pixel Size = 7.344 nm", "AP_WIDTH", "Width = 7.52 µm"] + (
+        ["AP_IMAGE_PIXEL_SIZE", image] if image else []
+    )
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -52,14 +54,14 @@ OME = (
     '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">'
     '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="64" SizeY="48" SizeC="1" '
     'SizeZ="1" SizeT="1" PhysicalSizeX="2.5" PhysicalSizeXUnit="nm" PhysicalSizeY="2.5" PhysicalSizeYUnit="nm">'
-    '<TiffData/></Pixels></Image></OME>'
+    "<TiffData/></Pixels></Image></OME>"
 )
 JEOL_SIGHTX = (
     "<TemReporter><Eos><EosMode>eosTEM</EosMode></Eos><IlluminationSystem><ImageField>imfdBright</ImageField>"
     "</IlluminationSystem><ImageFormingSystem><ImageFormingMode>imfmMAG</ImageFormingMode><ModeString>MAG</ModeString>"
     "<SelectorString>x10000</SelectorString><SelectorValue>10000</SelectorValue></ImageFormingSystem></TemReporter>"
 )
-THERMO = '<Metadata><BinaryResult><PixelSize><X unit="m">1.6e-10</X><Y unit="m">1.6e-10</Y></PixelSize></BinaryResult></Metadata>'
+THERMO = '<Metadata><PixelSize><X unit="m">1.6e-10</X><Y unit="m">1.6e-10</Y></PixelSize></Metadata>'
 PHENOM = '<FeiImage><pixelWidth unit="um">0.027</pixelWidth><pixelHeight unit="um">0.027</pixelHeight></FeiImage>'
 
 RECORDS = {
@@ -218,39 +220,21 @@ def test_print_resolution_of_pictures_is_not_used(tmp_path, suffix):
     assert pixel_size_from_metadata(image(tmp_path / f"a{suffix}")) == PixelSize.unknown("no pixel size in the file")
 
 
-def test_mrc(tmp_path):
-    write_mrc(tmp_path / "a.mrc", cell_angstrom=64 * 2.5)
-    assert pixel_size_from_metadata(tmp_path / "a.mrc").nm == pytest.approx(0.25, rel=1e-6)
+WRITERS = {"mrc": write_mrc, "emd": write_emd, "ser": write_ser, "dm3": write_dm, "dm4": partial(write_dm, version=4)}
 
 
-def write_mrc(path, cell_angstrom, data=IMAGE.astype(np.int16)):
-    """An MRC2014 file: the pixel size is the cell's edge over the number of intervals, in angstrom."""
-    height, width = data.shape
-    header = bytearray(1024)
-    struct.pack_into("<10i", header, 0, width, height, 1, 1, 0, 0, 0, width, height, 1)
-    struct.pack_into("<6f", header, 40, cell_angstrom, cell_angstrom * height / width, 1.0, 90, 90, 90)
-    struct.pack_into("<3i", header, 64, 1, 2, 3)
-    header[208:216] = b"MAP \x44\x44\x00\x00"
-    path.write_bytes(bytes(header) + data.tobytes())
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_formats_of_rosettasciio(tmp_path, suffix):
+    WRITERS[suffix](tmp_path / f"a.{suffix}", IMAGE.astype(np.uint16), 0.25)
+    found = pixel_size_from_metadata(tmp_path / f"a.{suffix}")
+    assert found.nm == pytest.approx(0.25, rel=1e-6)  # DM and MRC keep single precision
+    assert (found.source, found.detail) == ("metadata", f"{suffix.upper()} axis in nm")
 
 
-def test_emd(tmp_path):
-    write_emd(tmp_path / "a.emd", "nm", 0.5)
-    assert pixel_size_from_metadata(tmp_path / "a.emd") == PixelSize(0.5, "metadata", "EMD axis in nm")
-    write_emd(tmp_path / "b.emd", "1/nm", 0.5)
-    assert pixel_size_from_metadata(tmp_path / "b.emd").source == "unknown"
-
-
-def write_emd(path, unit, step):
-    """A Berkeley EMD file: HDF5 with a data set and two axes."""
-    with h5py.File(path, "w") as file:
-        file.attrs.update({"version_major": 0, "version_minor": 2})
-        group = file.create_group("data/image")
-        group.attrs["emd_group_type"] = 1
-        group["data"] = IMAGE.astype(np.float32)
-        for number, (name, count) in enumerate((("y", 48), ("x", 64)), start=1):
-            axis = group.create_dataset(f"dim{number}", data=np.arange(count) * step)
-            axis.attrs.update({"name": name, "units": unit})
+@pytest.mark.parametrize(("suffix", "unit"), [("emd", "1/nm"), ("emd", ""), ("dm3", "1/nm"), ("dm4", "")])
+def test_axes_that_are_no_lengths(tmp_path, suffix, unit):
+    WRITERS[suffix](tmp_path / f"a.{suffix}", IMAGE, 0.25, unit)
+    assert pixel_size_from_metadata(tmp_path / f"a.{suffix}") == PixelSize.unknown("no pixel size in the file")
 
 
 def test_real_zeiss_images(bam_folder):
