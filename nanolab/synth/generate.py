@@ -6,14 +6,8 @@ render side by side, a kill and a new start therefore give the same files as one
 
 import atexit
 import os
-import signal
-import threading
-import time
-from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import as_completed
 from itertools import groupby
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +21,7 @@ from nanolab.synth.recipe import Recipe, dump_recipe, parse_recipe
 from nanolab.synth.render import Device, Renderer
 from nanolab.synth.scene import draw_scene
 from nanolab.synth.truth import ground_truth
+from nanolab.workers import worker_pool
 
 __all__ = ["render_dataset"]
 
@@ -76,34 +71,11 @@ def render_dataset(
     scenes = [(scene, list(images)) for scene, images in groupby(missing, lambda k: k // recipe.appearances_per_scene)]
     workers = min(workers or os.cpu_count() or 1, max(len(scenes), 1))
     bar = tqdm(total=count, initial=count - len(missing), unit="image", desc="render", disable=not progress)
-    with bar, _pool(workers) as pool:
+    with bar, worker_pool(workers) as pool:
         jobs = [pool.submit(_scene, text, str(folder), seed, scene, images, device) for scene, images in scenes]
         for job in as_completed(jobs):
             bar.update(job.result())
     return writer.finish(count)
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[Executor]:
-    """Give an executor whose waiting jobs are dropped when the block ends early, by an error or Ctrl-C."""
-    context = get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(os.getpid(),))
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _start_worker(parent: int) -> None:
-    """Leave Ctrl-C to the parent, and end if the parent is killed: then nobody would collect the results."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 _renderers: dict[Device, Renderer] = {}

@@ -141,6 +141,8 @@ def _restored(run: TrainingRun, learner: Learner) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     tensors, record = load_checkpoint(path)
+    if not isinstance(record.get("log"), list):
+        raise InputError(f"{path}: is not the state of a training; train anew in another folder")
     learner.restore(tensors)
     return list(record["log"])
 

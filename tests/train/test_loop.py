@@ -130,6 +130,20 @@ def test_a_resumed_training_keeps_its_settings_and_images(tiny_run: TrainingRun,
         resume(SAMPLES, validation=None)
 
 
+def test_a_damaged_state_is_refused(tiny_run: TrainingRun, tiny_settings: Settings) -> None:
+    def resume() -> None:
+        train([SAMPLES], tiny_run.folder, tiny_settings(), validation=disc_sample(9), resume=True, progress=False)
+
+    state = tiny_run.folder / "state.safetensors"
+    content = state.read_bytes()
+    state.write_bytes(content[: len(content) // 2])
+    with pytest.raises(InputError, match=r"state\.safetensors: no checkpoint of nanolab, or damaged"):
+        resume()
+    state.write_bytes(tiny_run.checkpoint(3).read_bytes())
+    with pytest.raises(InputError, match=r"state\.safetensors: is not the state of a training"):
+        resume()
+
+
 def test_datasets_are_pooled(tmp_path: Path, tiny_settings: Settings) -> None:
     run = train([SAMPLES[:1], iter(SAMPLES[1:])], tmp_path, tiny_settings(epochs=1), progress=False)
     assert run.record["data"]["images"] == 3
