@@ -154,6 +154,33 @@ def render(
     typer.echo(f"{output}: {len(dataset)} images")
 
 
+@app.command()
+def cutpaste(
+    image: Annotated[list[Path], typer.Option(help="An annotated micrograph; repeat for more.")],
+    mask: Annotated[list[Path], typer.Option(help="Its annotation, in the same order.")],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Images in the data set when it is done.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
+    particles: Annotated[int | None, typer.Option(min=1, help="Particles to paste into an image.")] = None,
+    size: Annotated[int | None, typer.Option(min=16, help="Side of an image in px.")] = None,
+    preset: Annotated[str, typer.Option(help="default, realistic, or utile2023: the paper's tool.")] = "default",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None,
+) -> None:
+    """Cut the particles out of annotated micrographs and paste them into new ones."""
+    from nanolab.synth.cutpaste.generate import cut_and_paste_dataset
+    from nanolab.synth.cutpaste.settings import PRESETS
+
+    if len(image) != len(mask):
+        raise InputError(f"--image and --mask must be given equally often, got {len(image)} and {len(mask)}")
+    if preset not in PRESETS:
+        raise InputError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    given = {"particles": particles, "size_px": size}
+    settings = PRESETS[preset].model_copy(update={key: value for key, value in given.items() if value is not None})
+    pairs = [_sample(*pair) for pair in zip(image, mask, strict=True)]
+    dataset = cut_and_paste_dataset(pairs, output, count, settings, seed=seed, workers=workers)
+    typer.echo(f"{output}: {len(dataset)} images")
+
+
 @app.command(cls=_WithPairs)
 def train(
     datasets: Annotated[list[Path], typer.Argument(help="Folders of data sets.")],

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 import nanolab
 from nanolab.cli import app
+from nanolab.dataset import Dataset
 from nanolab.files import read_json
 from nanolab.labels import write_labels
 from nanolab.tiff import write_tiff
@@ -223,3 +224,24 @@ def test_from_images_to_scores(run: Run, tmp_path: Path, rng: np.random.Generato
     judged = run("evaluate", "--truth", "set/masks", "--pred", "found", "-o", "metrics.json")
     assert judged.exit_code == 0, judged.output
     assert set(read_json(tmp_path / "metrics.json")["images"]) == {"0", "1"}
+
+
+def test_cutpaste_makes_a_data_set_of_one_pair(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:160, :160]
+    labels = np.zeros((160, 160), dtype=np.int32)
+    for label, (row, column) in enumerate([(40, 40), (40, 110), (110, 40), (115, 115)], start=1):
+        labels[np.hypot(rows - row, columns - column) < 14] = label
+    grey = np.where(labels > 0, 180, 60) + np.random.default_rng(0).integers(-8, 8, labels.shape)
+    write_tiff(tmp_path / "a.tif", grey.astype(np.uint8), pixel_size_nm=2.0)
+    write_labels(tmp_path / "a_mask.tif", labels, pixel_size_nm=2.0)
+    words = ["--image", tmp_path / "a.tif", "--mask", tmp_path / "a_mask.tif", "-n", 2, "-o", tmp_path / "set"]
+    words += ["--particles", 5, "--size", 128, "--workers", 1]
+    result = CliRunner().invoke(app, ["cutpaste", *map(str, words)])
+    assert result.exit_code == 0, result.output
+    dataset = Dataset(tmp_path / "set")
+    assert [sample.image.shape for sample in dataset] == [(128, 128)] * 2
+    assert [sample.pixel_size.nm for sample in dataset] == [pytest.approx(2.0)] * 2
+    # Five are pasted; one may hide another, or lie beyond the border but for a few pixels.
+    assert all(1 <= len(np.unique(sample.labels)) - 1 <= 5 for sample in dataset)
+    wrong = CliRunner().invoke(app, ["cutpaste", *map(str, words[:4]), "--mask", "b", *map(str, words[4:])])
+    assert wrong.exit_code == 2
