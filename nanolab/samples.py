@@ -8,9 +8,12 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.checks import check_same_shape
+from nanolab.labels import read_labels
+from nanolab.micrograph import read_micrograph
 from nanolab.pixelsize import PixelSize
 
-__all__ = ["LazySamples", "Sample"]
+__all__ = ["LazySamples", "Sample", "read_sample"]
 
 
 @dataclass(frozen=True)
@@ -68,3 +71,29 @@ class LazySamples(Sequence[Sample]):
     def without(self, *names: str) -> "LazySamples":
         """Return the samples other than those named."""
         return LazySamples((name for name in self.names if name not in names), self._load)
+
+
+def read_sample(image: Path | str, mask: Path | str | None = None, *, pixel_size_nm: float | None = None) -> Sample:
+    """Read a micrograph without its data bar, and its annotation, which may still have those rows.
+
+    Parameters
+    ----------
+    image
+        The image file.
+    mask
+        Its label map or binary mask (see `nanolab.labels.read_labels`); None where nobody annotated it.
+    pixel_size_nm
+        Pixel size typed by hand, in nm; it overrides what the file says.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or the two are not of one size.
+    """
+    micrograph = read_micrograph(image, pixel_size_nm=pixel_size_nm)
+    cropped = micrograph.crop_data_bar()
+    labels = None if mask is None else read_labels(mask)
+    if labels is not None and labels.shape != cropped.pixels.shape:
+        check_same_shape(micrograph.pixels, labels, f"{image} and {mask}")
+        labels = labels[: len(cropped.pixels)]
+    return Sample(micrograph.name, cropped.pixels, labels, micrograph.pixel_size, micrograph.path)

@@ -1,1 +1,1 @@
-"""Annotations in the formats of other programs."""
+"""Annotations of micrographs as annotation tools write them: read into label maps, and written from them."""

@@ -125,7 +125,7 @@ def _truth(
         **{name: np.array(record[name], dtype=np.float64) for name in _DRAWN[1:]},
         "area_px": area_px,
         "visible_area_px": visible_px,
-        "visible_fraction": visible_px / area_px,
+        "visible_fraction": np.minimum(visible_px / area_px, 1.0),  # splinters of others may have come to it
         "touches_border": np.array(
             [_at_border(mask, corner, size) for mask, corner in zip(inside, corners, strict=True)], dtype=bool
         )

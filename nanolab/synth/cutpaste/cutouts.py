@@ -23,6 +23,8 @@ Box = tuple[slice, slice]
 _MASK_SD_PX = 0.7
 # Annotation ends up to so many pixels from the particle, in neighbours too.
 _NEIGHBOUR_PX = 3
+# Masks of touching particles cut apart by lines of one pixel often have such a line along the image's border as well.
+_BORDER_PX = 1
 _SHADOW_SD_PX = 1.5
 _NOTHING = 1e-3  # a change of an image that is below a grey level
 # So far beyond its mask reaches the particle's own soft edge.
@@ -97,8 +99,10 @@ def cut_particles(image: Image, labels: Labels, ground: Ground, settings: CutPas
 
 def _refusal(labels: Labels, label: int, box: Box, smallest: float, min_solidity: float) -> str | None:
     """Say why a particle is not used, None if it is."""
-    rows, cols = box
-    if rows.start == 0 or cols.start == 0 or rows.stop == labels.shape[0] or cols.stop == labels.shape[1]:
+    if any(
+        side.start <= _BORDER_PX or side.stop >= length - _BORDER_PX
+        for side, length in zip(box, labels.shape, strict=True)
+    ):
         return "cut by the border"
     mask = labels[box] == label
     area = int(mask.sum())

@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 # Images a job makes at most, so that the bar moves and all workers have something to do to the end.
 _JOB_IMAGES = 16
 
-#: Micrographs with their numbers in the run.
-Sources = list[tuple[int, Sample]]
+#: Micrographs, each alone in a sequence that may read it when asked, with their numbers in the run.
+Sources = list[tuple[int, Sequence[Sample]]]
 
 
 def cut_and_paste_dataset(
@@ -77,7 +77,7 @@ def cut_and_paste_dataset(
     missing = writer.missing(count)
     workers = workers or os.cpu_count() or 1
     jobs = [
-        (_taken(pairs, numbers), settings, recipe, str(folder), seed, images)
+        ([(number, pairs[number : number + 1]) for number in numbers], settings, recipe, str(folder), seed, images)
         for numbers, images in _jobs(sources, missing, settings.mix_sources, workers)
     ]
     with tqdm(total=count, initial=count - len(missing), unit="image", desc="paste", disable=not progress) as bar:
@@ -126,10 +126,6 @@ def _jobs(sources: list[int], missing: Sequence[int], mix: bool, workers: int) -
             yield (sources if mix else [source]), images[start : start + size]
 
 
-def _taken(pairs: Sequence[Sample], numbers: list[int]) -> Sources:
-    return [(number, pairs[number]) for number in numbers]
-
-
 def _make_alone(*job: Any) -> int:
     """Do a job in a process of its own, on one core."""
     cv2.setNumThreads(1)
@@ -144,12 +140,12 @@ def _make(sources: Sources, settings: CutPasteSettings, recipe: str, folder: str
     key = (recipe, seed, tuple(number for number, _ in sources))
     if key not in _latest:
         _latest.clear()
-        _latest[key] = prepare(sources, settings, seed=seed)
+        _latest[key] = prepare([(number, read[0]) for number, read in sources], settings, seed=seed)
     material = _latest[key]
     writer = DatasetWriter(folder, recipe, {"seed": seed}, versions={"opencv": cv2.__version__})
     for index in images:
         record = draw_composition(material, settings, generator(seed, IMAGE, index))
         made = compose(material, settings, record)
-        record = {"sources": [sample.name for _, sample in sources], **record}
+        record = {"sources": material.sources, **record}
         writer.write(index, made.image, made.labels, made.particles, material.pixel_size_nm, record)
     return len(images)

@@ -25,8 +25,9 @@ POOL, IMAGE = 0, 1
 
 @dataclass(frozen=True)
 class Material:
-    """Cutouts and backgrounds of one source or several, and the pixel size they share (None: unknown)."""
+    """Cutouts and backgrounds of one source or several, their names, and the pixel size they share (None: unknown)."""
 
+    sources: tuple[str, ...]
     cutouts: tuple[Cutout, ...]
     backgrounds: tuple[Background, ...]
     pixel_size_nm: float | None
@@ -57,7 +58,8 @@ def prepare(sources: Sequence[tuple[int, Sample]], settings: CutPasteSettings, *
     if len(sizes) > 1:
         listed = ", ".join(f"{sample.name}: {sample.pixel_size}" for _, sample in sources)
         raise InputError(f"sources to be mixed must have one pixel size, got {listed}; do not mix them")
-    return Material(tuple(cutouts), tuple(backgrounds), sizes.pop())
+    names = tuple(sample.name for _, sample in sources)
+    return Material(names, tuple(cutouts), tuple(backgrounds), sizes.pop())
 
 
 def check_source(sample: Sample, settings: CutPasteSettings) -> None:
