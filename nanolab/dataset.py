@@ -5,11 +5,12 @@ Layout of a dataset that nanolab made::
     recipe.yaml               exactly what made it
     images/000000.tif         uint8 or uint16, calibrated
     masks/000000.tif          uint16 or uint32 label map
+    <map>/000000.tif          further maps of the same shape that the writer was given
     particles.parquet         one row a particle
     manifest.json             seed, settings, versions, SHA-256 of every file, the record of each image; written last
 
 While it is being written, `.parts/000000.parquet` holds the particle rows of image 0 together with its record and the
-hashes of its two files. It is written after them, so an image counts as done if and only if its part agrees with them.
+hashes of its files. It is written after them, so an image counts as done if and only if its part agrees with them.
 """
 
 import json
@@ -168,6 +169,8 @@ class DatasetWriter:
         particles: pd.DataFrame,
         pixel_size_nm: float | None,
         extra: Mapping[str, Any] | None = None,
+        *,
+        maps: Mapping[str, npt.NDArray[Any]] = {},
     ) -> None:
         """Write image number `index`, complete or not at all.
 
@@ -183,13 +186,18 @@ class DatasetWriter:
             Written to both files, None if unknown.
         extra
             The record of the values drawn for this image, enough to make it again; kept in the manifest.
+        maps
+            Further maps of the same shape by the name of their folder: label maps if integer, float32 otherwise.
         """
         check_label_map(labels, _name(index))
-        check_same_shape(image, labels, _name(index))
-        image_name, mask_name = _file_names(index)
-        write_tiff(self.folder / image_name, image, pixel_size_nm=pixel_size_nm)
-        write_labels(self.folder / mask_name, labels, pixel_size_nm=pixel_size_nm)
-        files = {name: sha256(self.folder / name) for name in (image_name, mask_name)}
+        files = {}
+        arrays: dict[str, npt.NDArray[Any]] = {"images": image, "masks": labels, **maps}
+        for folder, values in arrays.items():
+            check_same_shape(image, values, _name(index))
+            name = f"{folder}/{_name(index)}.tif"
+            write = write_tiff if folder == "images" or values.dtype.kind == "f" else write_labels
+            write(self.folder / name, values, pixel_size_nm=pixel_size_nm)
+            files[name] = sha256(self.folder / name)
         Part.of(_name(index), particles, files, extra).write(self._part_path(index))
 
     def finish(self, count: int) -> Dataset:
@@ -252,7 +260,8 @@ class DatasetWriter:
         return files if matches(self.folder / "particles.parquet", files.get("particles.parquet")) else {}
 
     def _stands(self, index: int, finished: Mapping[str, str]) -> bool:
-        return all(matches(self.folder / name, finished.get(name)) for name in _file_names(index))
+        own = [name for name in finished if name.endswith(f"/{_name(index)}.tif")]
+        return bool(own) and all(matches(self.folder / name, finished[name]) for name in own)
 
     def _merge(self, count: int, parts: Mapping[int, Part], before: Mapping[str, Any]) -> None:
         files, records = dict(before["files"]), dict(before["records"])
@@ -295,7 +304,3 @@ class DatasetWriter:
 
 def _name(index: int) -> str:
     return f"{index:06d}"
-
-
-def _file_names(index: int) -> tuple[str, str]:
-    return f"images/{_name(index)}.tif", f"masks/{_name(index)}.tif"

@@ -4,7 +4,8 @@ It runs as a script in a process of its own (see `nanolab.synth.render`), possib
 has bpy and NumPy but not nanolab, so it imports nothing of nanolab.
 
 Protocol: one JSON object a line on standard input, ``{"scene": NPZ, "passes": EXR, "samples": N}``; one JSON object
-a line answers, ``{"passes": EXR}`` or ``{"error": TEXT}``. End of input ends the process. The unit of length
+a line answers, the request itself or ``{"error": TEXT}``; ``{"blend": BLEND, "object": NAME, "mesh": NPZ}`` asks for
+an object's mesh instead. End of input ends the process. The unit of length
 in a scene file is the pixel: x to the right, y up, z towards the beam, the substrate at z = 0.
 """
 
@@ -18,7 +19,9 @@ import bpy
 import numpy as np
 
 # Outputs of a pixel besides Blender's own passes. Blender averages them over the pixel's samples; where those fell on
-# two particles, the mean label is nobody's, and the mean of the check, another number for each particle, tells so.
+# two particles, the mean label is nobody's or a third one's, and the mean of the check, another number for each
+# particle, tells so: it is the square of the label times the golden ratio, modulo 1, so that the check of a mean is not
+# the mean of the checks.
 LABEL, CHECK = "label", "check"
 GOLDEN = 0.6180339887498949
 
@@ -37,11 +40,14 @@ def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            _render(request["scene"], request["passes"], request["samples"])
+            if "blend" in request:
+                _read(request["blend"], request["object"], request["mesh"])
+            else:
+                _render(request["scene"], request["passes"], request["samples"])
         except (RuntimeError, ValueError, OSError, MemoryError) as error:
             _say(answers, error=f"{type(error).__name__}: {error}")
         else:
-            _say(answers, passes=request["passes"])
+            _say(answers, **request)
 
 
 def _take_over_stdout() -> TextIO:
@@ -124,6 +130,25 @@ def _material() -> Any:
     return material
 
 
+def _read(blend: str, name: str, target: str) -> None:
+    """Write vertices and triangles of an object in a .blend as it stands there, its modifiers applied."""
+    with bpy.data.libraries.load(blend, link=False) as (there, wanted):
+        if name not in there.objects:
+            raise ValueError(f"no object {name!r}; it has {', '.join(map(repr, sorted(there.objects))) or 'none'}")
+        wanted.objects = [name]
+    body = wanted.objects[0]
+    bpy.context.scene.collection.objects.link(body)
+    shown = body.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    mesh = shown.to_mesh()
+    mesh.transform(shown.matrix_world)
+    mesh.calc_loop_triangles()
+    vertices = np.empty(3 * len(mesh.vertices), dtype=np.float32)
+    triangles = np.empty(3 * len(mesh.loop_triangles), dtype=np.int32)
+    mesh.vertices.foreach_get("co", vertices)
+    mesh.loop_triangles.foreach_get("vertices", triangles)
+    np.savez(target, vertices=vertices.reshape(-1, 3), triangles=triangles.reshape(-1, 3))
+
+
 def _render(scene_file: str, passes_file: str, samples: int) -> None:
     with np.load(scene_file, allow_pickle=False) as content:
         height, width = (int(value) for value in content["shape"])
@@ -164,7 +189,7 @@ def _mesh(vertices: Any, triangles: Any, labels: Any, size: int) -> Any:
     mesh.polygons.add(len(faces))
     mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, 3, dtype=np.int32))
     all_labels = np.concatenate([labels, [0, 0]])
-    for name, values in ((LABEL, all_labels), (CHECK, all_labels * GOLDEN % 1)):
+    for name, values in ((LABEL, all_labels), (CHECK, all_labels.astype(np.float64) ** 2 * GOLDEN % 1)):
         mesh.attributes.new(name, "FLOAT", "FACE").data.foreach_set("value", values.astype(np.float32))
     mesh.update(calc_edges=True)
     mesh.shade_smooth()

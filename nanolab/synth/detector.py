@@ -1,73 +1,63 @@
-"""Detector models: from passes to the micrograph that an instrument would record.
+"""Detectors: from passes to the micrograph that an instrument would record.
 
 `draw_appearance` draws every random value into a record; `detect` is a function of passes and record alone.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, get_args
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nanolab.synth.draws import Distribution, Fraction, Model, NotNegative, Positive, between
+from nanolab.synth.detectors.databar import draw_over, drawn_over
+from nanolab.synth.detectors.degrade import degrade, degrade_labels, degraded_pixel_size, degraded_shape
+from nanolab.synth.detectors.him import HeliumIons
+from nanolab.synth.detectors.instrument import Image, Instrument, expose
+from nanolab.synth.detectors.se import SecondaryElectrons
+from nanolab.synth.detectors.stem import HighAngleDarkField
+from nanolab.synth.detectors.tem import BrightField
+from nanolab.synth.noise import smooth_noise
 from nanolab.synth.passes import Passes
-from nanolab.synth.substrate import draw_substrate, render_substrate, smooth_noise
+from nanolab.synth.substrate import draw_substrate, render_substrate
+from nanolab.synth.substrates.layer import Layer
 
-__all__ = ["Detector", "SecondaryElectrons", "detect", "draw_appearance"]
+__all__ = [
+    "BrightField",
+    "Detector",
+    "HeliumIons",
+    "HighAngleDarkField",
+    "Record",
+    "SecondaryElectrons",
+    "detect",
+    "draw_appearance",
+    "shown_heights",
+    "shown_labels",
+    "shown_pixel_size",
+    "shown_shape",
+]
 
-Image = npt.NDArray[np.float32]
 Record = dict[str, Any]
 
+Detector = Annotated[
+    SecondaryElectrons | HeliumIons | BrightField | HighAngleDarkField,
+    Field(discriminator="kind"),
+]
 
-def _default(value: Any) -> Any:
-    return Field(default=value, validate_default=True)
+_MODELS: dict[str, type[Instrument]] = {
+    model.model_fields["kind"].default: model for model in get_args(get_args(Detector)[0])
+}
 
 
-class SecondaryElectrons(Model):
-    """Secondary electrons in a scanning electron microscope.
+def draw_appearance(detector: Instrument, substrate: Sequence[Layer], rng: np.random.Generator) -> Record:
+    """Draw everything random about how one scene looks in one micrograph.
 
-    The yield at an angle of incidence t is that at normal incidence times cos(t)^-n, n = `edge_exponent` from 0.5 to
-    1.3 (Seiler, J. Appl. Phys. 1983, 10.1063/1.332840); it stops rising where the escape depth exceeds the rim, at
-    cos(t) = `edge_cosine`. What leaves a point is collected in proportion to the open sky above it, to the power
-    `particle_shadow` or `substrate_shadow`. A detector at the side brightens faces turned to it by `side`;
-    `charging` brightens a particle by that fraction for each micrometre of height; `halo` does so to the ground
-    around particles. The beam blurs by a Gaussian of SD `blur_px`; `electrons` is the number counted at full
-    signal, whose Poisson noise is the shot noise; `streaks` is the SD of line-to-line changes; `gamma` is the
-    display's. Signals are fractions of full scale.
+    The record may be given a `degradation` and a `data_bar` too, those that `Degradation` and `DataBar` draw.
     """
-
-    kind: Literal["se"] = "se"
-    substrate_level: Positive
-    particle_level: Positive
-    particle_spread: NotNegative = _default(0.05)
-    surface_texture: NotNegative = _default(0.03)
-    edge_exponent: Annotated[Distribution, between(0.0, 2.0)] = _default([0.4, 1.2])
-    edge_cosine: Annotated[Distribution, between(0.02, 1.0)] = _default([0.25, 0.6])
-    particle_shadow: NotNegative = _default([0.5, 1.5])
-    substrate_shadow: NotNegative = _default([0.5, 1.5])
-    side: NotNegative = _default([0.0, 0.3])
-    charging: Distribution = _default([0.0, 0.5])
-    halo: Annotated[Distribution, between(-1.0, 5.0)] = _default([-0.2, 0.3])
-    halo_nm: Positive = _default([50, 400])
-    illumination: Fraction = _default([0.0, 0.15])
-    blur_px: NotNegative = _default([0.5, 1.5])
-    electrons: Positive = _default([50, 1000])
-    readout_noise: NotNegative = _default([0.0, 0.02])
-    streaks: NotNegative = _default([0.0, 0.01])
-    gamma: Positive = _default([0.8, 1.25])
-
-
-Detector = SecondaryElectrons
-
-
-def draw_appearance(detector: SecondaryElectrons, substrate: list[Any], rng: np.random.Generator) -> Record:
-    """Draw everything random about how one scene looks in one micrograph."""
-    drawn = {
-        name: float(getattr(detector, name).draw(rng, 1)[0]) for name in type(detector).model_fields if name != "kind"
-    }
+    drawn = detector.draw(rng)
     return {
-        "kind": detector.kind,
+        "kind": detector.kind,  # type: ignore[attr-defined]
         "seed": int(rng.integers(2**31)),
         "detector": drawn,
         "substrate": draw_substrate(substrate, rng),
@@ -75,37 +65,56 @@ def draw_appearance(detector: SecondaryElectrons, substrate: list[Any], rng: np.
 
 
 def detect(passes: Passes, appearance: Record) -> Image:
-    """Return the micrograph, shape (height, width), in [0, 1], that belongs to a record of `draw_appearance`."""
+    """Return the micrograph, shape (height, width), in [0, 1], that belongs to a record of `draw_appearance`.
+
+    With a degradation it is larger than the passes; see `shown_labels` and `shown_pixel_size`.
+
+    Raises
+    ------
+    ValueError
+        If the detector sees through particles and the passes do not hold their matter.
+    """
+    model = _MODELS[appearance["kind"]]
+    if model.sees_through and passes.matter is None:
+        raise ValueError(f"a detector {appearance['kind']} needs passes with the particles' matter along the beam")
     rng = np.random.default_rng(appearance["seed"])
     values = {name: np.float32(value) for name, value in appearance["detector"].items()}
     ground = render_substrate(appearance["substrate"], passes.shape, passes.pixel_size_nm)
-    signal = _secondary_electrons(passes, ground, values, rng)
-    signal *= 1 + values["illumination"] * smooth_noise(passes.shape, 0.8 * max(passes.shape), rng)
-    return _instrument(signal, values, rng)
+    signal = model.signal(passes, ground, values, rng)
+    light = 1 + values["illumination"] * smooth_noise(passes.shape, 0.8 * max(passes.shape), rng)
+    signal *= np.maximum(light, 0)
+    if degradation := appearance.get("degradation"):
+        image = degrade(signal, degradation)
+    else:
+        image = expose(signal, values, rng)
+    return draw_over(image, bar) if (bar := appearance.get("data_bar")) else image
 
 
-def _secondary_electrons(passes: Passes, ground: Image, v: dict[str, Any], rng: np.random.Generator) -> Image:
-    """Signal before the instrument's blur and noise; a level surface under open sky has its `..._level`."""
-    particle = passes.labels > 0
-    angle = rng.uniform(0, 2 * np.pi)
-    facing = passes.normals[..., 0] * np.float32(np.cos(angle)) + passes.normals[..., 1] * np.float32(np.sin(angle))
-    own = np.exp(v["particle_spread"] * rng.standard_normal(int(passes.labels.max()) + 1, dtype=np.float32))
-    bright = v["particle_level"] * own[passes.labels]
-    bright *= np.maximum(passes.normals[..., 2], v["edge_cosine"]) ** -v["edge_exponent"]
-    bright *= 1 + v["surface_texture"] * smooth_noise(passes.shape, 4, rng)
-    bright *= np.maximum(1 + v["charging"] * passes.height_nm * np.float32(1e-3), 0)
-    bright *= passes.openness ** v["particle_shadow"]
-    near = cv2.GaussianBlur(particle.astype(np.float32), (0, 0), float(max(v["halo_nm"] / passes.pixel_size_nm, 0.5)))
-    dark = v["substrate_level"] * (1 + ground) * (1 + v["halo"] * near) * passes.openness ** v["substrate_shadow"]
-    signal = np.where(particle, bright * (1 + v["side"] * facing), dark)
-    return np.asarray(np.maximum(signal, 0), dtype=np.float32)
+def shown_labels(labels: npt.NDArray[np.int32], appearance: Record, *, eroded: bool = True) -> npt.NDArray[np.int32]:
+    """Return the label map that belongs to the micrograph of a record: degraded alike, 0 where something is drawn over.
+
+    With `eroded` false it is what can be seen of each particle, without the erosion that a degradation may ask for.
+    """
+    if degradation := appearance.get("degradation"):
+        labels = degrade_labels(labels, degradation if eroded else {**degradation, "erosion_px": 0})
+    if bar := appearance.get("data_bar"):
+        labels = np.where(drawn_over((labels.shape[0], labels.shape[1]), bar), 0, labels).astype(np.int32)
+    return labels
 
 
-def _instrument(signal: Image, v: dict[str, Any], rng: np.random.Generator) -> Image:
-    """Blur by the beam, add shot, line and readout noise, and cut to full scale."""
-    if v["blur_px"] > 0:
-        signal = np.asarray(cv2.GaussianBlur(signal, (0, 0), float(v["blur_px"])))
-    counted = rng.poisson(signal * v["electrons"]).astype(np.float32) / v["electrons"]
-    counted += v["readout_noise"] * rng.standard_normal(signal.shape, dtype=np.float32)
-    counted += v["streaks"] * rng.standard_normal((len(signal), 1), dtype=np.float32)
-    return np.asarray(np.clip(counted, 0, 1) ** v["gamma"], dtype=np.float32)
+def shown_heights(heights_nm: Image, appearance: Record) -> Image:
+    """Return the map of heights above the substrate that belongs to the micrograph of a record."""
+    shape = shown_shape((heights_nm.shape[0], heights_nm.shape[1]), appearance)
+    if shape == heights_nm.shape:
+        return heights_nm
+    return np.asarray(cv2.resize(heights_nm, shape[::-1], interpolation=cv2.INTER_LINEAR))
+
+
+def shown_shape(shape: tuple[int, int], appearance: Record) -> tuple[int, int]:
+    """Return height and width in pixels of a record's micrograph, given those of the passes."""
+    return degraded_shape(shape) if appearance.get("degradation") else shape
+
+
+def shown_pixel_size(pixel_size_nm: float, appearance: Record) -> float:
+    """Return the size in nm of the pixels of a record's micrograph, given that of the passes."""
+    return degraded_pixel_size(pixel_size_nm) if appearance.get("degradation") else pixel_size_nm

@@ -3,12 +3,24 @@
 In a recipe a plain number is a constant and a pair ``[low, high]`` is uniform between the two.
 """
 
+import csv
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    model_validator,
+)
 from scipy import special
+
+from nanolab.checks import InputError, check_file
 
 __all__ = [
     "Constant",
@@ -121,10 +133,24 @@ class LogNormal(_Bounded):
 
 
 class Empirical(Model):
-    """Values drawn with replacement from a measured list."""
+    """Values drawn with replacement from a measured list.
+
+    In place of `values` a recipe may name a CSV `file` and a `column` of it, by its heading. A relative path begins at
+    the recipe's folder; the values are read at once and kept in its place.
+    """
 
     kind: Literal["empirical"] = "empirical"
     values: Annotated[list[float], Field(min_length=1)]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_file(cls, given: Any, info: ValidationInfo) -> Any:
+        if not isinstance(given, dict) or "file" not in given:
+            return given
+        if unknown := given.keys() - {"kind", "file", "column"}:
+            raise ValueError(f"a file of values goes with a column only, not with {', '.join(sorted(unknown))}")
+        path = (info.context or {}).get("folder", Path()) / Path(str(given["file"])).expanduser()
+        return {"kind": "empirical", "values": _column(path, given.get("column"))}
 
     @property
     def support(self) -> tuple[float, float]:
@@ -134,6 +160,28 @@ class Empirical(Model):
     def draw(self, rng: np.random.Generator, size: int) -> Array:
         """Return `size` values, shape (size,)."""
         return rng.choice(np.asarray(self.values), size)
+
+
+def _column(path: Path, name: str | None) -> list[float]:
+    """Read the numbers of a CSV file's column."""
+    with check_file(path, "CSV file").open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        columns = list(rows.fieldnames or [])
+        if name is None and len(columns) == 1:
+            name = columns[0]
+        if name not in columns:
+            raise InputError(f"{path}: no column {name!r}; name one of {', '.join(map(repr, columns))} as `column`")
+        return [_number(row[name], f"{path} line {rows.line_num}") for row in rows]
+
+
+def _number(text: str | None, where: str) -> float:
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise InputError(f"{where}: expected a number, got {text!r}; correct it or take the line out")
+    return value
 
 
 class Mixture(Model):

@@ -6,24 +6,34 @@ render side by side, a kill and a new start therefore give the same files as one
 
 import atexit
 import os
+from collections.abc import Sequence
 from concurrent.futures import as_completed
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from tqdm.auto import tqdm
 
 from nanolab.checks import InputError
 from nanolab.dataset import Dataset, DatasetWriter
 from nanolab.seeds import generator
-from nanolab.synth.detector import detect, draw_appearance
+from nanolab.synth.detector import Record, detect, shown_heights, shown_labels, shown_pixel_size
+from nanolab.synth.kept import KeptPasses
+from nanolab.synth.matter import matter
+from nanolab.synth.passes import Passes
 from nanolab.synth.recipe import Recipe, dump_recipe, parse_recipe
 from nanolab.synth.render import Device, Renderer
-from nanolab.synth.scene import draw_scene
+from nanolab.synth.scene import Scene, draw_scene
+from nanolab.synth.structures import ring_labels
 from nanolab.synth.truth import ground_truth
 from nanolab.workers import worker_pool
 
-__all__ = ["render_dataset"]
+__all__ = ["Shot", "appear", "render_dataset", "render_scene", "scene_of"]
 
 # Keys of `generator`, so that a scene and an appearance of the same number share no random values.
 SCENE, APPEARANCE = 0, 1
@@ -37,6 +47,7 @@ def render_dataset(
     seed: int,
     workers: int | None = None,
     device: Device = "auto",
+    passes: Path | str | None = None,
     progress: bool = True,
 ) -> Dataset:
     """Render `count` annotated micrographs of a recipe into `folder`, or complete what is there.
@@ -55,6 +66,9 @@ def render_dataset(
         Processes that render side by side, each with a Blender of its own; by default one a processor core.
     device
         "auto" renders on a GPU where Blender finds one, "cpu" never does.
+    passes
+        A folder to keep the scenes' passes in and to take them from where they are there already: another detector,
+        another substrate or more appearances then need no Blender.
 
     Raises
     ------
@@ -67,12 +81,14 @@ def render_dataset(
         raise InputError(f"count must be at least 1, got {count}")
     text = dump_recipe(recipe)
     writer = DatasetWriter(folder, text, {"seed": seed})
+    if passes is not None:
+        KeptPasses(passes, recipe, seed)  # refuses a folder of other scenes before anything is rendered
     missing = writer.missing(count)
     scenes = [(scene, list(images)) for scene, images in groupby(missing, lambda k: k // recipe.appearances_per_scene)]
     workers = min(workers or os.cpu_count() or 1, max(len(scenes), 1))
     bar = tqdm(total=count, initial=count - len(missing), unit="image", desc="render", disable=not progress)
     with bar, worker_pool(workers) as pool:
-        jobs = [pool.submit(_scene, text, str(folder), seed, scene, images, device) for scene, images in scenes]
+        jobs = [pool.submit(_scene, text, folder, seed, scene, images, device, passes) for scene, images in scenes]
         for job in as_completed(jobs):
             bar.update(job.result())
     return writer.finish(count)
@@ -89,28 +105,92 @@ def _renderer(device: Device) -> Renderer:
     return _renderers[device]
 
 
-def _scene(recipe_text: str, folder: str, seed: int, scene_index: int, images: list[int], device: Device) -> int:
-    """Render one scene and write the given images of it; return how many."""
-    recipe = parse_recipe(recipe_text, "recipe.yaml")
-    scene = draw_scene(recipe, generator(seed, SCENE, scene_index))
-    renderer = _renderer(device)
-    passes = renderer.render(
+@dataclass(frozen=True)
+class Shot:
+    """One micrograph and what is known of it.
+
+    `image` (height, width) float32 in [0, 1]; `labels` int32; `maps` further maps of that shape by name; `particles`,
+    the table of `nanolab.synth.truth.ground_truth`.
+    """
+
+    image: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int32]
+    maps: dict[str, npt.NDArray[np.int32] | npt.NDArray[np.float32]]
+    particles: pd.DataFrame
+    pixel_size_nm: float
+
+
+def scene_of(recipe: Recipe, seed: int, index: int) -> Scene:
+    """Return scene number `index` of the datasets that a recipe and a seed give."""
+    return draw_scene(recipe, generator(seed, SCENE, index))
+
+
+def render_scene(renderer: Renderer, recipe: Recipe, scene: Scene, index: int) -> Passes:
+    """Return what Blender computes of a scene; `index` fixes the noise of the occlusion."""
+    return renderer.render(
         scene,
-        seed=scene_index,
+        seed=index,
         occlusion_distance_nm=recipe.occlusion_distance_nm,
         samples=recipe.occlusion_samples,
     )
-    labels, particles = ground_truth(scene, passes)
+
+
+def appear(recipe: Recipe, scene: Scene, passes: Passes, appearance: Record) -> Shot:
+    """Return the micrograph of a scene by a record of `Recipe.draw_appearance`, with its truth."""
+    pixel_size_nm = shown_pixel_size(scene.pixel_size_nm, appearance)
+    seen = shown_labels(passes.labels, appearance, eroded=False)
+    eroded = shown_labels(passes.labels, appearance) if "degradation" in appearance else None
+    labels, particles = ground_truth(scene, seen, pixel_size_nm, labels=eroded)
+    maps: dict[str, Any] = {"heights": shown_heights(passes.height_nm, appearance)}
+    if recipe.labels == "rings":
+        maps["particles"] = labels
+        labels, particles["ring"] = ring_labels(scene, particles, appearance)
+    return Shot(detect(_completed(passes, scene, recipe), appearance), labels, maps, particles, pixel_size_nm)
+
+
+def _completed(passes: Passes, scene: Scene, recipe: Recipe) -> Passes:
+    """Return the passes with what Blender knows nothing of: materials, and what the beam goes through."""
+    contrast = np.array([1, *(particle.contrast for particle in scene.particles)], dtype=np.float32)
+    if recipe.detector.sees_through and passes.matter is None:
+        passes = replace(passes, matter=matter(scene))
+    return replace(passes, contrast=contrast)
+
+
+@lru_cache(maxsize=1)
+def _parsed(recipe_text: str) -> Recipe:
+    return parse_recipe(recipe_text, "recipe.yaml")
+
+
+def _scene(
+    recipe_text: str,
+    folder: Path | str,
+    seed: int,
+    index: int,
+    images: Sequence[int],
+    device: Device,
+    passes_folder: Path | str | None,
+) -> int:
+    """Render one scene, or take its passes from where they are kept; write the given images of it, return how many."""
+    recipe = _parsed(recipe_text)
+    scene = scene_of(recipe, seed, index)
+    kept = None if passes_folder is None else KeptPasses(passes_folder, recipe, seed)
+    passes = kept.get(index) if kept is not None else None
+    if passes is None:
+        passes = render_scene(_renderer(device), recipe, scene, index)
+        if kept is not None:
+            kept.put(index, passes)
+    passes = _completed(passes, scene, recipe)
     writer = DatasetWriter(folder, recipe_text, {"seed": seed})
-    for index in images:
-        appearance = draw_appearance(recipe.detector, recipe.substrate, generator(seed, APPEARANCE, index))
-        image = np.rint(detect(passes, appearance) * 255).astype(np.uint8)
+    for image in images:
+        appearance = recipe.draw_appearance(generator(seed, APPEARANCE, image))
+        shot = appear(recipe, scene, passes, appearance)
         record = {
-            "scene": scene_index,
+            "scene": index,
             "particles_requested": scene.requested,
             "particles_placed": len(scene.particles),
-            "renderer": renderer.about,
+            "renderer": dict(passes.renderer),
             "appearance": appearance,
         }
-        writer.write(index, image, labels, particles, scene.pixel_size_nm, record)
+        pixels = np.rint(shot.image * 255).astype(np.uint8)
+        writer.write(image, pixels, shot.labels, shot.particles, shot.pixel_size_nm, record, maps=shot.maps)
     return len(images)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any, Literal, Self, cast
 
@@ -28,6 +29,9 @@ Device = Literal["auto", "cpu"]
 # As in `nanolab.synth.blender`, which cannot be imported without Blender.
 CAMERA_ABOVE_PX = 10.0
 GOLDEN = 0.6180339887498949
+
+# Single precision and the mean over samples leave less than this of a check.
+CHECKED = 1e-5
 
 # Blender keeps some memory of every scene it has seen; a fresh process costs 1.5 s.
 SCENES_A_PROCESS = 200
@@ -102,7 +106,7 @@ class Renderer:
         except RenderError:
             self._stop()
             self._ask(request)
-        return _read_passes(folder / "passes.exr", scene)
+        return replace(_read_passes(folder / "passes.exr", scene), renderer=self.about)
 
     def _ask(self, request: dict[str, Any]) -> None:
         if self._served >= SCENES_A_PROCESS:
@@ -204,7 +208,7 @@ def _mended(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     `planes` (height, width, n) begins with the label and its check, as `nanolab.synth.blender` writes them.
     """
     label, check = planes[..., 0], planes[..., 1]
-    wrong = np.abs((np.rint(label) * GOLDEN % 1) - check) > 1e-4
+    wrong = np.abs(np.rint(label).astype(np.float64) ** 2 * GOLDEN % 1 - check) > CHECKED
     mended = planes.copy()
     for shift in ((0, 1), (0, -1), (1, 0), (-1, 0)):
         good = wrong & ~np.roll(wrong, shift, axis=(0, 1))

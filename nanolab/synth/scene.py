@@ -1,14 +1,17 @@
 """A scene: which particles lie where, in nm. Plain data, drawn from a recipe; nothing here knows Blender."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nanolab.synth.arrangement import place
-from nanolab.synth.particles import Mesh, make_mesh, random_rotation
+from nanolab.synth.arrangement import Ground, Placed, Placement, Structure
+from nanolab.synth.bodies import Population, about_beam
+from nanolab.synth.mesh import Mesh
+from nanolab.synth.particles import Wire
+from nanolab.synth.projection import projected_area
 from nanolab.synth.recipe import Recipe
 
 __all__ = ["Particle", "Scene", "draw_scene"]
@@ -21,6 +24,9 @@ class Particle:
     """One particle: its turned mesh about its centroid, and where the centroid lies, (x, y, z) in nm.
 
     x runs to the right from the image's left edge, y down from its upper edge, z from the substrate to the beam.
+    `contrast` is the signal of its material, or in transmission how strongly it scatters, relative to the detector's
+    particles; `core_contrast` that of its core relative to its shell, 0 for a hollow. `group` numbers the assembly that
+    it belongs to, -1 if none, and `group_kind` says what it is there: ring, line, loose, large, ...
     """
 
     template: str
@@ -28,16 +34,25 @@ class Particle:
     mesh: Mesh
     centre_nm: Array
     rotation: Array
+    contrast: float = 1.0
+    core_contrast: float = 1.0
+    group: int = -1
+    group_kind: str = ""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Particles in a field of `shape` (height, width) pixels; particle k has the label k + 1."""
+    """Particles in a field of `shape` (height, width) pixels; particle k has the label k + 1.
+
+    `requested` is how many were asked for, whether they found a place or not; `structures` are the rings and lines that
+    groups of particles form.
+    """
 
     shape: tuple[int, int]
     pixel_size_nm: float
     particles: tuple[Particle, ...]
     requested: int
+    structures: tuple[Structure, ...] = ()
 
     def geometry(self) -> dict[str, Any]:
         """Everything as one mesh in pixels, x right, y up: the renderer's `vertices`, `triangles`, `labels`."""
@@ -65,8 +80,8 @@ class Scene:
 
     def _row(self, label: int, particle: Particle) -> dict[str, Any]:
         x, y, z = particle.centre_nm
-        outline = particle.mesh.outline() + particle.centre_nm[:2]
-        area_nm2 = _polygon_area(outline)
+        area_nm2 = _projected_area(particle)
+        flat = particle.mesh.vertices[:, :2] + particle.centre_nm[:2]
         high = np.array(self.shape[::-1]) * self.pixel_size_nm
         return {
             "label": label,
@@ -78,7 +93,9 @@ class Scene:
             "projected_area_nm2": area_nm2,
             "projected_ecd_nm": np.sqrt(4 * area_nm2 / np.pi),
             "rotation": particle.rotation.ravel().tolist(),
-            "touches_border": bool((outline.min(axis=0) < 0).any() or (outline.max(axis=0) > high).any()),
+            "touches_border": bool((flat.min(axis=0) < 0).any() or (flat.max(axis=0) > high).any()),
+            "group": particle.group,
+            "group_kind": particle.group_kind,
         }
 
 
@@ -93,6 +110,8 @@ _TRUTH = {
     "projected_ecd_nm": "float64",
     "rotation": "object",
     "touches_border": "bool",
+    "group": "int32",
+    "group_kind": "str",
 }
 
 
@@ -100,27 +119,71 @@ def _joined(parts: list[Any], dtype: npt.DTypeLike, columns: int) -> npt.NDArray
     return np.concatenate(parts).astype(dtype) if parts else np.empty((0, columns), dtype=dtype)
 
 
-def _polygon_area(corners: Array) -> float:
-    x, y = corners.T
+def _projected_area(particle: Particle) -> float:
+    if not particle.mesh.convex:
+        return projected_area(particle.mesh)
+    x, y = (particle.mesh.outline() + particle.centre_nm[:2]).T
     return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)
 
 
 def draw_scene(recipe: Recipe, rng: np.random.Generator) -> Scene:
-    """Draw one scene of a recipe."""
+    """Draw one scene of a recipe: its particles, then the others, which keep clear of those or lie on them."""
     image = recipe.image
     field_nm = (image.width_px * image.pixel_size_nm, image.height_px * image.pixel_size_nm)
-    requested = max(0, round(float(recipe.arrangement.count.draw(rng, 1)[0])))
-    shares = np.array([kind.share for kind in recipe.particles])
-    kinds = rng.choice(len(shares), requested, p=shares / shares.sum())
-    diameters = np.array([recipe.particles[kind].diameter_nm.draw(rng, 1)[0] for kind in kinds])
-    placement = place(recipe.arrangement, diameters / 2, field_nm, rng)
-    particles = []
-    for k, centre, grounded in zip(placement.index, placement.centres_nm, placement.grounded, strict=True):
-        kind = recipe.particles[kinds[k]]
-        rotation = random_rotation(rng)
-        mesh = make_mesh(kind, diameters[k], image.pixel_size_nm, rng).rotated(rotation)
-        # The arrangement takes particles for balls; a real one must still not sink into the substrate.
+    ground = Ground()
+    particles: list[Particle] = []
+    structures: list[Structure] = []
+    requested = groups = 0
+    for entry, role in [(recipe, ""), *((other, other.role) for other in recipe.others)]:
+        population = Population(entry.particles, image.pixel_size_nm, rng)
+        placement = entry.arrangement.place(population, field_nm, rng, ground)
+        for n in range(len(placement.index)):
+            particle, placed = _particle(population, placement, n, rng)
+            group = particle.group + groups if particle.group >= 0 else -1
+            particles.append(replace(particle, group=group, group_kind=particle.group_kind or role))
+            ground.placed.append(placed)
+        structures += [replace(one, group=one.group + groups) for one in placement.structures]
+        groups += int(placement.group.max(initial=-1)) + 1
+        requested += placement.requested
+    shape = (image.height_px, image.width_px)
+    return Scene(shape, image.pixel_size_nm, tuple(particles), requested, tuple(structures))
+
+
+def _particle(
+    population: Population, placement: Placement, n: int, rng: np.random.Generator
+) -> tuple[Particle, Placed]:
+    """Return the n-th placed particle, as it is seen and as others meet it."""
+    k = int(placement.index[n])
+    kind, line = population.kind(k), placement.lines.get(k)
+    if line is not None:
+        placed = _wire(population, k, line, rng)
+        rotation, diameter = np.eye(3), float((6 / np.pi * placed.mesh.volume_nm3) ** (1 / 3))
+    else:
+        body, turn = population.body(k), float(placement.turns[n])
+        mesh, centre = body.turned(turn), placement.centres_nm[n]
+        # An arrangement may take particles for balls; a real one must still not sink into the substrate.
         lowest = -mesh.vertices[:, 2].min()
-        height = lowest if grounded else max(centre[2], lowest)
-        particles.append(Particle(kind.template, diameters[k], mesh, np.array([*centre[:2], height]), rotation))
-    return Scene((image.height_px, image.width_px), image.pixel_size_nm, tuple(particles), requested)
+        height = lowest if placement.grounded[n] else max(centre[2], lowest)
+        placed = Placed(mesh, np.array([*centre[:2], height]), body.diameter_nm, is_ball=kind.BALL)
+        rotation, diameter = about_beam(turn) @ body.rotation if turn else body.rotation, body.diameter_nm
+    (contrast,) = kind.contrast.draw(rng, 1)
+    core_contrast = float(kind.core.contrast.draw(rng, 1)[0]) if kind.core is not None else 1.0
+    particle = Particle(
+        kind.template,
+        diameter,
+        placed.mesh,
+        placed.centre_nm,
+        rotation,
+        float(contrast),
+        core_contrast,
+        int(placement.group[n]),
+        placement.group_kind[n],
+    )
+    return particle, placed
+
+
+def _wire(population: Population, k: int, line: Array, rng: np.random.Generator) -> Placed:
+    """Return a wire along a line, about its centroid."""
+    kind, width = cast(Wire, population.kind(k)), population.size_nm(k)
+    mesh = kind.tube(line, width, 0.1 * population.pixel_size_nm, rng)
+    return Placed(mesh.moved(-mesh.centroid), mesh.centroid, width, line)

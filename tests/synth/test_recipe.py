@@ -33,9 +33,9 @@ def test_shipped_recipe_is_valid_and_survives_its_dump(name: str) -> None:
         ("diameter_nm: 20", "diameter_nm: [-3, 20]", "diameter_nm: values must be above 0, these go down to -3"),
         ("pixel_size_nm: 2", "pixel_size_nm: 0", "image.pixel_size_nm: .*greater than 0, got 0"),
         ("template: sphere", "template: spheroid", "particles.0: .*'spheroid'.*'sphere'"),
-        ("kind: se,", "kind: sem,", "detector.kind: .*'se', got 'sem'"),
+        ("kind: se,", "kind: sem,", "detector: .*'sem'.*'se', 'him', 'bf-tem', 'haadf-stem'"),
         ("name: test", "name: ../escape", "name: String should match pattern"),
-        ("particle_level: 0.5", "", "detector.particle_level: Field required"),
+        ("particle_level: 0.5", "", "detector.se.particle_level: Field required"),
         ("name: test", "name: [", "not valid YAML"),
     ],
 )
@@ -55,3 +55,9 @@ def test_yaml_tags_do_not_run() -> None:
 def test_unknown_recipe_lists_what_ships() -> None:
     with pytest.raises(InputError, match=re.escape("tio2_sem")):
         load_recipe("tio2_semm")
+
+
+def test_images_of_at_most_a_side_keep_their_pixels() -> None:
+    smaller = parse_recipe(MINIMAL, "test").within(50)
+    assert (smaller.image.width_px, smaller.image.height_px, smaller.image.pixel_size_nm) == (50, 48, 2)
+    assert smaller.particles == parse_recipe(MINIMAL, "test").particles

@@ -12,7 +12,7 @@ from nanolab.seeds import generator
 from nanolab.synth.particles import Polyhedron, Sphere, make_mesh
 from nanolab.synth.passes import Passes
 from nanolab.synth.recipe import load_recipe
-from nanolab.synth.render import Renderer
+from nanolab.synth.render import CHECKED, GOLDEN, Renderer, RenderError, _mended
 from nanolab.synth.scene import Particle, Scene, draw_scene
 
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
@@ -115,3 +115,30 @@ def test_missing_blender_is_explained(monkeypatch: pytest.MonkeyPatch, tmp_path)
     monkeypatch.setenv("NANOLAB_BLENDER_PYTHON", str(bare))
     with Renderer(threads=1) as blender, pytest.raises(InputError, match="has no bpy"):
         rendered(blender)
+
+
+def test_no_mean_of_two_particles_passes_for_a_third() -> None:
+    label = np.arange(1, 400, dtype=np.float64)
+    check = label**2 * GOLDEN % 1
+    first, second = np.triu_indices(len(label), 1)
+    for weight in (0.25, 0.5, 0.75):  # samples of one pixel, most often two or four
+        mean, mixed = (weight * one[first] + (1 - weight) * one[second] for one in (label, check))
+        passes = np.abs(np.rint(mean) ** 2 * GOLDEN % 1 - mixed) < CHECKED
+        # A number between 0 and 1 comes so near by chance: 2 in 100,000.
+        assert passes.mean() < 1e-4
+
+
+def test_mixed_pixels_take_a_neighbour() -> None:
+    planes = np.zeros((3, 4, 3), dtype=np.float32)
+    planes[:, 2:] = 14, 14**2 * GOLDEN % 1, 50
+    planes[1, 1] = planes[1, 1:3].mean(axis=0)  # would be particle 7
+    mended = _mended(planes)
+    assert set(np.unique(mended[..., 0])) == {0, 14}
+    assert mended[1, 1].tolist() in (planes[1, 0].tolist(), planes[1, 2].tolist())
+    others = np.arange(12) != 5
+    assert np.array_equal(mended.reshape(12, 3)[others], planes.reshape(12, 3)[others])
+    others = np.arange(12) != 5
+    assert np.array_equal(mended.reshape(12, 3)[others], planes.reshape(12, 3)[others])
+    lonely = np.full((2, 2, 3), 0.5, dtype=np.float32)
+    with pytest.raises(RenderError, match="4 pixels lie on no particle"):
+        _mended(lonely)

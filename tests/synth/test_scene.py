@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from nanolab.synth.particles import Sphere, make_mesh
-from nanolab.synth.passes import Passes
 from nanolab.synth.recipe import load_recipe
 from nanolab.synth.scene import Particle, Scene, draw_scene
 from nanolab.synth.truth import ground_truth
@@ -13,11 +12,6 @@ from nanolab.synth.truth import ground_truth
 def ball(x_nm: float, y_nm: float, diameter_nm: float = 100.0) -> Particle:
     mesh = make_mesh(Sphere(diameter_nm=diameter_nm), diameter_nm, 2.0, np.random.default_rng(0))
     return Particle("sphere", diameter_nm, mesh, np.array([x_nm, y_nm, diameter_nm / 2]), np.eye(3))
-
-
-def passes_of(labels: np.ndarray) -> Passes:
-    flat = np.zeros(labels.shape, dtype=np.float32)
-    return Passes(labels.astype(np.int32), flat, np.stack([flat, flat, flat + 1], axis=-1), flat + 1, 2.0)
 
 
 def test_same_seed_same_scene() -> None:
@@ -56,7 +50,7 @@ def test_hidden_particle_has_label_0_and_labels_have_no_gap() -> None:
     rendered = np.zeros((60, 80), dtype=np.int32)
     rendered[10:20, 10:20] = 1
     rendered[30:40, 50:60] = 3
-    labels, table = ground_truth(scene, passes_of(rendered))
+    labels, table = ground_truth(scene, rendered, 2.0)
     assert np.unique(labels).tolist() == [0, 1, 2]
     assert table["label"].tolist() == [1, 0, 2]  # the fourth lies outside and is nobody's business
     assert table["visible_area_nm2"].tolist() == [400, 0, 400]
@@ -65,7 +59,7 @@ def test_hidden_particle_has_label_0_and_labels_have_no_gap() -> None:
 
 def test_empty_scene() -> None:
     scene = Scene((60, 80), 2.0, (), 0)
-    labels, table = ground_truth(scene, passes_of(np.zeros((60, 80))))
+    labels, table = ground_truth(scene, np.zeros((60, 80), dtype=np.int32), 2.0)
     assert labels.max() == 0
     assert len(table) == 0
     assert scene.geometry()["triangles"].shape == (0, 3)

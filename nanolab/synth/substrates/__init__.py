@@ -1,0 +1,1 @@
+"""Layers of a substrate: films, and the dirt on them."""
