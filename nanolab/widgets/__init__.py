@@ -1,0 +1,1 @@
+"""What a notebook shows that answers to the mouse."""
