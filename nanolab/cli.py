@@ -15,8 +15,6 @@ from nanolab.checks import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from nanolab.samples import Sample
-
 __all__ = ["app", "main"]
 
 _PAIRS = ("-p", "--parameter", "--set")
@@ -140,8 +138,15 @@ def render(
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Blender processes; one a core if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto: a GPU where Blender finds one; cpu: never.")] = "auto",
+    passes: Annotated[
+        Path | None, typer.Option(help="Folder to keep what Blender computes in, and to take it from if it is there.")
+    ] = None,
 ) -> None:
-    """Render annotated micrographs of a recipe."""
+    """Render annotated micrographs of a recipe.
+
+    With --passes, another detector or substrate for the same scenes needs no Blender: change the recipe, and give
+    another --output.
+    """
     from nanolab.synth.generate import render_dataset
     from nanolab.synth.recipe import load_recipe
     from nanolab.synth.render import Device, RenderError
@@ -150,7 +155,9 @@ def render(
         raise InputError(f"--device must be one of {', '.join(get_args(Device))}, got {device!r}")
     chosen = cast(Device, device)
     with _failing(RenderError):
-        dataset = render_dataset(load_recipe(recipe), output, count, seed=seed, workers=workers, device=chosen)
+        dataset = render_dataset(
+            load_recipe(recipe), output, count, seed=seed, workers=workers, device=chosen, passes=passes
+        )
     typer.echo(f"{output}: {len(dataset)} images")
 
 
@@ -165,8 +172,10 @@ def cutpaste(
     preset: Annotated[str, typer.Option(help="default, realistic, or utile2023: the paper's tool.")] = "default",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None,
+    pixel_size_nm: PixelSizeNm = None,
 ) -> None:
     """Cut the particles out of annotated micrographs and paste them into new ones."""
+    from nanolab.samples import read_sample
     from nanolab.synth.cutpaste.generate import cut_and_paste_dataset
     from nanolab.synth.cutpaste.settings import PRESETS
 
@@ -176,9 +185,87 @@ def cutpaste(
         raise InputError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     given = {"particles": particles, "size_px": size}
     settings = PRESETS[preset].model_copy(update={key: value for key, value in given.items() if value is not None})
-    pairs = [_sample(*pair) for pair in zip(image, mask, strict=True)]
+    pairs = [read_sample(*pair, pixel_size_nm=pixel_size_nm) for pair in zip(image, mask, strict=True)]
     dataset = cut_and_paste_dataset(pairs, output, count, settings, seed=seed, workers=workers)
     typer.echo(f"{output}: {len(dataset)} images")
+
+
+@app.command()
+def realism(
+    real: Annotated[str, typer.Option(metavar="DIR", help="Data set, folder of images, or name of a public set.")],
+    synthetic: Annotated[str, typer.Option(metavar="DIR", help="The same, to be judged.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the report.")],
+    real_labels: Annotated[Path | None, typer.Option(help="Label maps of a folder of images.")] = None,
+    synthetic_labels: Annotated[Path | None, typer.Option(help="The same.")] = None,
+    preset: Annotated[str, typer.Option(help="default, or mill2021: the paper's procedure, with VGG16.")] = "default",
+    weights: Annotated[Path | None, typer.Option(help="File of VGG16's weights; the torch cache if not given.")] = None,
+    max_patches: Annotated[int, typer.Option(min=1, help="Patches of each set, at most.")] = 1750,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which patches are drawn.")] = 0,
+) -> None:
+    """Say how far synthetic micrographs are from real ones, and by what: a page of figures, and the numbers."""
+    from nanolab.realism.report import realism_report, summary
+    from nanolab.realism.sources import open_samples
+
+    sets = open_samples(real, labels=real_labels), open_samples(synthetic, labels=synthetic_labels)
+    results = realism_report(*sets, output, preset=preset, seed=seed, max_patches=max_patches, weights=weights)
+    typer.echo("\n".join([*summary(results), f"{output}: realism.pdf, realism.png, results.json, patches.csv"]))
+
+
+@app.command("import-labels")
+def import_labels(
+    annotations: Annotated[Path, typer.Argument(help="An annotation file, or a folder of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; beside the annotations if not given.")
+    ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="labelme, via, coco, imagej; binary (particles may be cut apart by lines of 1 px), instance or colour "
+            "masks; auto: by what is in a file.",
+        ),
+    ] = "auto",
+    pixel_size_nm: PixelSizeNm = None,
+    crop_data_bar: Annotated[
+        bool, typer.Option("--crop-data-bar", help="Cut off the data bar at the bottom of image and label map.")
+    ] = False,
+) -> None:
+    """Make a data set of your own images and their annotations."""
+    from nanolab.annotations.importing import import_labels as import_annotations
+    from nanolab.annotations.pairing import Format
+
+    dataset = import_annotations(
+        annotations, images, output, cast(Format, kind), pixel_size_nm=pixel_size_nm, crop_data_bar=crop_data_bar
+    )
+    manifest = dataset.manifest or {}
+    records = manifest["records"].values()
+    kept = sum(record["particles"] for record in records)
+    lost = sum(record["annotated"] - record["particles"] for record in records if record["annotated"])
+    more = f"; {lost} more lie outside, or others hide them" if lost > 0 else ""
+    typer.echo(f"{output}: {len(dataset)} images, {kept} particles{more}")
+    _report(manifest["left_out"], f"{len(dataset) + len(manifest['left_out'])} annotations")
+
+
+@app.command()
+def export(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a data set, or your own with images/ and masks/ in it.")],
+    kind: Annotated[str, typer.Option("--format", help="coco, imagej, semantic, three-class or stardist.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="JSON file for coco, a folder for the others.")],
+    amodal: Annotated[bool, typer.Option("--amodal", help="coco: outlines with the parts that others hide.")] = False,
+    erosion_px: Annotated[
+        int | None,
+        typer.Option(min=0, help="semantic, three-class: by how much particles recede; 0 and 1 if not given."),
+    ] = None,
+) -> None:
+    """Write the annotation of a data set for other programs."""
+    from nanolab.dataset import Dataset
+    from nanolab.exports import ExportFormat
+    from nanolab.exports import export as export_dataset
+
+    source = Dataset(dataset)
+    written = export_dataset(source, cast(ExportFormat, kind), output, amodal=amodal, erosion_px=erosion_px)
+    typer.echo(f"{written}: {len(source)} images")
 
 
 @app.command(cls=_WithPairs)
@@ -193,34 +280,19 @@ def train(
     """Train a network; one checkpoint an epoch."""
     from nanolab.dataset import Dataset
     from nanolab.parameters import parse_value
+    from nanolab.samples import read_sample
     from nanolab.train.loop import train as run_training
     from nanolab.train.selection import best_epoch, score_epochs, select
     from nanolab.train.settings import TrainingSettings
 
     given = {key: parse_value(text, key) for key, text in _pairs(settings).items()}
-    watched = None if validate is None else _sample(validate, validate_mask)
+    watched = None if validate is None else read_sample(validate, validate_mask)
     sets = [Dataset(folder) for folder in datasets]
     run = run_training(sets, output, TrainingSettings(**given), validation=watched, resume=resume)
     if watched is not None and watched.labels is not None:
         scores = score_epochs(run, watched.labels)
         select(run, [best_epoch(scores)], f"highest Dice on {watched.name}", scores)
     typer.echo(f"{output}: {len(run.epochs)} epochs, epoch {run.selected_epoch} selected")
-
-
-def _sample(image: Path, mask: Path | None) -> "Sample":
-    """Read a micrograph without its data bar, and its annotation, which may still have those rows."""
-    from nanolab.checks import check_same_shape
-    from nanolab.labels import read_labels
-    from nanolab.micrograph import read_micrograph
-    from nanolab.samples import Sample
-
-    micrograph = read_micrograph(image)
-    cropped = micrograph.crop_data_bar()
-    labels = None if mask is None else read_labels(mask)
-    if labels is not None and labels.shape != cropped.pixels.shape:
-        check_same_shape(micrograph.pixels, labels, f"{image} and {mask}")
-        labels = labels[: cropped.pixels.shape[0]]
-    return Sample(micrograph.name, cropped.pixels, labels, micrograph.pixel_size, image)
 
 
 @app.command()

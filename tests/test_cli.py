@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,9 +18,9 @@ from typer.testing import CliRunner, Result
 import nanolab
 from nanolab.cli import app
 from nanolab.dataset import Dataset
-from nanolab.files import read_json
+from nanolab.files import read_json, write_json
 from nanolab.labels import write_labels
-from nanolab.tiff import write_tiff
+from nanolab.tiff import read_tiff, write_tiff
 
 Run = Callable[..., Result]
 
@@ -39,7 +40,10 @@ def disc(radius_px: float, size_px: int = 64) -> np.ndarray:
 
 def test_help_names_the_verbs(run: Run) -> None:
     shown = run("--help").stdout
-    assert all(verb in shown for verb in ("data", "render", "train", "segment", "measure", "evaluate", "run"))
+    assert all(
+        verb in shown
+        for verb in ("data", "render", "import-labels", "export", "train", "segment", "measure", "evaluate", "run")
+    )
 
 
 def test_the_version_is_the_packages(run: Run) -> None:
@@ -72,6 +76,9 @@ def test_data_list_finds_the_real_images(run: Run, bam_folder: Path, monkeypatch
         (["train", "nowhere", "-o", "out", "--set", "epochs"], "epochs: needs a name and a value"),
         (["segment", "--model", "nowhere", "-o", "out", "a.tif"], "nowhere: holds no training"),
         (["measure", "nowhere.tif", "-o", "out.csv"], "nowhere.tif"),
+        (["import-labels", "nowhere", "-o", "out"], "nowhere: not found; name an annotation file"),
+        (["import-labels", ".", "-o", "out", "--format", "voc"], "format must be one of auto, labelme"),
+        (["export", "nowhere", "--format", "coco", "-o", "out.json"], "nowhere: a dataset must have a folder images/"),
         (["evaluate", "--truth", "nowhere", "--pred", "nowhere", "-o", "out.json"], "nowhere"),
         (["run", "nowhere.ipynb"], "nowhere.ipynb: notebook not found"),
     ],
@@ -245,3 +252,65 @@ def test_cutpaste_makes_a_data_set_of_one_pair(tmp_path: Path) -> None:
     assert all(1 <= len(np.unique(sample.labels)) - 1 <= 5 for sample in dataset)
     wrong = CliRunner().invoke(app, ["cutpaste", *map(str, words[:4]), "--mask", "b", *map(str, words[4:])])
     assert wrong.exit_code == 2
+
+
+def annotate(folder: Path, name: str, height: int = 60) -> None:
+    """Write an image and beside it labelme's file: a square of 20 px, another upon its right half, one outside."""
+    image = np.random.default_rng(0).integers(60, 200, (60, 80), dtype=np.uint8)
+    write_tiff(folder / f"{name}.tif", image, pixel_size_nm=2.5)
+    boxes = [[[10, 10], [30, 30]], [[20, 10], [40, 30]], [[200, 10], [220, 30]]]
+    shapes = [{"label": "particle", "points": box, "shape_type": "rectangle"} for box in boxes]
+    content = {"shapes": shapes, "imagePath": f"..\\{name}.tif", "imageHeight": height, "imageWidth": 80}
+    write_json(folder / f"{name}.json", content)
+
+
+def test_own_annotations_come_in_and_go_out(run: Run, tmp_path: Path) -> None:
+    annotate(tmp_path / "mine", "a")
+    result = run("import-labels", "mine", "-o", "set")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "set: 1 images, 2 particles; 1 more lie outside, or others hide them\n"
+    sample = Dataset(tmp_path / "set")[0]
+    assert np.bincount(sample.labels.ravel()).tolist() == [80 * 60 - 600, 200, 400]
+    assert sample.pixel_size.nm == pytest.approx(2.5)
+    for kind, output in (("coco", "coco.json"), ("imagej", "rois"), ("stardist", "s"), ("three-class", "t")):
+        result = run("export", "set", "--format", kind, "-o", output)
+        assert result.exit_code == 0, result.output
+        assert result.stdout == f"{output}: 1 images\n"
+    assert run("import-labels", "coco.json", "--images", "mine", "-o", "again").exit_code == 0
+    assert run("import-labels", "rois", "--images", "mine", "-o", "third", "--format", "imagej").exit_code == 0
+    for name in ("again", "third"):
+        assert np.array_equal(Dataset(tmp_path / name)[0].labels, sample.labels)
+    run("export", "set", "--format", "semantic", "--erosion-px", "2", "-o", "m")
+    assert read_tiff(tmp_path / "m/a.tif").sum() == 6 * 16 + 16 * 16  # 10 x 20 and 20 x 20 px, less 2 on each side
+
+
+def test_import_goes_on_after_annotations_that_cannot_be_used(run: Run, tmp_path: Path) -> None:
+    annotate(tmp_path / "mine", "a")
+    annotate(tmp_path / "mine", "b", height=61)
+    (tmp_path / "mine/c.json").write_text("{")
+    result = run("import-labels", "mine", "-o", "set", "--pixel-size-nm", "4")
+    assert result.exit_code == 2
+    assert "Traceback" not in result.stderr
+    assert "error: 2 of the 3 annotations could not be used:" in result.stderr
+    assert "b.json: is of an image of 80 x 61 pixels" in result.stderr
+    assert "c.json: not valid JSON" in result.stderr
+    dataset = Dataset(tmp_path / "set")
+    assert dataset.names == ("a",)
+    assert dataset[0].pixel_size.nm == pytest.approx(4)
+
+
+def test_import_cuts_off_the_data_bar(run: Run, tmp_path: Path, rng: np.random.Generator) -> None:
+    image = rng.integers(60, 180, (480, 640)).astype(np.uint8)
+    image[420:] = 0
+    for row in (446, 470):
+        cv2.putText(image, "EHT = 20.00 kV   WD = 2.8 mm", (10, row), cv2.FONT_HERSHEY_SIMPLEX, 0.5, 255, 1)
+    write_tiff(tmp_path / "images/a.tif", image, pixel_size_nm=1.0)
+    labels = np.zeros(image.shape, dtype=np.int32)
+    labels[100:120, 100:120], labels[440:450, 10:100] = 1, 2
+    write_labels(tmp_path / "masks/a.tif", labels, pixel_size_nm=None)
+    result = run("import-labels", "masks", "--images", "images", "-o", "set", "--crop-data-bar")
+    assert result.exit_code == 0, result.output
+    sample = Dataset(tmp_path / "set")[0]
+    assert sample.image.shape == (420, 640)
+    assert np.array_equal(np.rint(sample.image * 255), image[:420])
+    assert sample.labels.max() == 1
