@@ -29,10 +29,10 @@ class BrightField(Instrument):
     (Beer-Lambert; Reimer & Kohl, Transmission Electron Microscopy 2008, 10.1007/978-0-387-40093-8), about 10 nm for
     gold and 200 nm for silica or polymers. Crystals near a zone axis scatter more: each particle by a factor whose
     logarithm has the SD `particle_spread`, and bands and twins in it by an SD of `diffraction`, `diffraction_nm` wide.
-    Out of focus by `defocus_nm` (above 0: underfocus, bright fringes), a potential of `inner_potential_v` gives edges Fresnel
-    fringes, and the random places of atoms in a film of `film_nm` and in particles give both a grain, `granularity`
-    times that of carbon (see `phase_contrast`). The bare film is displayed at `background_level`, no electrons at
-    `black_level`.
+    Out of focus by `defocus_nm` (above 0: underfocus, bright fringes), a potential of `inner_potential_v` gives edges
+    Fresnel fringes, and the random places of atoms in a film of `film_nm` and in particles give both a grain,
+    `granularity` times that of carbon (see `phase_contrast`). The bare film is displayed at `background_level`, no
+    electrons at `black_level`.
     """
 
     sees_through: ClassVar[bool] = True
