@@ -1,0 +1,15 @@
+"""The command line: thin verbs over the library, one module a family of verbs.
+
+What a verb needs is imported when it runs, so that help is quick.
+"""
+
+# imported for the verbs they add, which help lists in this order
+from nanolab.cli import data, synthesis, networks, measuring, running  # noqa: F401, I001
+from nanolab.cli.frame import app
+
+__all__ = ["app", "main"]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

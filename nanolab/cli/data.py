@@ -1,0 +1,94 @@
+"""Annotated micrographs: public ones, your own, and for other programs."""
+
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from nanolab.cli.frame import PixelSizeNm, app, data, report_errors
+
+__all__ = ["data_get", "data_list", "export", "import_labels"]
+
+
+@data.command("list")
+def data_list() -> None:
+    """Say which public sets there are, which are here, and what their licences ask."""
+    from nanolab.catalog import status
+
+    for row in status():
+        here = (
+            f"{row['n_images']} images in {row['folder']}"
+            if row["folder"]
+            else "not here: nanolab data get " + row["name"]
+        )
+        typer.echo(
+            f"{row['name']}: {here}\n  {row['title']}\n  {row['licence']}: {row['asks']}\n  cite {row['citation']}"
+        )
+
+
+@data.command("get")
+def data_get(
+    name: Annotated[str, typer.Argument(help="Name of the set, as in `nanolab data list`.")],
+    source: Annotated[Path | None, typer.Option("--from", metavar="PATH", help="Import a local copy instead.")] = None,
+) -> None:
+    """Download a public set into data/raw, or import a local copy; every file is checked."""
+    from nanolab.catalog import get
+
+    typer.echo(get(name, source=source))
+
+
+@app.command("import-labels")
+def import_labels(
+    annotations: Annotated[Path, typer.Argument(help="An annotation file, or a folder of them.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; beside the annotations if not given.")
+    ] = None,
+    kind: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="labelme, via, coco, imagej; binary (particles may be cut apart by lines of 1 px), instance or colour "
+            "masks; auto: by what is in a file.",
+        ),
+    ] = "auto",
+    pixel_size_nm: PixelSizeNm = None,
+    crop_data_bar: Annotated[
+        bool, typer.Option("--crop-data-bar", help="Cut off the data bar at the bottom of image and label map.")
+    ] = False,
+) -> None:
+    """Make a data set of your own images and their annotations."""
+    from nanolab.annotations.importing import import_labels as import_annotations
+    from nanolab.annotations.pairing import Format
+
+    dataset = import_annotations(
+        annotations, images, output, cast(Format, kind), pixel_size_nm=pixel_size_nm, crop_data_bar=crop_data_bar
+    )
+    manifest = dataset.manifest or {}
+    records = manifest["records"].values()
+    kept = sum(record["particles"] for record in records)
+    lost = sum(record["annotated"] - record["particles"] for record in records if record["annotated"])
+    more = f"; {lost} more lie outside, or others hide them" if lost > 0 else ""
+    typer.echo(f"{output}: {len(dataset)} images, {kept} particles{more}")
+    report_errors(manifest["left_out"], f"{len(dataset) + len(manifest['left_out'])} annotations")
+
+
+@app.command()
+def export(
+    dataset: Annotated[Path, typer.Argument(help="Folder of a data set, or your own with images/ and masks/ in it.")],
+    kind: Annotated[str, typer.Option("--format", help="coco, imagej, semantic, three-class or stardist.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="JSON file for coco, a folder for the others.")],
+    amodal: Annotated[bool, typer.Option("--amodal", help="coco: outlines with the parts that others hide.")] = False,
+    erosion_px: Annotated[
+        int | None,
+        typer.Option(min=0, help="semantic, three-class: by how much particles recede; 0 and 1 if not given."),
+    ] = None,
+) -> None:
+    """Write the annotation of a data set for other programs."""
+    from nanolab.dataset import Dataset
+    from nanolab.exports import ExportFormat
+    from nanolab.exports import export as export_dataset
+
+    source = Dataset(dataset)
+    written = export_dataset(source, cast(ExportFormat, kind), output, amodal=amodal, erosion_px=erosion_px)
+    typer.echo(f"{written}: {len(source)} images")

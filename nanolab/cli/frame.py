@@ -1,0 +1,112 @@
+"""What all verbs share: the application, its exit codes and messages, and options that several verbs have."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from nanolab import __version__
+from nanolab.checks import InputError
+
+__all__ = [
+    "Parameters",
+    "PixelSizeNm",
+    "Settings",
+    "WithPairs",
+    "app",
+    "data",
+    "ended",
+    "failing",
+    "pairs",
+    "report_errors",
+]
+
+_PAIRS = ("-p", "--parameter", "--set")
+_GO_ON = {
+    "train": "the same command with --resume goes on after the last finished epoch",
+    "run": "the same command with --run-name and the name of its folder goes on there",
+}
+
+
+class _Verbs(TyperGroup):
+    """Ends with a message and an exit code where Python would print a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise ended(f"error: {error}", 2) from error
+        except KeyboardInterrupt as error:
+            hint = _GO_ON.get(ctx.invoked_subcommand, "what is finished stays; the same command again does the rest")
+            raise ended(f"\nstopped: {hint}", 130) from error
+
+
+class WithPairs(TyperCommand):
+    """Takes `-p name value` beside `-p name=value`; typer itself can repeat only options of one value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: D102
+        return super().parse_args(ctx, list(_joined(args)))
+
+
+def _joined(words: list[str]) -> Iterator[str]:
+    rest = iter(words)
+    for word in rest:
+        yield word
+        if word in _PAIRS:
+            name = next(rest, "")
+            yield name if "=" in name else "=".join([name, *islice(rest, 1)])
+
+
+def ended(message: str, code: int) -> typer.Exit:
+    """Write the message, and return what ends the process with that exit code when raised."""
+    typer.echo(message, err=True)
+    return typer.Exit(code)
+
+
+@contextmanager
+def failing(kind: type[Exception]) -> Iterator[None]:
+    """Report what is neither a bug nor the user's mistake without a traceback, with exit code 1."""
+    try:
+        yield
+    except kind as error:
+        raise ended(f"failed: {error}", 1) from error
+
+
+def report_errors(errors: Mapping[str, str], of: str) -> None:
+    """End with exit code 2 and a list if some of many files could not be used."""
+    if errors:
+        raise ended("\n".join([f"error: {len(errors)} of the {of} could not be used:", *errors.values()]), 2)
+
+
+def pairs(texts: list[str]) -> dict[str, str]:
+    """Return the names and values of options such as `-p name=value`."""
+    if wrong := [text for text in texts if "=" not in text]:
+        raise InputError(f"{wrong[0]}: needs a name and a value, got the name alone")
+    return dict(text.split("=", 1) for text in texts)
+
+
+app = typer.Typer(cls=_Verbs, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+data = typer.Typer(no_args_is_help=True, help="Public annotated micrographs: what there is, and getting it.")
+app.add_typer(data, name="data")
+
+Parameters = Annotated[
+    list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="Set a parameter; repeat.")
+]
+Settings = Annotated[list[str], typer.Option("--set", metavar="KEY VALUE", help="Change a setting; repeat.")]
+PixelSizeNm = Annotated[float | None, typer.Option(help="Edge of a pixel in nm, over what the files say.")]
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"nanolab {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def nanolab(
+    *, version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False
+) -> None:
+    """From a real micrograph to its particle size distribution: render, train, segment, measure."""

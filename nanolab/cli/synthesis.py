@@ -1,0 +1,92 @@
+"""Making annotated micrographs, and judging them."""
+
+from pathlib import Path
+from typing import Annotated, cast, get_args
+
+import typer
+
+from nanolab.checks import InputError
+from nanolab.cli.frame import PixelSizeNm, app, failing
+
+__all__ = ["cutpaste", "realism", "render"]
+
+
+@app.command()
+def render(
+    recipe: Annotated[str, typer.Argument(help="A recipe's file, or the name of a shipped one.")],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Images in the data set when it is done.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Blender processes; one a core if not given.")] = None,
+    device: Annotated[str, typer.Option(help="auto: a GPU where Blender finds one; cpu: never.")] = "auto",
+    passes: Annotated[
+        Path | None, typer.Option(help="Folder to keep what Blender computes in, and to take it from if it is there.")
+    ] = None,
+) -> None:
+    """Render annotated micrographs of a recipe.
+
+    With --passes, another detector or substrate for the same scenes needs no Blender: change the recipe, and give
+    another --output.
+    """
+    from nanolab.synth.generate import render_dataset
+    from nanolab.synth.recipe import load_recipe
+    from nanolab.synth.render import Device, RenderError
+
+    if device not in get_args(Device):
+        raise InputError(f"--device must be one of {', '.join(get_args(Device))}, got {device!r}")
+    chosen = cast(Device, device)
+    with failing(RenderError):
+        dataset = render_dataset(
+            load_recipe(recipe), output, count, seed=seed, workers=workers, device=chosen, passes=passes
+        )
+    typer.echo(f"{output}: {len(dataset)} images")
+
+
+@app.command()
+def cutpaste(
+    image: Annotated[list[Path], typer.Option(help="An annotated micrograph; repeat for more.")],
+    mask: Annotated[list[Path], typer.Option(help="Its annotation, in the same order.")],
+    count: Annotated[int, typer.Option("-n", "--count", min=1, help="Images in the data set when it is done.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
+    particles: Annotated[int | None, typer.Option(min=1, help="Particles to paste into an image.")] = None,
+    size: Annotated[int | None, typer.Option(min=16, help="Side of an image in px.")] = None,
+    preset: Annotated[str, typer.Option(help="default, realistic, or utile2023: the paper's tool.")] = "default",
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None,
+    pixel_size_nm: PixelSizeNm = None,
+) -> None:
+    """Cut the particles out of annotated micrographs and paste them into new ones."""
+    from nanolab.samples import read_sample
+    from nanolab.synth.cutpaste.generate import cut_and_paste_dataset
+    from nanolab.synth.cutpaste.settings import PRESETS
+
+    if len(image) != len(mask):
+        raise InputError(f"--image and --mask must be given equally often, got {len(image)} and {len(mask)}")
+    if preset not in PRESETS:
+        raise InputError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    given = {"particles": particles, "size_px": size}
+    settings = PRESETS[preset].model_copy(update={key: value for key, value in given.items() if value is not None})
+    pairs = [read_sample(*pair, pixel_size_nm=pixel_size_nm) for pair in zip(image, mask, strict=True)]
+    dataset = cut_and_paste_dataset(pairs, output, count, settings, seed=seed, workers=workers)
+    typer.echo(f"{output}: {len(dataset)} images")
+
+
+@app.command()
+def realism(
+    real: Annotated[str, typer.Option(metavar="DIR", help="Data set, folder of images, or name of a public set.")],
+    synthetic: Annotated[str, typer.Option(metavar="DIR", help="The same, to be judged.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the report.")],
+    real_labels: Annotated[Path | None, typer.Option(help="Label maps of a folder of images.")] = None,
+    synthetic_labels: Annotated[Path | None, typer.Option(help="The same.")] = None,
+    preset: Annotated[str, typer.Option(help="default, or mill2021: the paper's procedure, with VGG16.")] = "default",
+    weights: Annotated[Path | None, typer.Option(help="File of VGG16's weights; the torch cache if not given.")] = None,
+    max_patches: Annotated[int, typer.Option(min=1, help="Patches of each set, at most.")] = 1750,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which patches are drawn.")] = 0,
+) -> None:
+    """Say how far synthetic micrographs are from real ones, and by what: a page of figures, and the numbers."""
+    from nanolab.realism.report import realism_report, summary
+    from nanolab.realism.sources import open_samples
+
+    sets = open_samples(real, labels=real_labels), open_samples(synthetic, labels=synthetic_labels)
+    results = realism_report(*sets, output, preset=preset, seed=seed, max_patches=max_patches, weights=weights)
+    typer.echo("\n".join([*summary(results), f"{output}: realism.pdf, realism.png, results.json, patches.csv"]))
