@@ -14,18 +14,19 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+import pandas as pd
 import pooch
 import requests
 from tqdm.auto import tqdm
 
-from nanolab.checks import InputError
+from nanolab.checks import InputError, check_file
 from nanolab.files import atomic, output_folder, sha256
 from nanolab.labels import labels_from_mask, read_labels, relabel
 from nanolab.micrograph import read_micrograph
 from nanolab.samples import LazySamples, Sample
 from nanolab.tiff import read_tiff
 
-__all__ = ["PUBLIC", "PublicData", "get", "locate", "samples", "status"]
+__all__ = ["PUBLIC", "PublicData", "get", "image_classes", "locate", "samples", "status"]
 
 RAW = Path("data/raw")
 _BAM_ROWS = 704  # the data bar begins at row 712; 704 is a multiple of 64, as networks like it
@@ -213,6 +214,26 @@ def samples(name: str) -> LazySamples:
     if folder is None:
         raise InputError(f"{name}: not on this machine; run `nanolab data get {name}`")
     return LazySamples(data.images, partial(data.read, data, folder))
+
+
+def image_classes() -> pd.DataFrame:
+    """Return what each image of `emps` shows: one row an image, indexed by its name.
+
+    Columns `shape` (sphere, cube, rod or other), `modality` (sem, tem or stem-df), `polarity` (of the particles: bright
+    or dark), `usable` (whether the annotation is complete enough to test with) and others. The table was made for
+    nanolab and is on no server.
+
+    Raises
+    ------
+    InputError
+        If the set is not on this machine, or came without the table.
+    """
+    folder = locate("emps")
+    if folder is None:
+        raise InputError("emps: not on this machine; run `nanolab data get emps`")
+    path = check_file(folder / "labels.csv", "table of the images of emps (it comes with a local copy that has it)")
+    table = pd.read_csv(path, dtype={"stem": str}, keep_default_na=False).set_index("stem")
+    return table.assign(usable=table["usable"] == "yes")
 
 
 def status() -> list[dict[str, Any]]:

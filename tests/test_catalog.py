@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from nanolab.catalog import PUBLIC, PublicData, get, locate, samples, status
+from nanolab.catalog import PUBLIC, PublicData, get, image_classes, locate, samples, status
 from nanolab.checks import InputError
 from nanolab.labels import read_labels
 from nanolab.metrics.pixel import pixel_scores
@@ -273,3 +273,17 @@ def test_emps_samples_have_unknown_scales_and_labels_without_gaps(emps_folder: P
         assert sample.image.shape == sample.labels.shape
         assert sample.pixel_size.nm is None
         assert np.unique(sample.labels).tolist() == list(range(sample.labels.max() + 1))
+
+
+def test_image_classes_say_what_each_image_of_emps_shows(emps_folder: Path):
+    table = image_classes()
+    assert set(table.index) == set(samples("emps").names)
+    assert table["usable"].sum() == 365
+    assert dict(table["shape"].value_counts()) == {"sphere": 197, "other": 108, "rod": 39, "cube": 22}
+    assert dict(table["modality"].value_counts()) == {"tem": 187, "sem": 173, "stem-df": 6}
+
+
+def test_image_classes_without_the_table_say_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("nanolab.catalog.locate", lambda name: tmp_path)
+    with pytest.raises(InputError, match=r"labels.csv: .*local copy"):
+        image_classes()
