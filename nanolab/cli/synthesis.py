@@ -22,12 +22,16 @@ def render(
     passes: Annotated[
         Path | None, typer.Option(help="Folder to keep what Blender computes in, and to take it from if it is there.")
     ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers render: tcp://HOST:8786.")
+    ] = None,
 ) -> None:
     """Render annotated micrographs of a recipe.
 
     With --passes, another detector or substrate for the same scenes needs no Blender: change the recipe, and give
     another --output.
     """
+    from nanolab.clusters import scheduler_executor
     from nanolab.synth.generate import render_dataset
     from nanolab.synth.recipe import load_recipe
     from nanolab.synth.render import Device, RenderError
@@ -35,9 +39,18 @@ def render(
     if device not in get_args(Device):
         raise InputError(f"--device must be one of {', '.join(get_args(Device))}, got {device!r}")
     chosen = cast(Device, device)
-    with failing(RenderError):
+    if workers is not None and scheduler is not None:
+        raise InputError("--workers is for this machine, --scheduler for others; give one of them")
+    with failing(RenderError), scheduler_executor(scheduler) as executor:
         dataset = render_dataset(
-            load_recipe(recipe), output, count, seed=seed, workers=workers, device=chosen, passes=passes
+            load_recipe(recipe),
+            output,
+            count,
+            seed=seed,
+            workers=workers,
+            device=chosen,
+            passes=passes,
+            executor=executor,
         )
     typer.echo(f"{output}: {len(dataset)} images")
 
@@ -88,5 +101,13 @@ def realism(
     from nanolab.realism.sources import open_samples
 
     sets = open_samples(real, labels=real_labels), open_samples(synthetic, labels=synthetic_labels)
-    results = realism_report(*sets, output, preset=preset, seed=seed, max_patches=max_patches, weights=weights)
+    results = realism_report(
+        *sets,
+        output,
+        preset=preset,
+        seed=seed,
+        max_patches=max_patches,
+        weights=weights,
+        sources={"real": real, "synthetic": synthetic},
+    )
     typer.echo("\n".join([*summary(results), f"{output}: realism.pdf, realism.png, results.json, patches.csv"]))

@@ -31,6 +31,7 @@ def realism_report(
     weights: Path | str | None = None,
     progress: bool = True,
     stand_in: bool = False,
+    sources: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Compare synthetic with real micrographs and write the report into a folder.
 
@@ -44,6 +45,8 @@ def realism_report(
         See `nanolab.realism.comparison.compare_sets`.
     stand_in
         Say on the page that the real images are none.
+    sources
+        Where the sets are from, for the record.
 
     Returns
     -------
@@ -59,10 +62,12 @@ def realism_report(
     comparison = compare_sets(
         real, synthetic, preset=preset, seed=seed, max_patches=max_patches, weights=weights, progress=progress
     )
-    return write_report(comparison, out, stand_in=stand_in)
+    return write_report(comparison, out, stand_in=stand_in, sources=sources)
 
 
-def write_report(comparison: Comparison, out: Path | str, *, stand_in: bool = False) -> dict[str, Any]:
+def write_report(
+    comparison: Comparison, out: Path | str, *, stand_in: bool = False, sources: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Write the page as `realism.pdf` and `realism.png`, `results.json` and `patches.csv`; return the results.
 
     `patches.csv` has one row a patch: set, image, place in it, kind, particle fraction, place on the map, and the
@@ -74,7 +79,7 @@ def write_report(comparison: Comparison, out: Path | str, *, stand_in: bool = Fa
         page.savefig(temporary, metadata={"CreationDate": None})  # the same numbers give the same file
     with atomic(Path(out) / "patches.csv") as temporary:
         patch_table(comparison).to_csv(temporary, index=False)
-    results = {**comparison.results(), "stand_in": stand_in}
+    results = {"sources": dict(sources or {}), **comparison.results(), "stand_in": stand_in}
     save_results(out, results)
     return results
 

@@ -98,7 +98,8 @@ def test_the_same_seed_gives_the_same_numbers(discs: Any) -> None:
 
 
 def test_report_writes_page_numbers_and_patches(compared: Comparison, tmp_path: Path) -> None:
-    results = write_report(compared, tmp_path / "report", stand_in=True)
+    results = write_report(compared, tmp_path / "report", stand_in=True, sources={"real": "a", "synthetic": "b"})
+    assert results["sources"] == {"real": "a", "synthetic": "b"}
     assert read_json(tmp_path / "report" / "results.json") == results
     assert results["patches"] == {"real": 54, "synthetic": 54}
     assert results["pixel_size_nm"] == 2.0

@@ -666,6 +666,18 @@ def scene_with(*structures: Structure) -> Scene:
     return Scene((300, 400), 2.0, (), 0, structures)
 
 
+def test_rings_without_a_free_place_are_asked_for_all_the_same() -> None:
+    one, _ = arranged("rings", BEAD, count=1, gap=0, **ROUND)
+    crowded, _ = arranged("rings", BEAD, count=60, gap=0, **ROUND)
+    assert len(crowded.structures) < 60
+    assert crowded.requested == pytest.approx(60 * one.requested)
+
+
+def test_a_ring_that_no_particle_fits_on_is_no_structure() -> None:
+    placement, _ = arranged("rings", {**BEAD, "diameter_nm": 40}, count=1, **{**ROUND, "radius_nm": 5})
+    assert (placement.structures, placement.requested) == ((), 0)
+
+
 def test_labels_of_rings_are_their_bands() -> None:
     angles = np.arange(180) * 2 * np.pi / 180
     circle = np.column_stack([np.cos(angles), np.sin(angles)])

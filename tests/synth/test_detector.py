@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from scipy import ndimage
 
 from nanolab.synth.detector import HeliumIons, SecondaryElectrons, detect, draw_appearance
 from nanolab.synth.detectors.instrument import blurred
@@ -131,6 +132,25 @@ def test_rim_brightens_edges_and_fades_inwards() -> None:
     # A ball bends by 2 / radius everywhere: over the rim's 2 px that is 0.2 of a full edge.
     assert across[0] == pytest.approx(2 / 20 * 2, abs=0.05)
     assert extra[:10] == pytest.approx(-0.75, abs=0.02)  # the substrate keeps its level
+
+
+def test_crumbs_lie_on_a_twentieth_of_the_particles_and_nowhere_else() -> None:
+    plain, crumbs = seen(half_covered()), seen(half_covered(), crumbs=1.0)
+    assert crumbs[:, :32] == pytest.approx(plain[:, :32], abs=NOISE)
+    brighter = (crumbs - plain)[:, 32:]
+    assert brighter.min() > -NOISE
+    # Noise is above 1.5 SDs on 7 %; a field 16 grains wide has that only to within a few per cent.
+    assert 0.01 < (brighter > 0.01).mean() < 0.2
+    assert brighter.max() > 0.1
+
+
+def test_wrinkles_are_lines_apart() -> None:
+    wrinkled = seen(half_covered(), wrinkles=1.0, wrinkles_px=20.0) - seen(half_covered())
+    assert wrinkled[:, :32] == pytest.approx(0, abs=NOISE)
+    line = wrinkled[:, 32:] > 0.1
+    assert 0 < line.mean() < 0.35  # level lines two or three pixels wide, some ten pixels from one another
+    width = 2 * ndimage.distance_transform_edt(line).max()
+    assert width <= 8
 
 
 def test_a_ridge_is_an_edge_too() -> None:

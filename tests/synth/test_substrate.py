@@ -167,6 +167,15 @@ def test_scratches_cross_the_image_along_one_direction() -> None:
     assert np.abs(scratches).max() <= 2  # lines that fall together add up
 
 
+@pytest.mark.parametrize("coverage", [0.2, 0.6])
+def test_a_support_covers_its_part_and_adds_up(coverage: float) -> None:
+    image = ground(Support(amplitude=1, diameter_nm=60, coverage=coverage, bend=0, texture=0))
+    # It stops with the particle that reaches the part; one of 30 px across is at most 1.7 times that with its spread.
+    assert coverage <= (image > 0).mean() < coverage + np.pi * (1.7 * 15) ** 2 / image.size
+    assert image.min() == 0
+    assert image.max() > 1.5  # sintered particles overlap
+
+
 def test_drops_have_a_flat_inside_and_a_rim() -> None:
     drops = ground(Drops(level=0.2, size_nm=150, per_um2=4, rim=0.3, rim_nm=8), 5)
     assert drops.max() == pytest.approx(0.2 + 0.3, abs=0.12)  # on the edge the inside is at half

@@ -59,9 +59,12 @@ class Rings(Counted):
         for _ in range(rings):
             radius = float(self.radius_nm.draw(rng, 1)[0])
             centre = self._free_place(circles, radius, field_nm, rng)
-            if centre is not None:
+            line, values = self._ring(radius, rng), self._values(rng)
+            if centre is None:
+                beads.asked += len(beads.stations(line, values, closed=True))
+            else:
                 circles.append((centre, radius))
-                beads.thread("ring", centre + self._ring(radius, rng), self._values(rng), closed=True)
+                beads.thread("ring", centre + line, values, closed=True)
         for _ in range(lines):
             beads.thread("line", anywhere(0, field_nm, rng) + self._line(rng), self._values(rng), closed=False)
         beads.loose(loose, field_nm)
@@ -109,27 +112,33 @@ class _Beads:
         self.structures: list[Structure] = []
         self.asked = 0
 
-    def thread(self, kind: str, line: Array, values: dict[str, float], *, closed: bool) -> None:
-        """Put particles along a line (n, 2), one beside the other."""
+    def stations(self, line: Array, values: dict[str, float], *, closed: bool) -> list[tuple[int, Array, Array]]:
+        """Return the particles that fit on a line (n, 2), one beside the other: which, where, and the way there."""
         line = np.concatenate([line, line[:1]]) if closed else line
         along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
         tangents = np.gradient(line, along, axis=0)
-        station, number, reaches = 0.0, len(self.structures), [0.0]
+        station = 0.0
+        found: list[tuple[int, Array, Array]] = []
         while True:
             (k,) = self.population.draw(1)
             radius = self.population.extent_nm(k)
             station += radius
             if station + radius > values["complete"] * along[-1]:
-                break
+                return found
             x, y, tx, ty = (np.interp(station, along, v) for v in (*line.T, *tangents.T))
+            found.append((k, np.array([x, y]), np.array([tx, ty])))
+            station += radius * (1 + 2 * values["gap"] * np.exp(values["gap_spread"] * self.rng.standard_normal()))
+
+    def thread(self, kind: str, line: Array, values: dict[str, float], *, closed: bool) -> None:
+        """Put particles along a line (n, 2); with at least one of them it is a structure, as wide as they need."""
+        number, width = len(self.structures), 0.0
+        for k, (x, y), (tx, ty) in self.stations(line, values, closed=closed):
             self.asked += 1
             aside = self.rng.normal(0, values["scatter_nm"])
-            point = np.array([x - ty * aside, y + tx * aside])
-            if self._lay(k, point, number, kind):
-                reaches.append(abs(aside) + radius)
-            gap = values["gap"] * np.exp(values["gap_spread"] * self.rng.standard_normal())
-            station += radius * (1 + 2 * gap)
-        self.structures.append(Structure(kind, number, line[:-1] if closed else line, 2 * max(reaches), closed))
+            if self._lay(k, np.array([x - ty * aside, y + tx * aside]), number, kind):
+                width = max(width, 2 * (abs(aside) + self.population.extent_nm(k)))
+        if width > 0:
+            self.structures.append(Structure(kind, number, line, width, closed))
 
     def loose(self, count: int, field_nm: tuple[float, float]) -> None:
         """Put single particles anywhere."""
