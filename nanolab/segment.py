@@ -7,6 +7,7 @@ from functools import partial
 from itertools import product
 from math import pi
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,16 +17,20 @@ from tqdm.auto import tqdm
 
 from nanolab.checks import InputError, check_image, check_positive
 from nanolab.files import atomic, output_folder
-from nanolab.labels import write_labels
+from nanolab.labels import remove_small, write_labels
 from nanolab.micrograph import read_micrograph
 from nanolab.models import SIZE_MULTIPLE_PX
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
 from nanolab.models.normalisation import normalise
-from nanolab.models.readouts import MIN_AREA_PX, find_particles
+from nanolab.models.postprocessing import make_postprocessing
+from nanolab.models.readouts import MIN_AREA_PX, HasOutlines, find_particles
 from nanolab.models.tiling import OVERLAP_PX, TILE_PX, predict
 from nanolab.sizes import measure
 from nanolab.train.checkpoint import load_network
 from nanolab.train.run import TrainingRun
+
+if TYPE_CHECKING:
+    from nanolab.models.outlines import Outlines
 
 __all__ = ["Segmenter", "segment_files"]
 
@@ -33,8 +38,10 @@ Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
 #: Larger images are segmented in blocks of this side, each seen with a margin on all sides: memory stays bounded, and
-#: a particle comes out whole as long as it is smaller than the margin.
+#: a particle comes out whole as long as it is smaller than the margin. They are half as long for read-outs of many
+#: channels.
 _BLOCK_PX = 4096
+_MANY_CHANNELS = 8
 _MARGIN_PX = 512
 
 
@@ -55,6 +62,12 @@ class Segmenter:
         Where and how it is computed; `auto` takes what is fastest.
     tile_px
         Longest side of what the network sees at once, a multiple of 32 above 128.
+    flips
+        Show the network everything mirrored and turned by quarter turns, all eight ways, and take the mean; it takes
+        eight times as long.
+    postprocessing
+        One of `nanolab.models.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground by a
+        published method instead of the read-out's own.
 
     Attributes
     ----------
@@ -82,18 +95,22 @@ class Segmenter:
         device: Device = "auto",
         precision: Precision = "auto",
         tile_px: int = TILE_PX,
+        flips: bool = False,
+        postprocessing: str | None = None,
     ) -> None:
         if min_diameter_nm is not None:
             check_positive(min_diameter_nm, "min_diameter_nm", "nm")
         if tile_px % SIZE_MULTIPLE_PX or tile_px <= OVERLAP_PX:
             raise InputError(f"tile_px must be a multiple of {SIZE_MULTIPLE_PX} above {OVERLAP_PX}, got {tile_px}")
         network, self.readout, self.record = load_network(_checkpoint(model, epoch))
+        self._clahe = bool(self.record["settings"].get("clahe", False))  # trained so, used so
         self._device = choose_device(device)
         self._precision = choose_precision(precision, self._device)
         # channels last, as in training: faster on CPUs
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._min_area_px, self._min_diameter_nm = min_area_px, min_diameter_nm
-        self._tile_px = tile_px
+        self._tile_px, self._flips = tile_px, flips
+        self._postprocessing = None if postprocessing is None else make_postprocessing(postprocessing)
 
     def probabilities(self, image: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Return what the network predicts, shape (C, height, width); channel names are in `readout.names`.
@@ -104,7 +121,7 @@ class Segmenter:
             Micrograph without data bar, shape (height, width), any size and any range of values.
         """
         check_image(image, "image")
-        return self._predicted(normalise(image))
+        return self._predicted(normalise(image, clahe=self._clahe))
 
     def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> Labels:
         """Return the particles as a label map, shape (height, width), touching ones separated.
@@ -121,19 +138,66 @@ class Segmenter:
         InputError
             If the image is no image or nearly all its pixels have one value.
         """
+        return self._segmented(image, pixel_size_nm)[0]
+
+    def outlines(self, image: npt.NDArray[np.floating]) -> "Outlines":
+        """Return the whole outlines of the particles, which may overlap, the best first.
+
+        They go as far as the network believes the particle to go; one that learned from label maps, in which nothing is
+        hidden, hardly follows a particle beneath another one.
+
+        Raises
+        ------
+        InputError
+            If the image is no image, nearly all its pixels have one value, or the network has no such read-out.
+        """
+        return self.segment_with_outlines(image)[1]
+
+    def segment_with_outlines(
+        self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None
+    ) -> tuple[Labels, "Outlines"]:
+        """Return what `segment` and `outlines` return, in the time of one."""
+        from nanolab.models.outlines import join
+
+        labels, outlines = self._segmented(image, pixel_size_nm, self.check_outlines())
+        return labels, join(outlines)
+
+    def check_outlines(self) -> HasOutlines:
+        """Return the read-out if it has outlines.
+
+        Raises
+        ------
+        InputError
+            If it has none.
+        """
+        if not isinstance(self.readout, HasOutlines):
+            raise InputError("outlines: this network has none; train one with the read-out stardist, or leave them out")
+        return self.readout
+
+    def _segmented(
+        self, image: npt.NDArray[np.floating], pixel_size_nm: float | None, outlining: HasOutlines | None = None
+    ) -> tuple[Labels, list["Outlines"]]:
+        """Return the label map and, of each block, the outlines if asked for."""
         check_image(image, "image")
-        grey = normalise(image)
+        grey = normalise(image, clahe=self._clahe)
         least = self._least_area_px(pixel_size_nm)
         labels = np.zeros(grey.shape, dtype=np.int32)
-        count = 0
-        for block in _blocks(grey.shape):
-            found = find_particles(self.readout, self._predicted(grey[block.seen]), least)
-            count += _paste(labels, found, block, count)
-        return labels
+        count, outlines = 0, []
+        for block in _blocks(grey.shape, _BLOCK_PX // (2 if self.readout.channels > _MANY_CHANNELS else 1)):
+            probabilities = self._predicted(grey[block.seen])
+            count += _paste(labels, self._found(probabilities, least), block, count)
+            if outlining is not None:
+                outlines.append(_own(outlining.outlines(probabilities), block))
+        return labels, outlines
+
+    def _found(self, probabilities: npt.NDArray[np.float32], least_area_px: int) -> Labels:
+        if self._postprocessing is None:
+            return find_particles(self.readout, probabilities, least_area_px)
+        return remove_small(self._postprocessing(self.readout.foreground(probabilities)), least_area_px)
 
     def _predicted(self, grey: Image) -> npt.NDArray[np.float32]:
         return predict(
-            self._network, self.readout, grey, precision=self._precision, tile_px=self._tile_px, overlap_px=OVERLAP_PX
+            self._network, self.readout, grey, precision=self._precision, tile_px=self._tile_px, flips=self._flips
         )
 
     def _least_area_px(self, pixel_size_nm: float | None) -> int:
@@ -159,10 +223,10 @@ class _Block:
     seen: tuple[slice, slice]
 
 
-def _blocks(shape: tuple[int, ...]) -> Iterator[_Block]:
-    starts = (range(0, length, _BLOCK_PX) for length in shape)
+def _blocks(shape: tuple[int, ...], side_px: int) -> Iterator[_Block]:
+    starts = (range(0, length, side_px) for length in shape)
     for corner in product(*starts):
-        ends = [min(start + _BLOCK_PX, length) for start, length in zip(corner, shape, strict=True)]
+        ends = [min(start + side_px, length) for start, length in zip(corner, shape, strict=True)]
         own = tuple(slice(start, end) for start, end in zip(corner, ends, strict=True))
         seen = tuple(slice(max(0, each.start - _MARGIN_PX), each.stop + _MARGIN_PX) for each in own)
         yield _Block((own[0], own[1]), (seen[0], seen[1]))
@@ -175,15 +239,22 @@ def _paste(labels: Labels, found: Labels, block: _Block, count: int) -> int:
         return int(found.max())
     rows, cols = np.nonzero(found)
     each = found[rows, cols]
-    area = np.bincount(each)
+    area = np.bincount(each, minlength=1)  # there may be no particle
     own = area > 0
     for axis, at in enumerate((rows, cols)):
-        middle = np.bincount(each, weights=at) / np.maximum(area, 1) + block.seen[axis].start
+        middle = np.bincount(each, weights=at, minlength=1) / np.maximum(area, 1) + block.seen[axis].start
         own &= (middle >= block.own[axis].start) & (middle < block.own[axis].stop)
     number = np.where(own, np.cumsum(own) + count, 0).astype(np.int32)
     view = labels[block.seen]
     np.copyto(view, number[found], where=(view == 0) & own[found])
     return int(own.sum())
+
+
+def _own(outlines: "Outlines", block: _Block) -> "Outlines":
+    """Return the outlines, in coordinates of the image, whose centre lies in the block's own pixels."""
+    moved = outlines.moved(block.seen[0].start, block.seen[1].start)
+    first, end = ([getattr(side, edge) for side in block.own] for edge in ("start", "stop"))
+    return moved.take(((moved.centres >= first) & (moved.centres < end)).all(axis=1))
 
 
 def segment_files(
@@ -193,6 +264,7 @@ def segment_files(
     *,
     pixel_size_nm: float | None = None,
     find_scale_bar: bool = False,
+    outlines: bool = False,
     progress: bool = True,
 ) -> dict[str, str]:
     """Find and measure the particles of many micrographs.
@@ -213,6 +285,9 @@ def segment_files(
         Pixel size typed by hand, over what the files say.
     find_scale_bar
         Where a file says nothing, read the scale bar in the picture.
+    outlines
+        Also write the whole outlines, which may overlap, to `OUT/<stem>.outlines.json` in COCO's format with scores;
+        only with the read-out `stardist`.
     progress
         Show a progress bar.
 
@@ -229,19 +304,27 @@ def segment_files(
     names = _names(Path(image) for image in images)
     segmenter = model if isinstance(model, Segmenter) else Segmenter(model)
     out = output_folder(out)
+    if outlines:
+        segmenter.check_outlines()
+        from nanolab.models.outlines import write_outlines
     tables: list[pd.DataFrame] = []
     failures: dict[str, str] = {}
     for path, name in tqdm(names.items(), desc="segment", unit="image", disable=not progress):
         try:
             micrograph = read_micrograph(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
             cropped = micrograph.crop_data_bar()
-            labels = segmenter.segment(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm)
+            if outlines:
+                labels, found = segmenter.segment_with_outlines(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm)
+            else:
+                labels = segmenter.segment(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm)
         except InputError as error:
             failures[str(path)] = _naming(path, error)
             continue
         bar = len(micrograph.pixels) - len(labels)
         whole = np.pad(labels, ((0, bar), (0, 0)))
         write_labels(out / f"{name}.labels.tif", whole, pixel_size_nm=micrograph.pixel_size_nm)
+        if outlines:
+            write_outlines(out / f"{name}.outlines.json", found, whole.shape, path.name)
         tables.append(measure(labels, pixel_size=cropped.pixel_size, name=name))
     if tables:
         with atomic(out / "particles.csv") as temporary:

@@ -9,6 +9,7 @@ from torch import nn
 
 from nanolab import segment
 from nanolab.checks import InputError
+from nanolab.files import read_json
 from nanolab.labels import read_labels
 from nanolab.metrics.instance import match
 from nanolab.micrograph import read_micrograph
@@ -115,6 +116,14 @@ def test_blocks_and_the_whole_image_give_the_same_particles(
     scores = match(whole, blocks, 1)
     assert scores.tp == whole.max() == blocks.max()
     np.testing.assert_array_equal(np.unique(blocks), np.arange(whole.max() + 1))
+
+
+def test_a_block_without_particles_is_no_failure(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.full((150, 190), 0.2, dtype=np.float32)
+    image[100:110, 150:160] = 0.8
+    monkeypatch.setattr(segment, "_BLOCK_PX", 64)
+    monkeypatch.setattr(segment, "_MARGIN_PX", 24)
+    np.testing.assert_array_equal(Segmenter(model).segment(image), image > 0.5)
 
 
 def test_small_particles_are_dropped(model: Path) -> None:
@@ -251,6 +260,74 @@ def test_an_unknown_pixel_size_leaves_nm_out(model: Path, discs: np.ndarray, tmp
     particles = pd.read_csv(tmp_path / "out" / "particles.csv")
     assert not [column for column in particles if column.endswith(("_nm", "_nm2"))]
     assert set(particles["scale_source"]) == {"unknown"}
+
+
+def test_flips_and_the_postprocessing_of_a_paper_can_be_asked_for(model: Path, tmp_path: Path) -> None:
+    rows, cols = np.ogrid[:80, :120]
+    first = (rows - 40) ** 2 + (cols - 40) ** 2 < 20**2
+    image = picture(first | ((rows - 40) ** 2 + (cols - 74) ** 2 < 20**2))
+    assert Segmenter(model).segment(image).max() == 1
+    assert Segmenter(model, postprocessing="mill2021_sio2").segment(image).max() == 2
+    np.testing.assert_array_equal(Segmenter(model, flips=True).segment(image), Segmenter(model).segment(image))
+    with pytest.raises(InputError, match="postprocessing must be one of"):
+        Segmenter(model, postprocessing="mill")
+
+
+class Known(nn.Module):
+    """Predicts, at every bright pixel, a particle whose outline is 8 px away, as the read-out stardist has it."""
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.far = nn.Parameter(torch.tensor(8.0))
+        self.rays = out_channels - 2
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        bright = 20 * (image - 0.5)
+        rays = torch.log(torch.expm1(self.far / 8)).expand(len(image), self.rays, *image.shape[2:])
+        return torch.cat([bright, bright, rays], dim=1)
+
+
+@pytest.fixture
+def outlining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the checkpoint of a network that knows outlines."""
+    monkeypatch.setitem(NETWORKS, "known", "test_segment_networks:Known")
+    path = tmp_path / "outlining.safetensors"
+    save_checkpoint(path, Known(34).state_dict(), {"settings": {"network": "known", "readout": "stardist"}})
+    return path
+
+
+def test_outlines_overlap_and_are_written(outlining: Path, tmp_path: Path) -> None:
+    image = np.full((40, 60), 0.2, dtype=np.float32)
+    image[20, [12, 24, 46]] = 0.8
+    found = Segmenter(outlining).outlines(image)
+    assert sorted(found.centres.tolist()) == [[20, 12], [20, 24], [20, 46]]
+    np.testing.assert_allclose(found.distances, 8, rtol=0.005)  # bfloat16, where it is used
+    file = write_image(tmp_path / "dots.tif", image)
+    assert segment_files([file], outlining, tmp_path / "out", outlines=True, progress=False) == {}
+    content = read_json(tmp_path / "out" / "dots.outlines.json")
+    areas = [each["area"] for each in content["annotations"]]
+    # a regular polygon of 32 corners has 0.9936 of its circle; its edge adds a random error of about sqrt(50) / 2 px
+    np.testing.assert_allclose(areas, [0.9936 * np.pi * 64] * 3, atol=8)
+    assert (tmp_path / "out" / "dots.labels.tif").exists()
+
+
+def test_outlines_of_blocks_are_those_of_the_whole_image(outlining: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.full((150, 190), 0.2, dtype=np.float32)
+    image[10::13, 10::17] = 0.8
+    segmenter = Segmenter(outlining)
+    whole = segmenter.outlines(image)
+    monkeypatch.setattr(segment, "_BLOCK_PX", 128)
+    monkeypatch.setattr(segment, "_MARGIN_PX", 24)
+    blocks = segmenter.outlines(image)
+    assert sorted(blocks.centres.tolist()) == sorted(whole.centres.tolist())
+    assert len(whole) == 11 * 11
+
+
+def test_outlines_of_a_network_without_are_refused(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="outlines: this network has none"):
+        Segmenter(model).outlines(np.eye(50))
+    with pytest.raises(InputError, match="outlines: this network has none"):
+        segment_files([tmp_path / "a.tif"], model, tmp_path / "out", outlines=True, progress=False)
 
 
 def test_progress_is_shown(model: Path, discs: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

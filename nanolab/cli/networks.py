@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from nanolab.checks import InputError
 from nanolab.cli.frame import PixelSizeNm, Settings, WithPairs, app, pairs, report_errors
 
 __all__ = ["segment", "train"]
@@ -12,36 +13,69 @@ __all__ = ["segment", "train"]
 
 @app.command(cls=WithPairs)
 def train(
-    datasets: Annotated[list[Path], typer.Argument(help="Folders of data sets.")],
+    datasets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="DATASET[:COUNT]...",
+            help="Folders of data sets, or names of public ones; with a count, so many of its images at random.",
+        ),
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the training.")],
+    preset: Annotated[
+        str, typer.Option(help="default, mill2021, mill2021_real, plos2024 or utilegen2023: the papers' trainings.")
+    ] = "default",
     settings: Settings = [],  # noqa: B006  # typer copies it
+    share: Annotated[
+        list[float], typer.Option(help="How often each data set is shown, relative to the others; one for each.")
+    ] = [],  # noqa: B006
     validate: Annotated[Path | None, typer.Option(help="A micrograph to watch the training on.")] = None,
     validate_mask: Annotated[Path | None, typer.Option(help="Its annotation; the best epoch is then selected.")] = None,
+    leave_one_out: Annotated[
+        bool, typer.Option("--leave-one-out", help="Train once for each image, without it and validated on the next.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in the folder.")] = False,
 ) -> None:
-    """Train a network; one checkpoint an epoch."""
-    from nanolab.dataset import Dataset
-    from nanolab.parameters import parse_value
-    from nanolab.samples import read_sample
-    from nanolab.train.loop import train as run_training
-    from nanolab.train.selection import best_epoch, score_epochs, select
-    from nanolab.train.settings import TrainingSettings
+    """Train a network; one checkpoint an epoch.
 
-    given = {key: parse_value(text, key) for key, text in pairs(settings).items()}
+    On several GPUs: torchrun --nproc-per-node 2 -m nanolab train ...
+    """
+    from nanolab.parameters import parse_value
+    from nanolab.realism.sources import open_samples
+    from nanolab.samples import read_sample
+    from nanolab.train.keeping import Keep
+    from nanolab.train.leave_one_out import leave_one_out as train_each
+    from nanolab.train.leave_one_out import select_best
+    from nanolab.train.loop import train as run_training
+    from nanolab.train.mix import Source, drawn, split_count
+    from nanolab.train.presets import preset_settings
+
+    if share and len(share) != len(datasets):
+        raise InputError(f"--share: give one for each of the {len(datasets)} data sets, got {len(share)}")
+    chosen = preset_settings(preset, {key: parse_value(text, key) for key, text in pairs(settings).items()})
+    parts = [split_count(text) for text in datasets]
+    shares: list[float] | list[None] = share or [None] * len(parts)
+    sets = [Source(open_samples(where), count, each, where) for (where, count), each in zip(parts, shares, strict=True)]
+    if leave_one_out:
+        if len(sets) > 1 or validate is not None:
+            raise InputError("--leave-one-out: takes one data set, and validates on its images")
+        runs = train_each(drawn(sets, chosen.seed)[0], output, chosen, resume=resume)
+        typer.echo(f"{output}: {len(runs)} trainings, one without each image")
+        return
     watched = None if validate is None else read_sample(validate, validate_mask)
-    sets = [Dataset(folder) for folder in datasets]
-    run = run_training(sets, output, TrainingSettings(**given), validation=watched, resume=resume)
+    run = run_training(sets, output, chosen, validation=watched, resume=resume)
     if watched is not None and watched.labels is not None:
-        scores = score_epochs(run, watched.labels)
-        select(run, [best_epoch(scores)], f"highest Dice on {watched.name}", scores)
+        select_best(run, Keep.parse(chosen.keep).by or "dice", watched.name)
     typer.echo(f"{output}: {len(run.epochs)} epochs, epoch {run.selected_epoch} selected")
 
 
 @app.command()
 def segment(
     images: Annotated[list[Path], typer.Argument(help="Micrographs.")],
-    model: Annotated[Path, typer.Option(help="Folder of a training, or the file of one epoch.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the label maps and particles.csv.")],
+    model: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a training, or the file of one epoch; the network that ships if not given."),
+    ] = None,
     epoch: Annotated[
         int | None, typer.Option(min=1, help="Epoch of the training; the selected one if not given.")
     ] = None,
@@ -49,12 +83,37 @@ def segment(
     find_scale_bar: Annotated[
         bool, typer.Option("--find-scale-bar", help="Read the scale bar in the picture where a file has no pixel size.")
     ] = False,
+    flips: Annotated[
+        bool, typer.Option("--flips", help="Average over mirrored and turned views; takes eight times as long.")
+    ] = False,
+    postprocessing: Annotated[
+        str | None,
+        typer.Option(
+            help="mill2021_sio2 or mill2021_tio2: the paper's way to separate particles; the network's own if "
+            "not given."
+        ),
+    ] = None,
+    outlines: Annotated[
+        bool, typer.Option("--outlines", help="Also write whole, overlapping outlines (networks with stardist only).")
+    ] = False,
 ) -> None:
     """Find the particles in micrographs and measure them."""
+    from nanolab.models.shipped import shipped_model
     from nanolab.segment import Segmenter, segment_files
 
+    if model is None:
+        if epoch is not None:
+            raise InputError(
+                f"epoch: the network that ships has no epochs, got {epoch}; name a training, or leave it out"
+            )
+        model = shipped_model()
     errors = segment_files(
-        images, Segmenter(model, epoch), output, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar
+        images,
+        Segmenter(model, epoch, flips=flips, postprocessing=postprocessing),
+        output,
+        pixel_size_nm=pixel_size_nm,
+        find_scale_bar=find_scale_bar,
+        outlines=outlines,
     )
     report_errors(errors, f"{len(images)} images")
     typer.echo(f"{output}: {len(images)} label maps and particles.csv")

@@ -7,13 +7,14 @@ import numpy.typing as npt
 from torch import Tensor
 
 from nanolab.labels import labels_from_mask
+from nanolab.models.channels import ProbabilityChannels
 from nanolab.models.losses import cross_entropy_and_dice
 
 __all__ = ["Foreground"]
 
 
 @dataclass(frozen=True)
-class Foreground:
+class Foreground(ProbabilityChannels):
     """One channel, the probability that a pixel is particle; touching particles stay together.
 
     Attributes
@@ -24,7 +25,6 @@ class Foreground:
 
     threshold: float = 0.5
     names = ("foreground",)
-    channels = 1
 
     def targets(self, labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
         """Return 1 on particles and 0 elsewhere, shape (1, height, width)."""
@@ -33,14 +33,6 @@ class Foreground:
     def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Return cross entropy plus soft Dice."""
         return cross_entropy_and_dice(logits, targets)
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Return the logistic function of the logits."""
-        return logits.sigmoid()
-
-    def foreground(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the only channel."""
-        return probabilities[0]
 
     def instances(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
         """Return the 4-connected regions at or above the threshold."""

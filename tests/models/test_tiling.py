@@ -10,7 +10,9 @@ from torch import nn
 
 from nanolab.models import SIZE_MULTIPLE_PX
 from nanolab.models.foreground import Foreground
+from nanolab.models.starconvex import StarConvex
 from nanolab.models.tiling import predict, spans
+from nanolab.models.views import VIEWS, View
 
 lengths = st.integers(1, 200).map(lambda count: count * SIZE_MULTIPLE_PX)
 
@@ -87,3 +89,25 @@ def test_bfloat16_is_close_to_float32(network: nn.Module, rng: np.random.Generat
     half = predict(network, Foreground(), image, precision="bfloat16")
     # bfloat16 has 8 bits: three layers of sums of some 200 terms, logits of order 1
     np.testing.assert_allclose(half, predict(network, Foreground(), image), atol=0.02)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_with_flips_a_turned_image_gives_a_turned_prediction(view: View, rng: np.random.Generator) -> None:
+    torch.manual_seed(1)
+    readout = StarConvex(rays=8)
+    network = TinyNetwork(readout.channels).eval()
+    image = torch.from_numpy(rng.random((64, 96), dtype=np.float32))
+    expected = torch.from_numpy(predict(network, readout, image.numpy(), flips=True))
+    turned = predict(network, readout, np.ascontiguousarray(view.apply(image).numpy()), flips=True)
+    found = readout.realigned(view.undo(torch.from_numpy(turned)), view)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)  # float32 sums in another order
+    once = torch.from_numpy(predict(network, readout, image.numpy()))
+    assert (once - expected).abs().max() > 0.01  # the network itself is not that even-handed
+
+
+def test_flips_are_the_mean_of_eight_views(network: nn.Module, rng: np.random.Generator) -> None:
+    image = rng.random((32, 64), dtype=np.float32)
+    eight = [np.rot90(whole(network, np.rot90(side, k).copy())[0], -k) for side in (image,) for k in range(4)]
+    mirrored = image[:, ::-1]
+    eight += [np.rot90(whole(network, np.rot90(mirrored, k).copy())[0], -k)[:, ::-1] for k in range(4)]
+    np.testing.assert_allclose(predict(network, Foreground(), image, flips=True)[0], np.mean(eight, axis=0), atol=1e-6)

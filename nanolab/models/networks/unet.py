@@ -1,0 +1,76 @@
+"""Two U-Nets: the fast default, and the one of Mill et al."""
+
+from collections.abc import Sequence
+
+from monai.networks.nets import BasicUNet, UNet
+from monai.networks.nets.basic_unet import UpCat
+from torch import nn
+
+__all__ = ["mill_unet", "residual_unet"]
+
+
+def residual_unet(
+    out_channels: int, channels: Sequence[int] = (16, 32, 64, 128, 256), units: int = 2, norm: str = "batch"
+) -> nn.Module:
+    """Make MONAI's residual U-Net: convolutions of stride 2 down, transposed ones up, and a skip at each level.
+
+    Its activations are leaky ReLUs computed in place: a training step on a CPU takes a quarter less time than with
+    MONAI's own choice, PReLU.
+
+    Parameters
+    ----------
+    out_channels
+        Channels of the logits.
+    channels
+        Features of each level; the first is already at half the resolution of the image.
+    units
+        Convolutions in each residual unit.
+    norm
+        `batch`, or `instance`, which depends on the size of the tile that the network sees.
+
+    References
+    ----------
+    Kerfoot et al., Left-ventricle quantification using residual U-Net, 10.1007/978-3-030-12029-0_40.
+    """
+    return UNet(
+        spatial_dims=2,
+        in_channels=1,
+        out_channels=out_channels,
+        channels=channels,
+        strides=[2] * (len(channels) - 1),
+        num_res_units=units,
+        norm=norm,
+        act=("leakyrelu", {"negative_slope": 0.1, "inplace": True}),
+    )
+
+
+def mill_unet(out_channels: int, channels: Sequence[int] = (64, 128, 256, 512, 1024)) -> nn.Module:
+    """Make the U-Net of Mill et al.: the original one, padded instead of cropped, with batch normalisation.
+
+    Two 3x3 convolutions a level, each followed by batch normalisation and ReLU; max pooling down, transposed
+    convolutions up. Weights are drawn as He et al. do. It is MONAI's BasicUNet with these settings, but for its last
+    step up, which does not halve the features as all others do; convolutions have no bias where the normalisation would
+    take it away again.
+
+    Parameters
+    ----------
+    out_channels
+        Channels of the logits; 1 in the paper.
+    channels
+        Features of the five levels, the first at full resolution.
+
+    References
+    ----------
+    Mill et al. 2021, 10.1002/smtd.202100223; Ronneberger et al. 2015, 10.1007/978-3-319-24574-4_28; He et al. 2015,
+    10.1109/ICCV.2015.123.
+    """
+    finest, second = channels[:2]
+    activation = ("relu", {"inplace": True})
+    network = BasicUNet(2, 1, out_channels, (*channels, finest), activation, "batch", bias=False)
+    network.upcat_1 = UpCat(2, second, finest, finest, activation, "batch", bias=False, dropout=0.0, halves=True)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return network
