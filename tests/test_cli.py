@@ -220,7 +220,7 @@ def test_from_images_to_scores(run: Run, tmp_path: Path, rng: np.random.Generato
     trained = run("train", "set", "-o", "training", *settings, *watched)
     assert trained.exit_code == 0, trained.output
     assert trained.stdout.splitlines()[-1] == "training: 1 epochs, epoch 1 selected"
-    assert "highest Dice on 0" in (tmp_path / "training/selection.json").read_text(encoding="utf-8")
+    assert "highest dice on 0" in (tmp_path / "training/selection.json").read_text(encoding="utf-8")
 
     images = ["set/images/0.tif", "gone.tif", "set/images/1.tif"]
     segmented = run("segment", "--model", "training", "-o", "found", *images)

@@ -1,45 +1,47 @@
 """Training: epochs of steps, with everything on disk after each epoch."""
 
+import os
+import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from importlib.metadata import version
+from contextlib import ExitStack, closing
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from tqdm.auto import tqdm
 
-from nanolab.checks import InputError, check_image
-from nanolab.files import atomic, output_folder, write_json
-from nanolab.models.device import choose_device, choose_precision
-from nanolab.models.normalisation import normalise
+from nanolab.checks import InputError
+from nanolab.files import atomic, output_folder
 from nanolab.models.readouts import make_readout
-from nanolab.models.tiling import predict
 from nanolab.samples import Sample
-from nanolab.train.checkpoint import load_checkpoint, save_checkpoint
-from nanolab.train.learner import Learner, learning_rate
+from nanolab.train.boards import Board
+from nanolab.train.checkpoint import save_checkpoint
+from nanolab.train.keeping import SCORES, Keep, in_words
+from nanolab.train.learner import Learner, learning_rate, plateau_factor
+from nanolab.train.memory import check_memory, memory_explained
+from nanolab.train.mix import Source, drawn, recorded, weights
 from nanolab.train.patches import Patches, prefetch
+from nanolab.train.processes import Processes
 from nanolab.train.run import TrainingRun
-from nanolab.train.selection import score_epoch
 from nanolab.train.settings import TrainingSettings
+from nanolab.train.starting import claimed, disk_need, reproducible, resolved, restored
+from nanolab.train.watched import Watched
 
 __all__ = ["train"]
 
-_PACKAGES = ("nanolab", "torch", "monai", "numpy", "opencv-python")
-_MACHINE = ("device", "precision", "threads")
-
 
 def train(
-    datasets: Sequence[Iterable[Sample]],
+    datasets: Sequence[Iterable[Sample] | Source],
     folder: Path | str,
     settings: TrainingSettings,
     *,
     validation: Sample | None = None,
     resume: bool = False,
     progress: bool = True,
+    tensorboard: bool = True,
+    workers: int | None = None,
 ) -> TrainingRun:
     """Train a network on annotated images.
 
@@ -47,10 +49,15 @@ def train(
     layout), so that an interruption loses at most the epoch under way. On a CPU, a training that was interrupted and
     resumed ends with exactly the weights of one that was not, on the same machine; on a GPU nearly so.
 
+    Started by `torchrun` or `accelerate launch`, several processes share every batch. All of them end with the same
+    weights: those of one process but for rounding, where the loss is a mean over patches (`bce`) and the network has
+    neither batch normalisation nor dropout; else each process normalises its own part of the batch.
+
     Parameters
     ----------
     datasets
-        Datasets or other sequences of annotated samples; a patch comes from any image with equal probability.
+        Datasets or other sequences of annotated samples, or `Source` to say how many images of it are taken and how
+        often they are shown; otherwise a patch comes from any image with equal probability.
     folder
         Where the training is kept.
     settings
@@ -60,97 +67,77 @@ def train(
     resume
         Continue the training in `folder`, if there is one, from its last finished epoch.
     progress
-        Show a progress bar.
+        Say how much room it will take on the disk, and show a progress bar.
+    tensorboard
+        Write what TensorBoard shows.
+    workers
+        Threads that make patches, which does not change them; one for a CPU, up to eight for a GPU if None.
 
     Raises
     ------
     InputError
         If a sample cannot be used, the folder cannot be written, it holds a training that is not to be resumed or
-        differs in data or settings, or the loss is no longer finite. Finished epochs stay.
+        differs in data or settings, memory or disk are too small, or the loss is no longer finite. Finished epochs
+        stay.
     """
     folder = output_folder(folder)
     started = (folder / "run.json").exists()
     if started and not resume:
         raise InputError(f"{folder}: already holds a training; resume it, or choose another folder")
-    settings = _resolved(settings, TrainingRun(folder).settings if started else None)
+    settings = resolved(settings, TrainingRun(folder).settings if started else None)
+    processes = Processes(settings.device)
+    part = processes.share(settings.batch_size)
     readout = make_readout(settings.readout, **settings.readout_options)
-    patches = Patches(chain.from_iterable(datasets), readout, settings)
-    run = _claimed(folder, settings, patches, validation)
-    with _reproducible(settings):
-        learner = Learner(settings, readout)
-        rows = _restored(run, learner)
+    sources = [each if isinstance(each, Source) else Source(each) for each in datasets]
+    chosen = drawn(sources, settings.seed)
+    odds = weights(sources, chosen)
+    patches = Patches(chain.from_iterable(chosen), readout, settings, weights=odds)
+    watched = None if validation is None else Watched(validation, settings)
+    data = {
+        "images": len(patches),
+        "sha256": patches.fingerprint,
+        "validation": validation and validation.name,
+        "sources": recorded(sources, chosen),
+    }
+    with reproducible(settings), memory_explained(settings), ExitStack() as stack:
+        learner = Learner(settings, readout, processes)
+        need = disk_need(folder, settings, learner, len(readout.kept), watched)
+        check_memory(learner.network, settings, len(part))
+        processes.wait()  # until all have looked whether there is a training
+        run = processes.in_turn(lambda: claimed(folder, settings, data, writes=processes.first))
+        rows = restored(run, learner)
+        progress = progress and processes.first
+        if progress and not rows:
+            tqdm.write(f"{folder}: the training will take up to about {in_words(need)} on the disk", file=sys.stderr)
         todo = range(len(rows) * settings.steps_per_epoch, settings.steps)
-        bar = tqdm(total=settings.steps, initial=todo.start, unit="step", disable=not progress)
-        with bar, closing(prefetch(patches.batch, todo)) as batches:
-            for epoch in range(len(rows) + 1, settings.epochs + 1):
-                start = time.perf_counter()
-                row = _steps(epoch, learner, batches, settings, bar)
-                row |= _kept(run, epoch, learner, validation)
-                rows.append(row | {"seconds": round(time.perf_counter() - start, 3)})
-                _finish(run, learner, rows)
+        bar = stack.enter_context(tqdm(total=settings.steps, initial=todo.start, unit="step", disable=not progress))
+        made = prefetch(lambda step: patches.batch(step, part), todo, workers=workers or _threads(processes))
+        batches = stack.enter_context(closing(made))
+        board = stack.enter_context(Board(folder, todo.start)) if tensorboard and processes.first and todo else None
+        for epoch in range(len(rows) + 1, settings.epochs + 1):
+            start = time.perf_counter()
+            if settings.schedule == "plateau":
+                learner.factor = plateau_factor([row.get("validation_loss", row["loss"]) for row in rows])
+            row, losses = _steps(epoch, learner, batches, settings, bar)
+            if processes.first:
+                row |= {} if watched is None else watched.judge(run, epoch, learner.average)
+                row |= {"seconds": round(time.perf_counter() - start, 3)}
+                _finish(run, learner, [*rows, row])
+                if board is not None:
+                    picture = None if watched is None else (watched.image, watched.foreground)
+                    board.epoch(row, losses, epoch * settings.steps_per_epoch - 1, picture)
+            rows.append(processes.same(row))
     return run
 
 
-def _resolved(settings: TrainingSettings, before: TrainingSettings | None) -> TrainingSettings:
-    """Settle what is left to the machine: as it was when the training started, or as it is best here."""
-    if before is not None:
-        left_open = {key: getattr(before, key) for key in _MACHINE if getattr(settings, key) in ("auto", None)}
-        settings = settings.model_copy(update=left_open)
-        given, had = settings.model_dump(mode="json"), before.model_dump(mode="json")
-        if changed := [f"{key} {had[key]!r}, now {given[key]!r}" for key in had if had[key] != given[key]]:
-            raise InputError(f"a resumed training must keep its settings; it had {'; '.join(changed)}")
-        return settings
-    device = choose_device(settings.device)
-    precision = choose_precision(settings.precision, device)
-    threads = settings.threads or torch.get_num_threads()
-    return settings.model_copy(update={"device": device.type, "precision": precision, "threads": threads})
-
-
-def _claimed(folder: Path, settings: TrainingSettings, patches: Patches, validation: Sample | None) -> TrainingRun:
-    """Write what the training is, or check that a resumed one still is that."""
-    data = {"images": len(patches), "sha256": patches.fingerprint, "validation": validation and validation.name}
-    if (folder / "run.json").exists():
-        run = TrainingRun(folder)
-        if run.record.get("data") != data:
-            raise InputError(
-                f"{folder}: a resumed training must keep its images; had {run.record.get('data')}, now {data}"
-            )
-        return run
-    if validation is not None:
-        check_image(validation.image, validation.name)
-    versions = {package: version(package) for package in _PACKAGES}
-    write_json(folder / "run.json", {"settings": settings.model_dump(mode="json"), "data": data, "versions": versions})
-    return TrainingRun(folder)
-
-
-@contextmanager
-def _reproducible(settings: TrainingSettings) -> Iterator[None]:
-    """Set torch up so that the same steps give the same weights, and leave it as it was."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(settings.threads or threads)
-    try:
-        with torch.random.fork_rng(), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True):
-            yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _restored(run: TrainingRun, learner: Learner) -> list[dict[str, Any]]:
-    """Put the learner where the last finished epoch left it, and return the log of the epochs so far."""
-    path = run.folder / "state.safetensors"
-    if not path.exists():
-        return []
-    tensors, record = load_checkpoint(path)
-    if not isinstance(record.get("log"), list):
-        raise InputError(f"{path}: is not the state of a training; train anew in another folder")
-    learner.restore(tensors)
-    return list(record["log"])
+def _threads(processes: Processes) -> int:
+    return 1 if processes.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
 
 
 def _steps(
     epoch: int, learner: Learner, batches: Iterator[Any], settings: TrainingSettings, bar: "tqdm[Any]"
-) -> dict[str, Any]:
-    """Take the steps of an epoch and return what the log says of them."""
+) -> tuple[dict[str, Any], list[float]]:
+    """Take the steps of an epoch, and return what the log says of them and the loss of each."""
     bar.set_description(f"epoch {epoch} of {settings.epochs}")
     first = (epoch - 1) * settings.steps_per_epoch
     losses = []
@@ -158,25 +145,24 @@ def _steps(
         losses.append(learner.step(step, *next(batches)))
         bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
         bar.update()
-    return {"epoch": epoch, "loss": sum(losses) / len(losses), "learning_rate": learning_rate(step, settings)}
-
-
-def _kept(run: TrainingRun, epoch: int, learner: Learner, validation: Sample | None) -> dict[str, float]:
-    """Write weights and validation prediction of an epoch, and return its scores."""
-    scores: dict[str, float] = {}
-    if validation is not None:
-        image = normalise(validation.image, validation.name)
-        probabilities = predict(learner.average, run.readout, image, precision=run.settings.precision)
-        run.keep_validation_prediction(epoch, probabilities)
-        if validation.labels is not None:
-            scores = score_epoch(run, epoch, validation.labels)
-    record = {"epoch": epoch, "settings": run.settings.model_dump(mode="json"), "validation": scores}
-    save_checkpoint(run.checkpoint(epoch), learner.average.state_dict(), record)
-    return scores
+    rate = learner.factor * learning_rate(step, settings)
+    return {"epoch": epoch, "loss": sum(losses) / len(losses), "learning_rate": rate}, losses
 
 
 def _finish(run: TrainingRun, learner: Learner, rows: list[dict[str, Any]]) -> None:
-    """Write the log and, last of all, the state from which the next epoch starts."""
+    """Write the weights, if they are to be kept, the log, and last the state from which the next epoch starts.
+
+    Only then are weights deleted that are not to be kept any more.
+    """
+    epoch = rows[-1]["epoch"]
+    kept = Keep.parse(run.settings.keep).epochs(rows, run.settings.epochs)
+    if epoch in kept:
+        scores = {name: rows[-1][name] for name in SCORES if name != "loss" and name in rows[-1]}
+        record = {"epoch": epoch, "settings": run.settings.model_dump(mode="json"), "validation": scores}
+        save_checkpoint(run.checkpoint(epoch), learner.average.state_dict(), record)
     with atomic(run.folder / "log.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
     save_checkpoint(run.folder / "state.safetensors", learner.tensors(), {"log": rows})
+    for other in run.epochs:
+        if other not in kept:
+            run.checkpoint(other).unlink()

@@ -4,8 +4,10 @@ Layout of its folder::
 
     run.json                             settings with `auto` resolved, versions, SHA-256 of the training images
     epochs/0001.safetensors              the averaged weights after epoch 1, and the settings: all that prediction needs
-    validation/0001.foreground.tif       what epoch 1 predicts for the validation image, uint8, one file a channel
+                                         (of some epochs only, if the settings say so)
+    validation/0001.foreground.tif       what epoch 1 predicts for the validation image, uint8, see `Readout.pack`
     log.csv                              one row an epoch
+    tensorboard/                         the same for TensorBoard, and the loss of each step
     state.safetensors                    what the next epoch starts from; written last: with it, an epoch is finished
     selection.json                       the epochs chosen, how, and their scores
 """
@@ -75,6 +77,11 @@ class TrainingRun:
         """The epochs whose weights are there, ascending; the first epoch is 1."""
         return sorted(int(path.stem) for path in self.folder.glob("epochs/[0-9]*.safetensors"))
 
+    @property
+    def predicted_epochs(self) -> list[int]:
+        """The epochs whose prediction of the validation image is there, ascending, with or without weights."""
+        return sorted({int(path.name[:4]) for path in self.folder.glob("validation/[0-9]*.tif")})
+
     def checkpoint(self, epoch: int) -> Path:
         """Return the file of an epoch's weights, which `nanolab.segment.Segmenter` also takes by itself."""
         return self.folder / "epochs" / f"{epoch:04d}.safetensors"
@@ -93,29 +100,28 @@ class TrainingRun:
 
     def log(self) -> pd.DataFrame:
         """Return one row an epoch: epoch, loss, learning_rate, seconds and, if there is an annotated validation image,
-        its dice, precision, recall and instance_f1_50.
+        its validation_loss, dice, precision, recall and instance_f1_50.
         """  # noqa: D205
         path = check_file(self.folder / "log.csv", "training log (it is written after the first epoch)")
         return pd.read_csv(path)
 
     def validation_prediction(self, epoch: int) -> npt.NDArray[np.float32]:
-        """Return the probabilities (C, height, width) that an epoch predicts for the validation image, to 1/255.
+        """Return what an epoch predicts for the validation image, (C, height, width), as far as it is kept: to 1/510.
 
         Raises
         ------
         InputError
             If there was no validation image, or no such epoch.
         """
-        paths = self._validation_paths(epoch)
-        return np.stack([read_tiff(path) for path in paths]).astype(np.float32) / np.float32(255)
+        return self.readout.unpack([read_tiff(path) for path in self._validation_paths(epoch)])
 
     def keep_validation_prediction(self, epoch: int, probabilities: npt.NDArray[np.float32]) -> None:
         """Write what `validation_prediction` reads."""
-        for path, channel in zip(self._validation_paths(epoch), probabilities, strict=True):
-            write_tiff(path, np.rint(np.clip(channel, 0, 1) * 255).astype(np.uint8), pixel_size_nm=None)
+        for path, plane in zip(self._validation_paths(epoch), self.readout.pack(probabilities), strict=True):
+            write_tiff(path, plane, pixel_size_nm=None)
 
     def _validation_paths(self, epoch: int) -> list[Path]:
-        return [self.folder / "validation" / f"{epoch:04d}.{name}.tif" for name in self.readout.names]
+        return [self.folder / "validation" / f"{epoch:04d}.{name}.tif" for name in self.readout.kept]
 
     @property
     def selected_epoch(self) -> int:
@@ -132,6 +138,8 @@ class TrainingRun:
         if not (self.folder / "selection.json").exists():
             return epochs[-1]
         selection = read_json(self.folder / "selection.json")
+        if isinstance(selection, dict) and selection.get("epochs") == []:  # notes alone
+            return epochs[-1]
         chosen = selection["epochs"][0] if isinstance(selection, dict) and selection.get("epochs") else None
         if chosen not in epochs:
             raise InputError(f"{self.folder / 'selection.json'}: epoch {chosen} is not there; select one again")

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nanolab.checks import InputError
 from nanolab.models import NETWORKS, SIZE_MULTIPLE_PX
 from nanolab.models.readouts import READOUTS
+from nanolab.train.keeping import Keep
 
 __all__ = ["AugmentationSettings", "TrainingSettings"]
 
@@ -20,6 +21,8 @@ _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 def _explained(problem: Any) -> str:
     key = ".".join(map(str, problem["loc"]))
+    if not key:  # about several keys together
+        return str(problem["msg"]).removeprefix("Value error, ")
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key (value {problem['input']!r}); check its spelling"
     return f"{key}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
@@ -32,6 +35,11 @@ def _one_of(registry: Mapping[str, str]) -> AfterValidator:
         return name
 
     return AfterValidator(check)
+
+
+def _keepable(text: str) -> str:
+    Keep.parse(text)
+    return text
 
 
 def _ordered(scale: tuple[float, float]) -> tuple[float, float]:
@@ -51,6 +59,8 @@ class AugmentationSettings(BaseModel):
         Turn by any angle.
     scale
         Smallest and largest magnification.
+    shear
+        Largest tangent of the angle by which the axes are tilted.
     gamma
         Grey values to the power exp(u), u uniform within +-`gamma`.
     contrast
@@ -70,6 +80,7 @@ class AugmentationSettings(BaseModel):
     flip: bool = True
     rotate: bool = True
     scale: Annotated[tuple[Magnification, Magnification], AfterValidator(_ordered)] = (0.7, 1.4)
+    shear: Amount = 0.0
     gamma: Amount = 0.3
     contrast: Amount = 0.3
     brightness: Amount = 0.1
@@ -90,18 +101,31 @@ class TrainingSettings(BaseModel):
     epochs, steps_per_epoch
         After each epoch of so many steps there is a checkpoint.
     batch_size, patch_px
-        Patches a step, and their side.
+        Patches a step, of all processes together, and their side. Any side will do: where the network needs a multiple
+        of 32, a patch is mirrored at its edges for it, and what it predicts there is not looked at.
+    particle_share
+        This share of the patches is laid around a particle, where the image has any; the others lie anywhere.
+    clahe
+        Even out the local contrast of every image (`nanolab.models.normalisation`), in training and in segmentation.
+    loss
+        `readout`, that of the read-out; or for the read-out foreground `bce`, cross entropy, or `dice`.
+    optimizer, momentum
+        `adamw`, `adam`, or `sgd` with that momentum.
     learning_rate, schedule
         The highest learning rate, and its course: `one-cycle` rises for the first fifth and then falls as a cosine to
-        0, `cosine` falls from the start, `constant` stays.
+        0, `cosine` falls from the start, `polynomial` as the power 0.9 of the steps left, `constant` stays, `plateau`
+        is halved after 40 epochs without a lower validation loss (training loss, if no annotated image is watched).
     weight_decay
-        Of AdamW.
+        Of the optimizer.
     gradient_clip
-        Largest norm of the gradient.
+        Largest norm of the gradient; None lets it be.
     ema_decay
         Weights are averaged over about 1 / (1 - `ema_decay`) steps; the average is what predicts. 0 takes the last.
     augmentation
         How patches are varied.
+    keep
+        Of which epochs the weights stay on disk: `all`, `every 10` (and the last), or `best 3 by dice`, by any score in
+        the log. What every epoch predicts for the validation image is always kept.
     seed
         Decides the first weights and every patch.
     device, precision, threads
@@ -122,13 +146,19 @@ class TrainingSettings(BaseModel):
     epochs: Annotated[int, Field(ge=1)] = 20
     steps_per_epoch: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 8
-    patch_px: Annotated[int, Field(ge=SIZE_MULTIPLE_PX, multiple_of=SIZE_MULTIPLE_PX)] = 256
+    patch_px: Annotated[int, Field(ge=SIZE_MULTIPLE_PX)] = 256
+    particle_share: Amount = 0.0
+    clahe: bool = False
+    loss: Literal["readout", "bce", "dice"] = "readout"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
-    schedule: Literal["one-cycle", "cosine", "constant"] = "one-cycle"
+    schedule: Literal["one-cycle", "cosine", "polynomial", "plateau", "constant"] = "one-cycle"
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 1e-4
-    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    gradient_clip: Annotated[float, Field(gt=0)] | None = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
     augmentation: AugmentationSettings = AugmentationSettings()
+    keep: Annotated[str, AfterValidator(_keepable)] = "all"
     seed: Annotated[int, Field(ge=0)] = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -139,6 +169,12 @@ class TrainingSettings(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise InputError("training settings: " + "; ".join(map(_explained, error.errors()))) from error
+
+    @model_validator(mode="after")
+    def _loss_fits(self) -> "TrainingSettings":
+        if self.loss != "readout" and self.readout != "foreground":
+            raise ValueError(f"loss {self.loss} is for the read-out foreground; use loss readout for {self.readout}")
+        return self
 
     @property
     def steps(self) -> int:

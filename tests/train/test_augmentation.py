@@ -52,6 +52,37 @@ def test_all_eight_flips_and_turns_occur() -> None:
     assert len(found) == 8
 
 
+@given(seeds, st.sampled_from([31, 32, 33]))
+def test_a_window_without_interpolation_is_what_opencv_would_cut(seed: int, side_px: int) -> None:
+    image = np.random.default_rng(seed).integers(0, 2**16, (50, 70), dtype=np.uint16)
+    view = view_of(seed, image.shape, AS_IT_IS.model_copy(update={"flip": True}), side_px)
+    found = cut(image, view, side_px, smooth=True)
+    beyond = np.pad(image, 60, mode="reflect")  # a view that reaches over an edge is warped
+    moved = view + np.column_stack([np.zeros((2, 2)), [60, 60]])
+    np.testing.assert_array_equal(found, cut(beyond, moved, side_px, smooth=True))
+    cols, rows = np.einsum(
+        "ij,jrc->irc", view, np.stack([*np.mgrid[:side_px, :side_px][::-1], np.ones((side_px,) * 2)])
+    )
+    np.testing.assert_array_equal(found, image[rows.round().astype(int), cols.round().astype(int)])
+
+
+@given(seeds, st.integers(0, 99), st.integers(0, 119))
+def test_a_patch_around_a_point_shows_it(seed: int, row: int, col: int) -> None:
+    settings = AugmentationSettings(rotate=False, scale=(1, 1))
+    image = np.zeros((100, 120), dtype=np.uint8)
+    image[row, col] = 200
+    view = draw_view(np.random.default_rng(seed), image.shape, 32, settings, (row, col))
+    assert cut(image, view, 32, smooth=False).max() == 200
+
+
+def test_shear_tilts_the_axes() -> None:
+    settings = AS_IT_IS.model_copy(update={"shear": 0.2})
+    tilts = [float(turn[:, 0] @ turn[:, 1]) for turn in (view_of(s, (90, 90), settings)[:, :2] for s in range(50))]
+    assert -0.2 <= min(tilts) < -0.1
+    assert 0.1 < max(tilts) <= 0.2
+    assert 10 <= np.count_nonzero(np.abs(tilts) < 1e-12) <= 40  # half of the patches stay as they are
+
+
 @given(seeds, st.floats(0.5, 2))
 def test_magnification_and_angle_are_those_of_the_view(seed: int, magnification: float) -> None:
     settings = AugmentationSettings(scale=(magnification, magnification))

@@ -6,7 +6,7 @@ from discs import TINY
 from nanolab.checks import InputError
 from nanolab.models import NETWORKS
 from nanolab.models.readouts import make_readout
-from nanolab.train.learner import Learner, learning_rate
+from nanolab.train.learner import Learner, learning_rate, loss_function, plateau_factor, predicted_logits
 from nanolab.train.settings import TrainingSettings
 
 SETTINGS = TrainingSettings.model_construct(
@@ -44,6 +44,67 @@ def test_one_cycle_rises_for_a_fifth_and_falls_to_nearly_nothing() -> None:
 def test_cosine_falls_from_the_start_and_constant_stays() -> None:
     assert rates("cosine")[[0, 50]].tolist() == pytest.approx([0.01, 0.005])
     assert set(rates("constant").tolist()) == {0.01}
+
+
+def test_polynomial_falls_with_the_power_of_the_steps_left() -> None:
+    assert rates("polynomial")[[0, 50]].tolist() == pytest.approx([0.01, 0.01 * 0.5**0.9])
+
+
+def test_a_plateau_halves_the_rate_after_40_epochs_without_a_record() -> None:
+    assert plateau_factor([1.0] * 40) == 1  # the first is a record; 39 are not
+    assert plateau_factor([1.0] * 41) == 0.5
+    assert plateau_factor([1.0] * 81) == 0.25
+    assert plateau_factor([1.0] * 40 + [0.9] + [1.0] * 39) == 1
+
+
+def test_losses_are_those_of_their_formulas() -> None:
+    logits = torch.tensor([[[[0.0, np.log(3)]]]])  # probabilities 1/2 and 3/4
+    targets = torch.tensor([[[[0.0, 1.0]]]])
+    bce = loss_function(SETTINGS.model_copy(update={"loss": "bce"}), READOUT)
+    assert bce(logits, targets).item() == pytest.approx(-(np.log(1 / 2) + np.log(3 / 4)) / 2)
+    dice = loss_function(SETTINGS.model_copy(update={"loss": "dice"}), READOUT)
+    # overlap 3/4, sum 1/2 + 3/4 + 1; one is added above and below
+    assert dice(logits, targets).item() == pytest.approx(1 - (2 * 0.75 + 1) / (2.25 + 1))
+
+
+def test_any_patch_size_is_mirrored_to_what_the_network_takes_and_cut_back() -> None:
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(images)
+            return 2 * images
+
+    images = torch.rand(2, 1, 321, 400)
+    logits = predicted_logits(Spy(), images, "float32")
+    assert torch.equal(logits, 2 * images)
+    assert seen[0].shape == (2, 1, 352, 416)
+    expected = np.pad(images.numpy(), [(0, 0), (0, 0), (0, 31), (0, 16)], mode="reflect")
+    np.testing.assert_array_equal(seen[0].numpy(), expected)
+
+
+def test_sgd_takes_the_steps_of_its_formula(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    changes = {"optimizer": "sgd", "momentum": 0.5, "weight_decay": 0.0, "schedule": "constant", "learning_rate": 0.1}
+    learner = Learner(SETTINGS.model_copy(update=changes | {"gradient_clip": None}), READOUT)
+    weight = learner.network.state_dict()["layers.0.weight"]
+    before, moved = weight.clone(), torch.zeros_like(weight)
+    for step in range(3):
+        learner.step(step, *batch)
+        gradient = learner.network.get_parameter("layers.0.weight").grad
+        moved = 0.5 * moved + gradient
+        before = before - 0.1 * moved
+        torch.testing.assert_close(weight, before, atol=1e-6, rtol=0)  # float32 rounds in another order
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_every_optimizer_goes_on_exactly(batch: tuple[np.ndarray, np.ndarray], optimizer: str) -> None:
+    settings = SETTINGS.model_copy(update={"optimizer": optimizer})
+    one, other = Learner(settings, READOUT), Learner(settings, READOUT)
+    for step in range(3):
+        one.step(step, *batch)
+    other.restore({name: value.clone() for name, value in one.tensors().items()})
+    assert one.step(3, *batch) == other.step(3, *batch)
+    assert all(torch.equal(value, other.tensors()[name]) for name, value in one.tensors().items())
 
 
 def test_steps_lower_the_loss(batch: tuple[np.ndarray, np.ndarray]) -> None:

@@ -114,3 +114,35 @@ def test_prefetch_hands_on_errors_and_stops_when_closed() -> None:
     next(endless)
     endless.close()
     assert threading.active_count() == before
+
+
+def test_images_are_shown_as_often_as_their_weights_say() -> None:
+    dark = replace(disc_sample(0), labels=np.zeros((96, 96), dtype=np.int32))
+    patches = Patches([dark, disc_sample(1)], READOUT, SETTINGS, weights=[0.9, 0.1])
+    shown = sum(patches.patch(step, 0)[1].any() for step in range(200))
+    assert 8 <= shown <= 35  # 20 are expected, standard deviation 4.2
+
+
+def test_patches_can_be_laid_around_particles() -> None:
+    labels = np.zeros((400, 400), dtype=np.int32)
+    labels[300:306, 20:26] = 1
+    image = np.random.default_rng(0).random((400, 400), dtype=np.float32)
+    sample = replace(disc_sample(0), labels=labels, image=image)
+    seen = {}
+    for share in (0.0, 0.5, 1.0):
+        patches = Patches([sample], READOUT, SETTINGS.model_copy(update={"particle_share": share}))
+        seen[share] = sum(patches.patch(step, 0)[1].any() for step in range(60))
+    # by chance 3 % of the patches show it; turned by any angle, a corner of the window around it may be cut off
+    assert seen[0.0] <= 8
+    assert 20 <= seen[0.5] <= 42
+    assert seen[1.0] >= 50
+
+
+def test_part_of_a_batch_is_that_part_of_it(patches: Patches) -> None:
+    for whole, part in zip(patches.batch(3), patches.batch(3, range(1, 3)), strict=True):
+        np.testing.assert_array_equal(whole[1:3], part)
+
+
+def test_several_threads_make_the_same_in_order(patches: Patches) -> None:
+    for step, (images, _) in enumerate(prefetch(patches.batch, range(6), workers=3)):
+        np.testing.assert_array_equal(images, patches.batch(step)[0])

@@ -25,7 +25,7 @@ def test_a_run_opens_with_its_settings_and_epochs(tiny_run: TrainingRun) -> None
 def test_the_log_has_one_row_an_epoch(tiny_run: TrainingRun) -> None:
     log = tiny_run.log()
     assert log["epoch"].tolist() == [1, 2, 3]
-    scores = ["dice", "precision", "recall", "instance_f1_50"]
+    scores = ["validation_loss", "dice", "precision", "recall", "instance_f1_50"]
     assert set(log.columns) == {"epoch", "loss", "learning_rate", "seconds", *scores}
     assert log["loss"].is_monotonic_decreasing
     assert log["dice"].between(0, 1).all()
@@ -44,11 +44,14 @@ def test_the_last_epoch_is_selected_unless_another_was(tiny_run: TrainingRun) ->
     assert tiny_run.selected_epoch == 3
     (tiny_run.folder / "selection.json").write_text('{"epochs": [2, 1]}', encoding="utf-8")
     assert tiny_run.selected_epoch == 2
+    (tiny_run.folder / "selection.json").write_text('{"epochs": []}', encoding="utf-8")  # notes, but no choice
+    assert tiny_run.selected_epoch == 3
+    (tiny_run.folder / "selection.json").write_text('{"epochs": [2, 1]}', encoding="utf-8")
     for name, weights in tiny_run.model().state_dict().items():
         assert torch.equal(weights, tiny_run.model(2).state_dict()[name])
 
 
-@pytest.mark.parametrize("content", ['{"epochs": [9]}', '{"epochs": []}', "[]", '{"epochs": ["../../x"]}'])
+@pytest.mark.parametrize("content", ['{"epochs": [9]}', "{}", "[]", '{"epochs": ["../../x"]}'])
 def test_a_selection_of_no_epoch_is_refused(tiny_run: TrainingRun, content: str) -> None:
     (tiny_run.folder / "selection.json").write_text(content, encoding="utf-8")
     with pytest.raises(InputError, match=r"selection\.json: epoch .* is not there; select one again"):

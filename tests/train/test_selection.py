@@ -6,7 +6,17 @@ from discs import disc_sample
 from nanolab.checks import InputError
 from nanolab.files import read_json
 from nanolab.train.run import TrainingRun
-from nanolab.train.selection import best_epoch, score_epochs, select
+from nanolab.train.selection import (
+    BY_EYE,
+    Selection,
+    best_epoch,
+    best_epochs,
+    choose_epochs,
+    read_selection,
+    score_epochs,
+    select,
+    unselect,
+)
 
 
 @pytest.fixture
@@ -75,3 +85,43 @@ def test_only_epochs_that_are_there_can_be_selected(tiny_run: TrainingRun, epoch
 def test_a_truth_of_another_size_is_refused(tiny_run: TrainingRun) -> None:
     with pytest.raises(InputError, match="truth and validation image"):
         score_epochs(tiny_run, disc_sample(0, shape=(50, 50)).labels)
+
+
+def test_the_best_epochs_come_best_first() -> None:
+    scores = pd.DataFrame({"epoch": [4, 5, 6, 7], "dice": [0.5, np.nan, 0.8, 0.8]})
+    assert best_epochs(scores, "dice", 2) == [6, 7]
+    assert best_epochs(scores) == [6, 7, 4]
+
+
+def test_notes_and_scores_outlast_the_next_choice(tiny_run: TrainingRun) -> None:
+    select(tiny_run, [2], BY_EYE, pd.DataFrame({"epoch": [2], "dice": [0.5]}), notes={2: "sharp", 3: ""})
+    select(tiny_run, [3, 1], BY_EYE)
+    kept = read_selection(tiny_run)
+    assert kept == Selection([3, 1], BY_EYE, [{"epoch": 2, "dice": 0.5}], {2: "sharp"})
+    unselect(tiny_run)
+    assert tiny_run.selected_epoch == 3  # the last
+    assert read_selection(tiny_run) == Selection([], BY_EYE, [{"epoch": 2, "dice": 0.5}], {2: "sharp"})
+
+
+def test_an_epoch_is_chosen_once(tiny_run: TrainingRun) -> None:
+    with pytest.raises(InputError, match="epochs must be some of"):
+        select(tiny_run, [2, 2], BY_EYE)
+
+
+def test_a_damaged_selection_is_named(tiny_run: TrainingRun) -> None:
+    assert read_selection(tiny_run) is None
+    (tiny_run.folder / "selection.json").write_text('{"epochs": "x"}', encoding="utf-8")
+    with pytest.raises(InputError, match=r"selection\.json: damaged"):
+        read_selection(tiny_run)
+
+
+def test_without_anybody_looking_the_given_way_chooses_and_a_choice_stays(tiny_run: TrainingRun) -> None:
+    table = pd.DataFrame({"epoch": [1, 2, 3], "dice": [0.1, 0.9, 0.5], "agreement": [0.2, 0.3, 0.4]})
+    assert choose_epochs(tiny_run, table, "image", by="agreement").epochs == [3, 2, 1]
+    assert choose_epochs(tiny_run, table, "image").how == "highest agreement on image"  # stays
+    chosen = choose_epochs(tiny_run, table, "image", epochs=[2])
+    assert (chosen.epochs, chosen.how, tiny_run.selected_epoch) == ([2], "given", 2)
+    unselect(tiny_run)
+    assert choose_epochs(tiny_run, table, "image").how == "highest dice on image"
+    unselect(tiny_run)
+    assert choose_epochs(tiny_run, table.drop(columns="dice"), "image").how == "highest agreement on image"

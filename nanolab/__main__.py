@@ -1,0 +1,5 @@
+"""`python -m nanolab`, which is what launchers of several processes start."""
+
+from nanolab.cli import main
+
+main()

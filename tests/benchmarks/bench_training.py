@@ -1,0 +1,73 @@
+"""How fast training is, and whether it ever waits for patches. `make bench` prints the numbers."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import repeat
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nanolab.models.device import choose_device, choose_precision
+from nanolab.models.readouts import make_readout
+from nanolab.pixelsize import PixelSize
+from nanolab.samples import Sample
+from nanolab.train.learner import Learner
+from nanolab.train.patches import Patches, prefetch
+from nanolab.train.presets import preset_settings
+
+pytestmark = pytest.mark.bench
+
+STEPS, ROUNDS = 4, 5
+
+
+def micrograph(seed: int, side: int = 512, count: int = 60) -> Sample:
+    """Make an annotated image of overlapping discs on noise."""
+    rng = np.random.default_rng(seed)
+    rows, cols = np.ogrid[:side, :side]
+    labels = np.zeros((side, side), dtype=np.int32)
+    for label, (row, col, radius) in enumerate(rng.uniform((0, 0, 10), (side, side, 30), (count, 3)), start=1):
+        labels[(rows - row) ** 2 + (cols - col) ** 2 < radius**2] = label
+    image = np.clip(np.where(labels > 0, 0.6, 0.3) + 0.05 * rng.standard_normal((side, side)), 0, 1)
+    return Sample(f"discs{seed}", image.astype(np.float32), labels, PixelSize.typed(2.0), Path("discs.tif"))
+
+
+def steps(learner: Learner, batches: Iterator[Any], first: int) -> float:
+    """Seconds that so many steps take."""
+    start = time.perf_counter()
+    for step in range(first, first + STEPS):
+        learner.step(step, *next(batches))
+    return time.perf_counter() - start
+
+
+@pytest.mark.parametrize("preset", ["default", "utilegen2023"])
+def test_the_network_never_waits_for_patches(preset: str) -> None:
+    device = choose_device("auto")
+    machine = {"device": device.type, "precision": choose_precision("auto", device)}
+    settings = preset_settings(preset, {**machine, "threads": torch.get_num_threads()})
+    readout = make_readout(settings.readout, **settings.readout_options)
+    patches = Patches([micrograph(seed) for seed in range(10)], readout, settings)
+    learner, cached = Learner(settings, readout), repeat(patches.batch(0))
+    steps(learner, cached, 0)
+    live, still = [], []
+    with closing(prefetch(patches.batch, range(ROUNDS * STEPS + 1), workers=1 if device.type == "cpu" else 8)) as made:
+        next(made)
+        for turn in range(ROUNDS):  # in turns, so that what else the machine does falls on both
+            live.append(steps(learner, made, turn * STEPS))
+            still.append(steps(learner, cached, turn * STEPS))
+    alone = time.perf_counter()
+    for step in range(STEPS):
+        patches.batch(step)
+    alone = (time.perf_counter() - alone) / STEPS
+    each, best = median(live) / STEPS, median(still) / STEPS
+    print(
+        f"\n{preset} on {device.type}, {settings.precision}: {each * 1e3:.0f} ms a step, "
+        f"{settings.batch_size / each:.1f} patches of {settings.patch_px} px a second, "
+        f"{each * settings.steps_per_epoch:.1f} s an epoch; "
+        f"making a batch alone {alone * 1e3:.0f} ms; {best / each:.2f} of the speed on one cached batch"
+    )
+    assert best / each > 0.9
