@@ -9,7 +9,13 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 
-__all__ = ["worker_pool"]
+__all__ = ["processor_cores", "worker_pool"]
+
+
+def processor_cores() -> int:
+    """Return how many cores this process may keep busy: $NANOLAB_THREADS, or all that the machine has."""
+    given = os.environ.get("NANOLAB_THREADS", "")
+    return max(1, int(given)) if given.isdecimal() else os.cpu_count() or 1
 
 
 @contextmanager

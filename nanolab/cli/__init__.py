@@ -4,7 +4,7 @@ What a verb needs is imported when it runs, so that help is quick.
 """
 
 # imported for the verbs they add, which help lists in this order
-from nanolab.cli import data, synthesis, networks, measuring, running  # noqa: F401, I001
+from nanolab.cli import data, synthesis, networks, measuring, dashboard, running  # noqa: F401, I001
 from nanolab.cli.frame import app
 
 __all__ = ["app", "main"]

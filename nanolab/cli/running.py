@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from nanolab.cli.frame import Parameters, WithPairs, app, failing, pairs
+from nanolab.checks import InputError
+from nanolab.cli.frame import Parameters, WithPairs, app, ended, failing, pairs
 
-__all__ = ["run"]
+__all__ = ["report", "run", "sweep"]
 
 
 @app.command(cls=WithPairs)
@@ -27,3 +28,36 @@ def run(
     values = parse_parameters(notebook, pairs(parameters))
     with failing(NotebookError):
         typer.echo(run_notebook(notebook, values, name=name, run=run_name, timeout=timeout))
+
+
+@app.command()
+def sweep(
+    file: Annotated[Path, typer.Argument(help="The sweep's YAML file.")],
+    size: Annotated[str | None, typer.Option(help="One of the sizes in the file, such as smoke.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Runs side by side on this machine.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers do the runs: tcp://HOST:8786.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Do the complete runs again, too.")] = False,
+) -> None:
+    """Execute a notebook with many sets of parameters; runs that are complete and unchanged are kept."""
+    from nanolab.sweeps import run_sweep
+
+    if workers is not None and scheduler is not None:
+        raise InputError("--workers is for this machine, --scheduler for others; give one of them")
+    done = run_sweep(file, size=size, workers=workers, scheduler=scheduler, again=again)
+    failed = done.of("failed")
+    kept, complete = len(done.of("kept")), len(done.of("complete"))
+    typer.echo(f"{done.folder}: {len(done.outcomes)} runs: {kept} kept, {complete} done, {len(failed)} failed")
+    if failed:
+        raise ended("\n".join(f"failed: {outcome.run}\n  {outcome.error}" for outcome in failed), 1)
+
+
+@app.command()
+def report(sweep: Annotated[str, typer.Argument(help="Name of a sweep that was started, or its folder.")]) -> None:
+    """Write a page with the tables and figures of a sweep, as HTML and as a notebook."""
+    from nanolab.notebooks import NotebookError
+    from nanolab.sweeps.report import report_sweep
+
+    with failing(NotebookError):
+        typer.echo(report_sweep(sweep))

@@ -5,9 +5,10 @@ render side by side, a kill and a new start therefore give the same files as one
 """
 
 import atexit
-import os
+import threading
 from collections.abc import Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import Executor, as_completed
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
@@ -31,7 +32,7 @@ from nanolab.synth.render import Device, Renderer
 from nanolab.synth.scene import Scene, draw_scene
 from nanolab.synth.structures import ring_labels
 from nanolab.synth.truth import ground_truth
-from nanolab.workers import worker_pool
+from nanolab.workers import processor_cores, worker_pool
 
 __all__ = ["Shot", "appear", "render_dataset", "render_scene", "scene_of"]
 
@@ -48,6 +49,7 @@ def render_dataset(
     workers: int | None = None,
     device: Device = "auto",
     passes: Path | str | None = None,
+    executor: Executor | None = None,
     progress: bool = True,
 ) -> Dataset:
     """Render `count` annotated micrographs of a recipe into `folder`, or complete what is there.
@@ -69,6 +71,9 @@ def render_dataset(
     passes
         A folder to keep the scenes' passes in and to take them from where they are there already: another detector,
         another substrate or more appearances then need no Blender.
+    executor
+        Does the rendering instead of processes of this machine, such as that of `nanolab.clusters.dask_executor`; its
+        workers must see the folders.
 
     Raises
     ------
@@ -85,24 +90,29 @@ def render_dataset(
         KeptPasses(passes, recipe, seed)  # refuses a folder of other scenes before anything is rendered
     missing = writer.missing(count)
     scenes = [(scene, list(images)) for scene, images in groupby(missing, lambda k: k // recipe.appearances_per_scene)]
-    workers = min(workers or os.cpu_count() or 1, max(len(scenes), 1))
+    workers = min(workers or processor_cores(), max(len(scenes), 1))
+    folder, passes = (
+        Path(folder).resolve(),
+        None if passes is None else Path(passes).resolve(),
+    )  # workers start elsewhere
     bar = tqdm(total=count, initial=count - len(missing), unit="image", desc="render", disable=not progress)
-    with bar, worker_pool(workers) as pool:
+    with bar, worker_pool(workers) if executor is None else nullcontext(executor) as pool:
         jobs = [pool.submit(_scene, text, folder, seed, scene, images, device, passes) for scene, images in scenes]
         for job in as_completed(jobs):
             bar.update(job.result())
     return writer.finish(count)
 
 
-_renderers: dict[Device, Renderer] = {}
+_renderers: dict[tuple[int, Device], Renderer] = {}
 
 
 def _renderer(device: Device) -> Renderer:
-    """Return this process's renderer, which outlives the scenes."""
-    if device not in _renderers:
-        _renderers[device] = Renderer(threads=1, device=device)
-        atexit.register(_renderers[device].close)
-    return _renderers[device]
+    """Return this thread's renderer, which outlives the scenes; a worker may have several threads."""
+    key = threading.get_ident(), device
+    if key not in _renderers:
+        _renderers[key] = Renderer(threads=1, device=device)
+        atexit.register(_renderers[key].close)
+    return _renderers[key]
 
 
 @dataclass(frozen=True)

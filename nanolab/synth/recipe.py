@@ -1,6 +1,5 @@
 """Recipes: what a sample and its micrograph look like, in nm, with ranges. Read from YAML and validated."""
 
-import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -8,6 +7,7 @@ import numpy as np
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from nanolab import validation
 from nanolab.checks import InputError, check_file
 from nanolab.synth.arrangement import Arrangement, Rings, Scattered, Wires
 from nanolab.synth.detector import Detector, Record, draw_appearance, shown_pixel_size, shown_shape
@@ -172,31 +172,4 @@ def _shorthand(content: Any) -> Any:
 
 def explained(error: ValidationError) -> str:
     """Say for people what is wrong in a recipe: one line for each wrong key, with its value and what was expected."""
-    return "\n".join(_lines(error))
-
-
-def _lines(error: ValidationError) -> list[str]:
-    return [
-        f"  {'.'.join(map(str, item['loc'])) or '(top)'}: {_expected(item)}, got {_short(item['input'])}"
-        for item in error.errors()
-    ]
-
-
-def _expected(item: Any) -> str:
-    message = str(item["msg"]).removeprefix("Value error, ")
-    if item["type"] != "extra_forbidden":
-        return message
-    near = difflib.get_close_matches(str(item["loc"][-1]), _known_keys(), n=1)
-    return "unknown key" + (f" (did you mean {near[0]}?)" if near else "")
-
-
-def _known_keys() -> list[str]:
-    """All keys of all parts of a recipe, to suggest one for a misspelt key."""
-    schema = Recipe.model_json_schema()
-    parts = [schema, *schema.get("$defs", {}).values()]
-    return sorted({key for part in parts for key in part.get("properties", {})})
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return validation.explained(error, Recipe)

@@ -5,7 +5,6 @@ nothing.
 """
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
@@ -22,7 +21,7 @@ from nanolab.seeds import generator
 from nanolab.synth.cutpaste.composition import compose, draw_composition
 from nanolab.synth.cutpaste.material import IMAGE, Material, check_source, describe_source, prepare
 from nanolab.synth.cutpaste.settings import CutPasteSettings
-from nanolab.workers import worker_pool
+from nanolab.workers import processor_cores, worker_pool
 
 __all__ = ["cut_and_paste_dataset"]
 
@@ -75,7 +74,7 @@ def cut_and_paste_dataset(
     sources, recipe = _usable(pairs, settings, progress)
     writer = DatasetWriter(folder, recipe, {"seed": seed}, versions={"opencv": cv2.__version__})
     missing = writer.missing(count)
-    workers = workers or os.cpu_count() or 1
+    workers = workers or processor_cores()
     jobs = [
         ([(number, pairs[number : number + 1]) for number in numbers], settings, recipe, str(folder), seed, images)
         for numbers, images in _jobs(sources, missing, settings.mix_sources, workers)

@@ -1,0 +1,127 @@
+"""What a sweep found: means over the seeds, and each result against what was varied."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from nanolab.checks import InputError
+from nanolab.panels import LINES, make_panels, styled
+
+__all__ = ["means", "measures", "sweep_figure"]
+
+_RECORD = ("duration_s", "threads")
+_MARKERS = "osD^vP"
+
+
+def measures(table: pd.DataFrame, state: Mapping[str, Any]) -> list[str]:
+    """Return the columns of `nanolab.sweeps.collect` that hold numbers that came out, not went in."""
+    parameters = {key for about in state["runs"].values() for key in about["parameters"]}
+    numbers = table.select_dtypes("number").columns
+    return [name for name in numbers if name not in parameters and name not in _RECORD and table[name].notna().any()]
+
+
+def means(table: pd.DataFrame, state: Mapping[str, Any]) -> pd.DataFrame:
+    """Return mean, standard deviation (n - 1) and number of each measure over the runs that differ by their seed alone.
+
+    One row a combination of parameters, in the order of the file.
+    """
+    names, keys = measures(table, state), _keys(state)
+    rows = table.assign(**{key: table[key].map(str) for key in keys if table[key].dtype == object})
+    if not keys:
+        rows, keys = rows.assign(sweep=state["name"]), ["sweep"]
+    return rows.groupby(keys, sort=False, dropna=False)[names].agg(["mean", "std", "count"])
+
+
+def _keys(state: Mapping[str, Any]) -> list[str]:
+    return [key for key in state["varying"] if key != state["seed_parameter"]]
+
+
+@styled
+def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequence[str] | None = None) -> Figure:
+    """Draw each measure against the parameter that has most values, a colour for each combination of the others.
+
+    A dot is a run, a line goes through the means over runs of the same parameters, its band is their standard deviation
+    (n - 1).
+
+    Parameters
+    ----------
+    table
+        Of `nanolab.sweeps.collect`.
+    state
+        Of `nanolab.sweeps.table.sweep_state`.
+    shown
+        Which measures; all if None.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to draw.
+    """
+    names = list(shown) if shown is not None else measures(table, state)
+    if table.empty or not names:
+        raise InputError(f"sweep {state['name']}: no complete run has a number in its results, so nothing to draw")
+    across, others = _across(table, _keys(state))
+    columns = min(3, len(names))
+    figure, panels = make_panels(-(-len(names) // columns), columns, aspect=0.75, stand_in=False, panel_in=3.1)
+    groups = _groups(table, others)
+    for axes, name in zip(panels, names, strict=False):
+        _draw(axes, groups, across, name)
+    for axes in panels[len(names) :]:
+        axes.remove()
+    if len(groups) > 1:
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    return figure
+
+
+def _across(table: pd.DataFrame, keys: list[str]) -> tuple[str | None, list[str]]:
+    """Return the parameter for the horizontal axis, numbers first, and those left for the colours."""
+    several = [key for key in keys if table[key].map(str).nunique() > 1]
+    if not several:
+        return None, []
+    across = max(several, key=lambda key: (_is_number(table[key]), table[key].map(str).nunique()))
+    return across, [key for key in several if key != across]
+
+
+def _is_number(column: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _groups(table: pd.DataFrame, others: list[str]) -> dict[str, pd.DataFrame]:
+    if not others:
+        return {"": table}
+    label = table[others].apply(lambda row: ", ".join(f"{key} {row[key]}" for key in others), axis=1)
+    return {str(name): rows for name, rows in table.groupby(label, sort=False)}
+
+
+def _draw(axes: Axes, groups: Mapping[str, pd.DataFrame], across: str | None, name: str) -> None:
+    rows = pd.concat(groups.values())
+    numeric = across is not None and _is_number(rows[across])
+    ticks = [] if numeric or across is None else list(dict.fromkeys(rows[across].map(str)))
+    for number, (label, runs) in enumerate(groups.items()):
+        colour, marker = LINES[number % len(LINES)], _MARKERS[number % len(_MARKERS)]
+        if across is None:
+            places = np.zeros(len(runs))
+        else:
+            places = runs[across].to_numpy(float) if numeric else runs[across].map(str).map(ticks.index).to_numpy(float)
+        axes.plot(places, runs[name], marker, color=colour, ms=3.5, mec="none", alpha=0.6, label="_")
+        spread = runs.groupby(places)[name].agg(["mean", "std"])
+        line = "-" if numeric else "none"
+        axes.plot(spread.index, spread["mean"], ls=line, marker=marker, color=colour, ms=6, label=label)
+        low, high = spread["mean"] - spread["std"], spread["mean"] + spread["std"]
+        if numeric:
+            axes.fill_between(spread.index, low, high, color=colour, alpha=0.15, lw=0)
+        else:
+            axes.vlines(spread.index, low, high, color=colour)
+    axes.set_title(name)
+    axes.set_xlabel(across or "")
+    if numeric and pd.api.types.is_integer_dtype(rows[across]):
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    if not numeric:
+        axes.set_xticks(range(len(ticks)), ticks, rotation=30 if len(ticks) > 3 else 0)
+        axes.margins(x=0.2)
