@@ -6,11 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+from skimage.measure import regionprops_table
 
 from nanolab.checks import InputError
 from nanolab.labels import labels_from_mask, read_labels, relabel
 from nanolab.pixelsize import PixelSize
-from nanolab.sizes import equivalent_diameter, measure, summary
+from nanolab.sizes import DESCRIPTORS, equivalent_diameter, measure, sizes_of, summary
 
 TYPED = PixelSize.typed(2.0)
 UNKNOWN = PixelSize.unknown("nothing known")
@@ -71,14 +73,103 @@ def test_a_disc_is_round():
 def test_a_concave_particle_has_a_low_solidity():
     labels = rectangle(20, 20)
     labels[5:15, 5:15] = 0  # an L of three quarters, whose hull is the square less a triangle
-    assert measure(labels, pixel_size=UNKNOWN)["solidity"].item() == pytest.approx(300 / 350, rel=0.03)  # hull in px
+    particle = measure(labels, pixel_size=UNKNOWN).iloc[0]
+    # of the 100 px cut out, those on and below the line between the arms, 9 + 8 + ... + 1, lie in the hull
+    assert particle["solidity"] == pytest.approx(300 / (300 + 45))
+    assert particle["extent"] == 0.75
+    # outline of the L as long as the square's along rows and columns; aslant its lines enter and leave no more often
+    assert particle["convexity"] < 1
+
+
+@pytest.mark.parametrize("labels", [disc(7), disc(30), disc(61.3), rectangle(12, 5), rectangle(1, 9), rectangle(1, 1)])
+def test_convex_particles_are_their_own_hulls(labels: np.ndarray):
+    particle = measure(labels, pixel_size=UNKNOWN).iloc[0]
+    assert particle["solidity"] == 1
+    assert particle["convexity"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("diameter_px", [6, 10, 20, 40, 70])
+def test_the_perimeter_of_discs_is_right(diameter_px: int):
+    shifts = np.linspace(0, 0.9, 10)
+    discs = (disc(diameter_px, row=40 + shift, col=40 + shift / 3) for shift in shifts)
+    perimeters = [measure(each, pixel_size=UNKNOWN)["perimeter_px"].item() for each in discs]
+    # four directions give 1.3 % less or more at most for any orientation of an edge, and a disc has all of them
+    assert np.mean(perimeters) == pytest.approx(np.pi * diameter_px, rel=0.015)
+
+
+def test_feret_diameters_of_rectangles_and_discs():
+    particle = measure(rectangle(30, 40), pixel_size=TYPED).iloc[0]
+    assert particle["feret_max_px"] == 50
+    assert (particle["feret_min_px"], particle["feret_min_nm"]) == (30, 60)
+    assert (particle["box_height_px"], particle["box_width_px"], particle["box_aspect_ratio"]) == (30, 40, 4 / 3)
+    assert particle["box_ratio"] == particle["extent"] == 1
+    assert particle["roundness"] == pytest.approx(4 * 1200 / (np.pi * 2500))
+    particle = measure(disc(60), pixel_size=UNKNOWN).iloc[0]
+    assert 60 <= particle["feret_max_px"] <= 60 + np.sqrt(2)  # between corners of pixels whose centres are in the disc
+    assert particle["feret_min_px"] == pytest.approx(60, abs=1)
+
+
+@pytest.mark.parametrize("angle_deg", [0, 17, 45, 90, 135, 171])
+def test_a_turned_rod_keeps_its_size_and_tells_its_angle(angle_deg: float):
+    rows, cols = np.mgrid[:120, :120] - 60.0
+    angle = np.deg2rad(angle_deg)
+    along, across = cols * np.cos(angle) - rows * np.sin(angle), cols * np.sin(angle) + rows * np.cos(angle)
+    rod = (np.abs(along) < 40.2) & (np.abs(across) < 10.2)  # no pixel's centre on an edge
+    particle = measure(rod.astype(int), pixel_size=UNKNOWN).iloc[0]
+    off = abs(particle["orientation_deg"] - angle_deg)
+    assert min(off, 180 - off) < 0.5
+    assert particle["feret_min_px"] == pytest.approx(20.4, abs=1.5)  # a pixel's diagonal
+    assert particle["feret_max_px"] == pytest.approx(np.hypot(80.4, 20.4), abs=1.5)
+    assert particle["box_ratio"] > 0.9  # less at most half a pixel around, 100 of 1600 px
+
+
+def test_the_numbers_are_scikit_images(rng: np.random.Generator):
+    labels = labels_from_mask(ndimage.gaussian_filter(rng.normal(size=(120, 150)), 3) > 0.05)
+    ours = measure(labels, pixel_size=UNKNOWN)
+    names = ("centroid", "num_pixels", "perimeter_crofton", "extent", "orientation", "inertia_tensor_eigvals")
+    theirs = regionprops_table(labels, properties=names)
+    np.testing.assert_allclose(ours["area_px"], theirs["num_pixels"])
+    np.testing.assert_allclose(ours["centroid_row_px"], theirs["centroid-0"])
+    np.testing.assert_allclose(ours["perimeter_px"], theirs["perimeter_crofton"])
+    np.testing.assert_allclose(ours["extent"], theirs["extent"])
+    for column, number in (("major_axis_px", 0), ("minor_axis_px", 1)):
+        eigenvalues = np.maximum(theirs[f"inertia_tensor_eigvals-{number}"], 0)
+        np.testing.assert_allclose(ours[column], 4 * np.sqrt(eigenvalues + 1 / 12), rtol=1e-6)
+    long = (ours["aspect_ratio"] > 1.05).to_numpy()
+    off = np.abs(ours["orientation_deg"] - (np.rad2deg(theirs["orientation"]) + 90) % 180)[long]
+    assert np.minimum(off, 180 - off).max() < 1e-6
+
+
+def test_nearest_neighbours_are_those_of_the_image():
+    labels = np.zeros((40, 60), np.int32)
+    labels[5, 5], labels[5, 15], labels[35, 45] = 1, 2, 3
+    table = measure(labels, pixel_size=TYPED)
+    assert table["nearest_neighbour_px"].tolist() == [10, 10, pytest.approx(np.hypot(30, 30))]
+    assert table["nearest_neighbour_nm"].tolist()[0] == 20
+
+
+def test_classes_come_into_the_table():
+    labels = np.array([[1, 0, 2], [0, 0, 7]])
+    assert measure(labels, pixel_size=UNKNOWN, classes={1: "rod", 7: "cube"})["class"].tolist() == ["rod", "", "cube"]
+
+
+def test_huge_labels_need_no_memory():
+    table = measure(np.array([[0, 2**31 - 1], [3, 3]]), pixel_size=UNKNOWN)
+    assert table["label"].tolist() == [3, 2**31 - 1]
+
+
+def test_an_unknown_quantity_is_named():
+    with pytest.raises(InputError, match="diameter: no length of the particle table; choose from ecd, sqrt_area"):
+        sizes_of(measure(disc(9), pixel_size=TYPED), "diameter")
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 2)])
 def test_the_smallest_particles_have_finite_descriptors(shape: tuple[int, int]):
     particle = measure(rectangle(*shape), pixel_size=TYPED).iloc[0]
     assert particle["aspect_ratio"] == pytest.approx(max(shape) / min(shape))
-    assert np.isfinite(particle.drop(["image", "scale_source"]).to_numpy(dtype=float)).all()
+    lone = ["nearest_neighbour_px", "nearest_neighbour_nm"]
+    assert particle[lone].isna().all()
+    assert np.isfinite(particle.drop(["image", "scale_source", *lone]).to_numpy(dtype=float)).all()
 
 
 def test_only_particles_at_the_edge_of_the_image_touch_the_border():
@@ -102,7 +193,8 @@ def test_the_table_says_where_the_scale_is_from_and_has_no_nm_without_one():
         "typed",
         "unknown",
     )
-    nm = {"area_nm2", "ecd_nm", "major_axis_nm", "minor_axis_nm", "perimeter_nm"}
+    units = {1: "nm", 2: "nm2"}
+    nm = {f"{key}_{units[each.dimension]}" for key, each in DESCRIPTORS.items() if each.dimension}
     assert set(known) - set(unknown) == nm
 
 
@@ -130,7 +222,8 @@ def test_numbers_of_particles_do_not_matter(mask: np.ndarray):
 def test_flips_and_quarter_turns_change_no_size_or_shape(mask: np.ndarray, turn: object):
     labels = labels_from_mask(mask)
     first, second = (measure(each, pixel_size=TYPED) for each in (labels, turn(labels)))
-    kept = [name for name in first if not name.startswith("centroid")]
+    kept = [name for name in first if not name.startswith(("centroid", "box_", "orientation", "image_"))]
+    kept += ["box_ratio"]
     # Sums of the same pixels in another order: rounding only.
     pd.testing.assert_frame_equal(first[kept], second[kept], rtol=1e-9)
 

@@ -1,0 +1,1 @@
+"""Size distributions: samples of particles, statistics with intervals, fits, comparisons."""
