@@ -1,0 +1,43 @@
+"""The notebook on training, end to end and small."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from nanolab.files import read_json
+from nanolab.notebooks import run_notebook
+from nanolab.segment import Segmenter
+
+pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
+NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "04_training.ipynb"
+
+
+def test_notebook_trains_tests_and_writes_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # the rendered images, which runs share, come to data/synthetic
+    monkeypatch.delenv("NANOLAB_DATA", raising=False)
+    given = {
+        "recipes": {"tio2_sem": 2, "spheres_tem": 2},
+        "settings": {"epochs": 2, "steps_per_epoch": 6, "batch_size": 2, "patch_px": 128, "ema_decay": 0.5},
+        "n_test": 4,
+        "model_file": "model.safetensors",
+    }
+    folder = run_notebook(NOTEBOOK, given, run="small", root=tmp_path, progress=False)
+    results = read_json(folder / "results.json")
+    assert results["stand_in"] == {"bam-tio2": True}
+    assert results["epoch"] == 2
+    scores = results["scores"]["bam-tio2"]["all"]
+    assert scores["images"] == 4
+    # Twelve small steps: better than nothing, which has a Dice of 0.
+    assert 0.2 < scores["dice"] <= 1
+    compared = results["real_against_rendered"]
+    assert compared["rendered, both"]["dice"] == pytest.approx(scores["dice"])
+    assert compared["real, first half"]["images"] + compared["real, second half"]["images"] == 4
+    table = pd.read_csv(folder / "scores.csv")
+    assert list(table["test data"]) == ["bam-tio2"] * 4
+    assert Segmenter(tmp_path / "model.safetensors").readout.channels == 2
+    for name in ("patches", "training", "from_worst_to_best"):
+        with Image.open(folder / f"{name}.png") as figure:
+            assert np.ptp(np.asarray(figure.convert("L"))) > 100  # something is drawn on it
