@@ -1,7 +1,7 @@
 """From label maps to sizes and scores."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,44 +9,100 @@ from nanolab.checks import InputError
 from nanolab.cli.frame import PixelSizeNm, app, report_errors
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from nanolab.samplesizes import MeasuredImage
 
 __all__ = ["evaluate", "measure"]
 
 
 @app.command()
 def measure(
-    labels: Annotated[list[Path], typer.Argument(help="Label maps.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="CSV file, one row a particle.")],
+    labels: Annotated[list[Path], typer.Argument(help="Label maps, or folders of them.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="A folder for all results, or a CSV file for the table alone.")
+    ],
+    images: Annotated[Path | None, typer.Option(help="Folder of the micrographs, of the same names.")] = None,
     pixel_size_nm: PixelSizeNm = None,
+    fit: Annotated[str, typer.Option(help="auto (best by BIC), kde, normal, log-normal, weibull or mixture.")] = "auto",
+    quantity: Annotated[str, typer.Option(help="What the size is: ecd, sqrt_area, feret_min, feret_max...")] = "ecd",
+    border: Annotated[
+        str, typer.Option(help="Particles that the border cuts: correct for them, drop or keep them.")
+    ] = "correct",
+    min_area_px: Annotated[int, typer.Option(min=0, help="Smaller particles are not counted.")] = 0,
+    report: Annotated[bool, typer.Option("--report", help="Also a page, report.pdf and .png.")] = False,
+    rois: Annotated[bool, typer.Option("--rois", help="Also ImageJ regions and label maps.")] = False,
+    compare: Annotated[
+        Path | None, typer.Option(metavar="LABELS", help="Label maps of another sample to compare with.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
-    """Measure the particles of label maps."""
-    import pandas as pd
+    """Measure the particles of label maps: table, statistics with intervals, fit."""
+    from nanolab.measuring import label_files, measure_files
 
-    from nanolab.files import atomic
+    if output.suffix.lower() in (".xlsx", ".json", ".pdf"):
+        raise InputError(f"{output}: must be a folder or a CSV file; a folder gets tables in all formats")
+    if output.suffix.lower() == ".csv" and (report or rois or compare is not None):
+        raise InputError(f"{output}: must be a folder for --report, --rois or --compare, got a CSV file")
+    images_measured, errors = measure_files(labels, images=images, pixel_size_nm=pixel_size_nm)
+    if images_measured and output.suffix.lower() == ".csv":
+        _write_table(images_measured, output)
+    elif images_measured:
+        choices = {"quantity": quantity, "border": border, "min_area_px": min_area_px, "seed": seed}
+        _report(
+            images_measured,
+            output,
+            _title(labels[0]),
+            {**choices, "fit_name": fit, "page": report, "rois": rois, "label_maps": rois},
+        )
+        if compare is not None:
+            others, wrong = measure_files([compare], pixel_size_nm=pixel_size_nm)
+            report_errors(wrong, f"{len(others) + len(wrong)} label maps of {compare}")
+            _compare(images_measured, others, output, choices, (_title(labels[0]), _title(compare)))
+    report_errors(errors, f"{len(label_files(labels))} label maps")
 
-    tables: list[pd.DataFrame] = []
-    errors: dict[str, str] = {}
-    for path in labels:
-        try:
-            tables.append(_measured(path, pixel_size_nm))
-        except InputError as error:
-            errors[str(path)] = str(error)
-    if tables:
-        with atomic(output) as temporary:
-            pd.concat(tables, ignore_index=True).to_csv(temporary, index=False)
-        typer.echo(f"{output}: {sum(map(len, tables))} particles of {len(tables)} label maps")
-    report_errors(errors, f"{len(labels)} label maps")
+
+def _title(path: Path) -> str:
+    return path.resolve().name if path.is_dir() else path.stem.removesuffix(".labels")
 
 
-def _measured(path: Path, pixel_size_nm: float | None) -> "pd.DataFrame":
-    from nanolab.labels import read_labels
-    from nanolab.pixelsize import PixelSize, pixel_size_from_metadata
-    from nanolab.sizes import measure as measure_labels
+def _write_table(images: "list[MeasuredImage]", output: Path) -> None:
+    from nanolab.samplesizes import particles_of
+    from nanolab.tables import write_csv
 
-    labels = read_labels(path)
-    pixel_size = pixel_size_from_metadata(path) if pixel_size_nm is None else PixelSize.typed(pixel_size_nm)
-    return measure_labels(labels, pixel_size=pixel_size, name=path.stem.removesuffix(".labels"))
+    table = particles_of(images)
+    write_csv(output, table)
+    typer.echo(f"{output}: {len(table)} particles of {len(images)} label maps")
+
+
+def _report(images: "list[MeasuredImage]", output: Path, title: str, choices: dict[str, Any]) -> None:
+    from nanolab.report import size_report
+
+    found = size_report(images, output, title=title, **choices)
+    unit, number = found.sample.unit, found.statistics["number"]
+    for name in ("d10", "d50", "d90", "mean"):
+        low, high = number["intervals"].get(name, (None, None))
+        interval = "" if low is None else f" ({low:.4g} to {high:.4g})"
+        typer.echo(f"{name:<6}{number[name]:.4g} {unit}{interval}")
+    for note in found.notes:
+        typer.echo(note)
+    typer.echo(f"{output}: {len(found.particles)} particles of {len(images)} label maps")
+
+
+def _compare(
+    images: "list[MeasuredImage]",
+    others: "list[MeasuredImage]",
+    output: Path,
+    choices: dict[str, Any],
+    names: tuple[str, str],
+) -> None:
+    from nanolab.report import compare_report
+
+    seed = choices.pop("seed")
+    result = compare_report(images, others, output, names=names, seed=seed, **choices)
+    typer.echo(
+        f"{names[1]} against {names[0]}: D50 {result.d50_difference:+.4g} {result.unit}; "
+        f"Wasserstein distance {result.wasserstein:.4g} {result.unit} (p = {result.wasserstein_p:.2g}); "
+        f"KS {result.ks:.3f} (p = {result.ks_p:.2g})"
+    )
 
 
 @app.command()
@@ -54,13 +110,22 @@ def evaluate(
     truth: Annotated[Path, typer.Option(help="Folder of annotated label maps.")],
     pred: Annotated[Path, typer.Option(help="Folder of label maps to judge.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="JSON file: each image, and all pooled.")],
+    iou: Annotated[float, typer.Option(help="Overlap (IoU) from which two particles are the same.")] = 0.5,
+    min_area_px: Annotated[int, typer.Option(min=0, help="Smaller particles are not counted.")] = 0,
+    boundary_px: Annotated[float, typer.Option(min=0, help="Outlines may lie so far apart and still agree.")] = 2,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
-    """Compare label maps of the same stem."""
+    """Compare label maps of the same stem: all scores, with 95 % intervals over images."""
     from nanolab.files import write_json
     from nanolab.metrics.evaluate import evaluate_folders
 
-    result = evaluate_folders(truth, pred)
+    result = evaluate_folders(truth, pred, iou=iou, min_area_px=min_area_px, boundary_px=boundary_px, seed=seed)
     write_json(output, result)
     for name, value in result["pooled"].items():
-        typer.echo(f"{name:<26}{value:.4g}" if isinstance(value, float) else f"{name:<26}{value}")
+        typer.echo(_score_line(name, value, result["intervals"].get(name)))
     report_errors(result["errors"], f"{len(result['images']) + len(result['errors'])} images")
+
+
+def _score_line(name: str, value: float | None, interval: list[float] | None) -> str:
+    shown = "undefined" if value is None else f"{value:.4g}"
+    return f"{name:<30}{shown}" + (f" ({interval[0]:.4g} to {interval[1]:.4g})" if interval else "")

@@ -1,157 +1,198 @@
-"""Segmentation against annotation: one image, a folder, and both pooled."""
+"""Segmentation against annotation: one image, many, or two folders."""
 
-import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
-from nanolab.checks import InputError, check_positive
-from nanolab.labels import read_labels, remove_small
-from nanolab.metrics.instance import InstanceScores, match
-from nanolab.metrics.pixel import PixelScores, pixel_scores
+from nanolab.checks import InputError
+from nanolab.labels import read_labels
+from nanolab.metrics.bootstrap import intervals
+from nanolab.metrics.comparison import Comparison, Scores, compare, pooled
 from nanolab.pixelsize import pixel_size_from_metadata
-from nanolab.sizes import equivalent_diameter
 
-__all__ = ["Comparison", "compare", "evaluate", "evaluate_folders", "pooled"]
+__all__ = [
+    "Comparison",
+    "Scores",
+    "compare",
+    "evaluate",
+    "evaluate_folders",
+    "evaluate_many",
+    "pooled",
+    "scores_table",
+    "summarise",
+]
+
+Labels = npt.NDArray[np.integer]
 
 _SUFFIXES = (".tif", ".tiff", ".png")
 
 
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """What one image, or several pooled by `+`, contribute to the scores.
-
-    Attributes
-    ----------
-    pixels, instances
-        Counts of pixels and of particles.
-    ecd_found, ecd_annotated
-        Shape (particles,): equivalent circular diameters in `unit`.
-    unit
-        "nm", "px" where the pixel size is unknown, or None where images of both kinds were pooled.
-    """
-
-    pixels: PixelScores
-    instances: InstanceScores
-    ecd_found: npt.NDArray[np.float64]
-    ecd_annotated: npt.NDArray[np.float64]
-    unit: str | None
-
-    def __add__(self, other: "Comparison") -> "Comparison":
-        return Comparison(
-            self.pixels + other.pixels,
-            self.instances + other.instances,
-            np.concatenate([self.ecd_found, other.ecd_found]),
-            np.concatenate([self.ecd_annotated, other.ecd_annotated]),
-            self.unit if self.unit == other.unit else None,
-        )
-
-    def scores(self, iou: float) -> dict[str, float | int | None]:
-        """Return the scores, ready for JSON; None where one is undefined.
-
-        Parameters
-        ----------
-        iou
-            The threshold at which the instances were matched; it is part of their names: `instance_f1_50`.
-        """
-        percent = f"{100 * iou:g}"
-        scores = {
-            "dice": self.pixels.dice,
-            "precision": self.pixels.precision,
-            "recall": self.pixels.recall,
-            "accuracy": self.pixels.accuracy,
-            "iou": self.pixels.iou,
-            f"instance_precision_{percent}": self.instances.precision,
-            f"instance_recall_{percent}": self.instances.recall,
-            f"instance_f1_{percent}": self.instances.f1,
-            "n_found": len(self.ecd_found),
-            "n_annotated": len(self.ecd_annotated),
-        }
-        if self.unit is not None:
-            scores[f"median_ecd_found_{self.unit}"] = _median(self.ecd_found)
-            scores[f"median_ecd_annotated_{self.unit}"] = _median(self.ecd_annotated)
-        return {key: None if math.isnan(value) else value for key, value in scores.items()}
-
-
-def compare(
-    truth: npt.NDArray[np.integer],
-    predicted: npt.NDArray[np.integer],
-    *,
-    pixel_size_nm: float | None,
-    iou: float = 0.5,
-    min_area_px: int = 0,
-) -> Comparison:
-    """Compare two label maps, shape (height, width).
-
-    Parameters
-    ----------
-    pixel_size_nm
-        Edge of a pixel; None where it is unknown, the diameters then are in px.
-    iou
-        Threshold for matching particles, 0 < iou <= 1.
-    min_area_px
-        Particles of fewer pixels are left out of what is counted, matched and measured, in both label maps. The pixel
-        scores always take both as they are.
-    """
-    if pixel_size_nm is not None:
-        check_positive(pixel_size_nm, "pixel size", "nm")
-    pixels = pixel_scores(truth, predicted)
-    annotated, found = remove_small(truth, min_area_px), remove_small(predicted, min_area_px)
-    return Comparison(
-        pixels,
-        match(annotated, found, iou),
-        _diameters(found, pixel_size_nm),
-        _diameters(annotated, pixel_size_nm),
-        "px" if pixel_size_nm is None else "nm",
-    )
-
-
-def pooled(comparisons: Iterable[Comparison]) -> Comparison:
-    """Add up the counts and particles of several images, at least one, so that each particle weighs the same."""
-    return reduce(add, comparisons)
-
-
 def evaluate(
-    truth: npt.NDArray[np.integer],
-    predicted: npt.NDArray[np.integer],
+    truth: Labels,
+    predicted: Labels,
     *,
     pixel_size_nm: float | None,
     iou: float = 0.5,
     min_area_px: int = 0,
-) -> dict[str, float | int | None]:
+    boundary_px: float = 2,
+    warping: bool = True,
+    scores: npt.NDArray[np.floating] | None = None,
+) -> Scores:
     """Return the scores of one image, ready for JSON; the parameters are those of `compare`.
 
     Returns
     -------
     scores
-        Of the pixels `dice`, `precision`, `recall`, `accuracy`, `iou`; of the particles `instance_precision_50`,
-        `instance_recall_50`, `instance_f1_50` (the number is the threshold in percent), `n_found`, `n_annotated`,
-        and the median ECD of all particles, `median_ecd_found_nm` and `median_ecd_annotated_nm` (or `_px`).
+        None where a score is undefined, such as a precision where nothing was found.
+
+        Of the pixels `dice` (which is F1), `precision`, `recall`, `accuracy`, `iou`, `miou` (mean of the IoU of
+        particle and of background) and Cohen's `kappa`.
+
+        Of the particles, each matched with at most one, `instance_precision_50`, `instance_recall_50`,
+        `instance_f1_50` and `stardist_ap_50` (TP / (TP + FP + FN), which StarDist calls AP); the number is the threshold
+        `iou` in percent. `panoptic_quality` takes pairs of an IoU above 0.5, whatever `iou` is. `coco_ap`, `coco_ap_50` and `coco_ap_75` are areas under the
+        precision-recall curve, whatever `iou` is.
+
+        Of the outlines `boundary_precision_2px`, `boundary_recall_2px`, `boundary_f1_2px`; the number is `boundary_px`.
+        Of the topology `warping_error`, the share of pixels that no warping can mend, and `n_warping_errors`, the
+        places where they are.
+
+        Of the counts `n_found`, `n_annotated`, `count_error` (found - annotated), `count_error_relative` (by annotated)
+        and `count_error_absolute_mean` (mean of its absolute value over images).
+
+        Of the sizes the median ECD of all particles, `median_ecd_found_nm` and `median_ecd_annotated_nm`, the
+        Wasserstein distance of both distributions `ecd_wasserstein_nm` (all three end in `_px` where the pixel size is
+        unknown) and their Kolmogorov-Smirnov distance `ecd_ks`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> truth = np.kron(np.array([[1, 0], [0, 2]]), np.ones((8, 8), int))
+    >>> scores = evaluate(truth, np.where(truth == 1, 1, 0), pixel_size_nm=None)
+    >>> scores["dice"], scores["instance_recall_50"], scores["count_error"]
+    (0.6666666666666666, 0.5, -1)
     """
-    comparison = compare(truth, predicted, pixel_size_nm=pixel_size_nm, iou=iou, min_area_px=min_area_px)
+    comparison = compare(
+        truth,
+        predicted,
+        pixel_size_nm=pixel_size_nm,
+        iou=iou,
+        min_area_px=min_area_px,
+        boundary_px=boundary_px,
+        warping=warping,
+        scores=scores,
+    )
     return comparison.scores(iou)
 
 
-def evaluate_folders(
-    truth_dir: Path | str, pred_dir: Path | str, *, iou: float = 0.5, min_area_px: int = 0
+def evaluate_many(
+    pairs: Mapping[str, tuple[Labels, Labels]] | Iterable[tuple[str, tuple[Labels, Labels]]],
+    *,
+    pixel_size_nm: float | Mapping[str, float | None] | None,
+    iou: float = 0.5,
+    min_area_px: int = 0,
+    boundary_px: float = 2,
+    warping: bool = True,
+    seed: int = 0,
 ) -> dict[str, Any]:
-    """Compare the label maps of two folders by stem.
+    """Compare the label maps of many images; the other parameters are those of `compare`.
+
+    Parameters
+    ----------
+    pairs
+        Truth and prediction by the name of the image, or such items one after the other, so that not all need be in
+        memory.
+    pixel_size_nm
+        One for all, or by name.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    result
+        As of `summarise`.
+    """
+    comparisons = {}
+    for name, (truth, predicted) in pairs.items() if isinstance(pairs, Mapping) else pairs:
+        comparisons[name] = compare(
+            truth,
+            predicted,
+            pixel_size_nm=pixel_size_nm[name] if isinstance(pixel_size_nm, Mapping) else pixel_size_nm,
+            iou=iou,
+            min_area_px=min_area_px,
+            boundary_px=boundary_px,
+            warping=warping,
+        )
+    return summarise(comparisons, iou=iou, seed=seed)
+
+
+def summarise(comparisons: Mapping[str, Comparison], *, iou: float = 0.5, seed: int = 0) -> dict[str, Any]:
+    """Return the scores of each image and of all, ready for JSON.
+
+    Parameters
+    ----------
+    comparisons
+        By the name of the image, each of `compare` with this `iou`.
+    seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    result
+        `images`, the scores of `evaluate` by name; `pooled`, those of all images together, in which each pixel and
+        each particle weighs the same; `intervals`, [low, high] of each pooled score: 95 % percentile intervals of a
+        bootstrap over images (see `nanolab.metrics.bootstrap.intervals`), none for a single image.
+    """
+    return {
+        "images": {name: each.scores(iou) for name, each in comparisons.items()},
+        "pooled": pooled(comparisons.values()).scores(iou),
+        "intervals": intervals(list(comparisons.values()), iou, seed=seed),
+    }
+
+
+def scores_table(result: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the scores of `summarise`, `evaluate_many` or `evaluate_folders` as a table.
+
+    Returns
+    -------
+    table
+        One row an image, first its name in the column `image`, then one column a score; NaN where it is undefined.
+    """
+    rows = [{"image": name, **scores} for name, scores in result["images"].items()]
+    table = pd.DataFrame(rows)
+    return table.astype({name: float for name in table.columns if table[name].isna().any()})
+
+
+def evaluate_folders(
+    truth_dir: Path | str,
+    pred_dir: Path | str,
+    *,
+    iou: float = 0.5,
+    min_area_px: int = 0,
+    boundary_px: float = 2,
+    warping: bool = True,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compare the label maps of two folders by stem; the other parameters are those of `compare`.
 
     The stem is the file name without `.tif`, `.tiff` or `.png`, and without a trailing `.labels` (what nanolab writes)
     or `_m` (what the BAM masks have). Where a folder holds files `*.labels.tif`, only these count. Binary masks
     are split into particles (see `nanolab.labels.read_labels`).
 
+    Parameters
+    ----------
+    seed
+        Of the bootstrap.
+
     Returns
     -------
     result
-        `settings`; `images`, the scores of `evaluate` by stem; `pooled`, those of all images together; `errors`, a
-        message by stem for what has no partner or cannot be compared, which does not stop the others.
+        `settings`; `images`, `pooled` and `intervals` as of `summarise`; `errors`, a message by stem for what has no
+        partner or cannot be compared, which does not stop the others.
 
     Raises
     ------
@@ -159,30 +200,23 @@ def evaluate_folders(
         If a folder is missing or without label maps, or no image could be compared.
     """
     truth, predicted = _by_stem(Path(truth_dir)), _by_stem(Path(pred_dir))
+    settings = {"iou": iou, "min_area_px": min_area_px, "boundary_px": boundary_px, "warping": warping}
     comparisons: dict[str, Comparison] = {}
     errors: dict[str, str] = {}
     for stem in sorted(truth.keys() | predicted.keys()):
         try:
-            paths = _only(truth, stem, truth_dir), _only(predicted, stem, pred_dir)
-            comparisons[stem] = _compare_files(*paths, iou=iou, min_area_px=min_area_px)
+            comparisons[stem] = _compare_files(
+                _only(truth, stem, truth_dir), _only(predicted, stem, pred_dir), **settings
+            )
         except InputError as error:
             errors[stem] = str(error)
     if not comparisons:
         raise InputError(f"{truth_dir} and {pred_dir}: no image could be compared; {next(iter(errors.values()))}")
     return {
-        "settings": {"iou": iou, "min_area_px": min_area_px},
-        "images": {stem: each.scores(iou) for stem, each in comparisons.items()},
-        "pooled": pooled(comparisons.values()).scores(iou),
+        "settings": {**settings, "seed": seed},
+        **summarise(comparisons, iou=iou, seed=seed),
         "errors": errors,
     }
-
-
-def _median(values: npt.NDArray[np.float64]) -> float:
-    return float(np.median(values)) if len(values) else math.nan
-
-
-def _diameters(labels: npt.NDArray[np.int32], pixel_size_nm: float | None) -> npt.NDArray[np.float64]:
-    return equivalent_diameter(np.bincount(labels.ravel())[1:]) * (pixel_size_nm or 1)
 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
@@ -206,10 +240,10 @@ def _only(files: Mapping[str, list[Path]], stem: str, folder: Path | str) -> Pat
     return paths[0]
 
 
-def _compare_files(truth: Path, predicted: Path, *, iou: float, min_area_px: int) -> Comparison:
+def _compare_files(truth: Path, predicted: Path, **settings: Any) -> Comparison:
     sizes = [pixel_size_from_metadata(path).nm for path in (predicted, truth)]
     pixel_size_nm = next((size for size in sizes if size is not None), None)
     labels = read_labels(truth), read_labels(predicted)
     if labels[0].shape != labels[1].shape:
         raise InputError(f"{predicted}: must have the size of {truth}, {labels[0].shape}, got {labels[1].shape}")
-    return compare(*labels, pixel_size_nm=pixel_size_nm, iou=iou, min_area_px=min_area_px)
+    return compare(*labels, pixel_size_nm=pixel_size_nm, **settings)

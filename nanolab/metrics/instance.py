@@ -1,5 +1,6 @@
 """How many particles are found, each for itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.sparse import coo_array
 from nanolab.checks import InputError, check_label_map, check_same_shape
 from nanolab.metrics.pixel import ratio
 
-__all__ = ["InstanceScores", "match"]
+__all__ = ["InstanceScores", "Overlaps", "match", "match_overlaps", "overlaps"]
 
 Indices = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -47,8 +48,17 @@ class InstanceScores:
     fn: int = 0
 
     def __add__(self, other: "InstanceScores") -> "InstanceScores":
-        pairs, ious = np.concatenate([self.pairs, other.pairs]), np.concatenate([self.ious, other.ious])
-        return InstanceScores(pairs, ious, self.fp + other.fp, self.fn + other.fn)
+        return InstanceScores.pooled([self, other])
+
+    @classmethod
+    def pooled(cls, terms: "Sequence[InstanceScores]") -> "InstanceScores":
+        """Return the sum of several, at least one."""
+        return cls(
+            np.concatenate([each.pairs for each in terms]),
+            np.concatenate([each.ious for each in terms]),
+            sum(each.fp for each in terms),
+            sum(each.fn for each in terms),
+        )
 
     @property
     def tp(self) -> int:
@@ -70,6 +80,34 @@ class InstanceScores:
         """2 TP / (2 TP + FP + FN), not the TP / (TP + FP + FN) some call AP; NaN where there are no particles."""
         return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
+    @property
+    def stardist_ap(self) -> float:
+        """TP / (TP + FP + FN), which StarDist (10.1007/978-3-030-00934-2_30) calls average precision.
+
+        It is no area under a curve; for that see `nanolab.metrics.coco`. NaN where there are no particles.
+        """
+        return ratio(self.tp, self.tp + self.fp + self.fn)
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    """The particles of two label maps, and which of them overlap how much.
+
+    Attributes
+    ----------
+    true_labels, found_labels
+        Shape (particles,): the labels of truth and prediction, ascending.
+    rows, cols, ious
+        Shape (pairs,): position in `true_labels`, in `found_labels`, and intersection over union of each pair that
+        shares a pixel.
+    """
+
+    true_labels: Indices
+    found_labels: Indices
+    rows: Indices
+    cols: Indices
+    ious: Values
+
 
 def match(truth: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer], iou: float = 0.5) -> InstanceScores:
     """Match the particles of two label maps, each with at most one of the other.
@@ -84,35 +122,54 @@ def match(truth: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer], io
     iou
         Threshold, 0 < iou <= 1; a pair counts if its intersection over union is equal or larger.
     """
-    check_same_shape(truth, predicted, "truth and prediction")
-    check_label_map(truth, "truth")
-    check_label_map(predicted, "prediction")
+    return match_overlaps(overlaps(truth, predicted), iou)
+
+
+def match_overlaps(both: Overlaps, iou: float) -> InstanceScores:
+    """Do what `match` does with overlaps that are known already."""
     if not 0 < iou <= 1:
         raise InputError(f"iou: the threshold must be above 0 and at most 1, got {iou}")
-    true_labels, true_at = np.unique(truth, return_inverse=True)
-    found_labels, found_at = np.unique(predicted, return_inverse=True)
-    rows, cols, ious = _overlaps(true_at.ravel(), found_at.ravel(), true_labels != 0, found_labels != 0)
-    reach = ious >= iou
-    rows, cols, ious = _best(rows[reach], cols[reach], ious[reach])
+    reach = both.ious >= iou
+    rows, cols, ious = _best(both.rows[reach], both.cols[reach], both.ious[reach])
     return InstanceScores(
-        pairs=np.stack([true_labels[rows], found_labels[cols]], axis=1).astype(np.int64),
+        pairs=np.stack([both.true_labels[rows], both.found_labels[cols]], axis=1),
         ious=ious,
-        fp=int(np.count_nonzero(found_labels)) - len(ious),
-        fn=int(np.count_nonzero(true_labels)) - len(ious),
+        fp=len(both.found_labels) - len(ious),
+        fn=len(both.true_labels) - len(ious),
     )
 
 
-def _overlaps(
-    true_at: Indices, found_at: Indices, is_true: npt.NDArray[np.bool_], is_found: npt.NDArray[np.bool_]
-) -> tuple[Indices, Indices, Values]:
-    """Return each overlapping pair of particles, as indices of their labels, and its intersection over union."""
-    shape = (len(is_true), len(is_found))
-    table = coo_array((np.ones(true_at.size, dtype=np.int64), (true_at, found_at)), shape=shape)
-    table.sum_duplicates()
+def overlaps(truth: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer]) -> Overlaps:
+    """Return which particles of two label maps, shape (height, width), overlap how much."""
+    check_same_shape(truth, predicted, "truth and prediction")
+    check_label_map(truth, "truth")
+    check_label_map(predicted, "prediction")
+    true_labels, true_at = _numbered(truth)
+    found_labels, found_at = _numbered(predicted)
+    shape = (len(true_labels), len(found_labels))
+    pixels = coo_array((np.ones(truth.size, dtype=np.int64), (true_at, found_at)), shape=shape)
+    table = pixels.tocsr().tocoo()  # adds up equal pairs without sorting all pixels
     true_area, found_area = table.sum(axis=1), table.sum(axis=0)
-    particles = is_true[table.row] & is_found[table.col]
+    particles = (true_labels[table.row] != 0) & (found_labels[table.col] != 0)
     rows, cols, common = table.row[particles], table.col[particles], table.data[particles]
-    return rows, cols, common / (true_area[rows] + found_area[cols] - common)
+    ious = common / (true_area[rows] + found_area[cols] - common)
+    return Overlaps(
+        true_labels[true_labels != 0].astype(np.int64),
+        found_labels[found_labels != 0].astype(np.int64),
+        rows - np.count_nonzero(true_labels == 0),  # positions without that of the background
+        cols - np.count_nonzero(found_labels == 0),
+        ious,
+    )
+
+
+def _numbered(labels: npt.NDArray[np.integer]) -> tuple[Indices, Indices]:
+    """Return what np.unique does with return_inverse, without sorting where the labels are no larger than the image."""
+    flat = labels.ravel()
+    if not flat.size or flat.max() >= flat.size:
+        present, at = np.unique(flat, return_inverse=True)
+        return present, at
+    is_present = np.bincount(flat) > 0
+    return np.flatnonzero(is_present), (np.cumsum(is_present) - 1)[flat]
 
 
 def _best(rows: Indices, cols: Indices, ious: Values) -> tuple[Indices, Indices, Values]:

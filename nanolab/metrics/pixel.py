@@ -1,5 +1,6 @@
 """How well the particle area is found, pixel by pixel."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +58,26 @@ class PixelScores:
     def iou(self) -> float:
         """Intersection over union (Jaccard index) of the two areas; NaN where both masks are empty."""
         return ratio(self.tp, self.tp + self.fp + self.fn)
+
+    @property
+    def miou(self) -> float:
+        """Mean of the `iou` of particle and that of background; of the one there is where the image is all of a kind.
+
+        It is the MIoU of 10.1371/journal.pone.0311228, equation 1, for two classes.
+        """
+        both = (self.iou, ratio(self.tn, self.tn + self.fp + self.fn))
+        defined = [value for value in both if not math.isnan(value)]
+        return sum(defined) / len(defined) if defined else math.nan
+
+    @property
+    def kappa(self) -> float:
+        """Cohen's kappa (10.1177/001316446002000104), agreement beyond that by chance: 1 perfect, 0 chance.
+
+        NaN where truth and prediction are both all particle or both all background.
+        """
+        n = self.tp + self.fp + self.fn + self.tn
+        chance = (self.tp + self.fp) * (self.tp + self.fn) + (self.tn + self.fp) * (self.tn + self.fn)
+        return ratio(n * (self.tp + self.tn) - chance, n * n - chance)
 
 
 def pixel_scores(truth: npt.NDArray[np.generic], predicted: npt.NDArray[np.generic]) -> PixelScores:

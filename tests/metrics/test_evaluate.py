@@ -4,10 +4,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.stats import ks_2samp
 
 from nanolab.checks import InputError
 from nanolab.labels import labels_from_mask, write_labels
-from nanolab.metrics.evaluate import compare, evaluate, evaluate_folders, pooled
+from nanolab.metrics.comparison import ks_distance
+from nanolab.metrics.evaluate import (
+    compare,
+    evaluate,
+    evaluate_folders,
+    evaluate_many,
+    pooled,
+    scores_table,
+    summarise,
+)
 from nanolab.tiff import read_tiff
 
 TRUTH = np.zeros((12, 12), np.int32)
@@ -17,7 +27,9 @@ FOUND[0:4, 0:2], FOUND[6:10, 6:10], FOUND[0, 11] = 1, 2, 3  # half of the first,
 
 
 def test_scores_of_one_image_by_hand():
-    scores = evaluate(TRUTH, FOUND, pixel_size_nm=2.0)
+    scores = evaluate(TRUTH, FOUND, pixel_size_nm=2.0, boundary_px=0)
+    chance = (33 * 25 + 111 * 119) / 144**2
+    ecd = 2 * np.sqrt(4 / np.pi)  # nm of 1 px
     assert scores == pytest.approx(
         {
             "dice": 2 * 24 / (33 + 25),
@@ -25,13 +37,34 @@ def test_scores_of_one_image_by_hand():
             "recall": 24 / 33,
             "accuracy": (144 - 9 - 1) / 144,
             "iou": 24 / 34,
+            "miou": (24 / 34 + 110 / 120) / 2,
+            "kappa": (134 / 144 - chance) / (1 - chance),
             "instance_precision_50": 2 / 3,  # half a square has an IoU of exactly 0.5
             "instance_recall_50": 2 / 3,
             "instance_f1_50": 2 / 3,
+            "stardist_ap_50": 2 / 4,
+            "panoptic_quality": 1 / (1 + 2 / 2 + 2 / 2),  # above 0.5 only
+            # At 0.5 precision and recall are 2/3, which covers the recalls 0 to 0.66; above they are 1/3.
+            "coco_ap_50": 2 / 3 * 67 / 101,
+            "coco_ap_75": 1 / 3 * 34 / 101,
+            "coco_ap": (2 / 3 * 67 + 9 / 3 * 34) / 101 / 10,
+            # Of the first square, which the corner of the image cuts, the annotated outline has 7 pixels and the found
+            # one 5, with the 2 in row 3 in common; of the second both have 12; the fragments have one each.
+            "boundary_precision_0px": (2 + 12) / (5 + 12 + 1),
+            "boundary_recall_0px": (2 + 12) / (7 + 12 + 1),
+            "boundary_f1_0px": 2 * 14 / (18 + 20),
+            # Half a square is a shifted boundary; one annotated and one found particle have no partner.
+            "warping_error": 2 / 144,
+            "n_warping_errors": 2,
             "n_found": 3,
             "n_annotated": 3,
-            "median_ecd_found_nm": 2 * np.sqrt(4 * 8 / np.pi),
-            "median_ecd_annotated_nm": 2 * np.sqrt(4 * 16 / np.pi),
+            "count_error": 0,
+            "count_error_relative": 0,
+            "count_error_absolute_mean": 0,
+            "median_ecd_found_nm": ecd * np.sqrt(8),
+            "median_ecd_annotated_nm": ecd * 4,
+            "ecd_wasserstein_nm": ecd * (4 - np.sqrt(8)) / 3,  # of three particles one moves
+            "ecd_ks": 1 / 3,
         }
     )
 
@@ -70,6 +103,72 @@ def test_no_median_is_taken_over_nm_and_px():
     assert not [key for key in mixed if key.startswith("median")]
 
 
+def test_counts_that_cancel_are_told_from_counts_that_are_right():
+    more = compare(TRUTH, FOUND, pixel_size_nm=None, min_area_px=9)
+    fewer = compare(FOUND, TRUTH, pixel_size_nm=None, min_area_px=9)  # 2 annotated, 1 found, and the reverse
+    scores = pooled([more, fewer]).scores(0.5)
+    assert (scores["count_error"], scores["count_error_absolute_mean"]) == (0, 1)
+    assert (more.scores(0.5)["count_error"], more.scores(0.5)["count_error_relative"]) == (-1, -0.5)
+
+
+def test_pooled_scores_are_those_of_the_images_side_by_side(rng: np.random.Generator):
+    def random_map() -> np.ndarray:
+        labels = np.zeros((60, 60), np.int32)
+        labels[2:-2, 2:-2] = labels_from_mask(rng.random((56, 56)) < 0.4)  # with a margin that keeps images apart
+        return labels
+
+    pairs = [(truth, np.where(rng.random((60, 60)) < 0.9, truth, 0)) for truth in (random_map() for _ in range(3))]
+    one = compare(
+        np.hstack([np.where(truth, truth + 10_000 * k, 0) for k, (truth, _) in enumerate(pairs)]),
+        np.hstack([np.where(found, found + 10_000 * k, 0) for k, (_, found) in enumerate(pairs)]),
+        pixel_size_nm=2.0,
+    ).scores(0.5)
+    all_of_them = pooled(compare(*pair, pixel_size_nm=2.0) for pair in pairs).scores(0.5)
+    del one["count_error_absolute_mean"], all_of_them["count_error_absolute_mean"]  # a mean over images
+    assert all_of_them == pytest.approx(one)
+
+
+def test_many_images_and_their_table():
+    pairs = {"a": (TRUTH, FOUND), "b": (TRUTH, TRUTH), "none": (TRUTH, np.zeros_like(TRUTH))}
+    sizes = {"a": 2.0, "b": 2.0, "none": None}
+    result = evaluate_many(iter(pairs.items()), pixel_size_nm=sizes, warping=False)
+    assert result == evaluate_many(pairs, pixel_size_nm=sizes, warping=False)  # the same seed, the same intervals
+    assert result["images"]["a"] == evaluate(TRUTH, FOUND, pixel_size_nm=2.0, warping=False)
+    assert "warping_error" not in result["pooled"]
+    table = scores_table(result)
+    assert table["image"].tolist() == ["a", "b", "none"]
+    assert table["n_found"].tolist() == [3, 3, 0]
+    assert table["precision"].isna().tolist() == [False, False, True]
+    assert table.drop(columns="image").dtypes.map(lambda dtype: dtype.kind).isin(["i", "f"]).all()
+    json.dumps(result, allow_nan=False)
+
+
+def test_scores_of_particles_follow_them_when_small_ones_are_left_out():
+    sure = np.array([0.2, 0.9, 0.5])  # of the two squares and the wrong pixel
+    scores = evaluate(TRUTH, FOUND, pixel_size_nm=None, scores=sure)
+    # Second square, wrong pixel, first square: recall 1/3 at precision 1, then 2/3 at 2/3.
+    assert scores["coco_ap_50"] == pytest.approx((34 + 33 * 2 / 3) / 101)
+    large = evaluate(TRUTH, FOUND, pixel_size_nm=None, scores=sure, min_area_px=8)
+    assert large["coco_ap_50"] == 1
+    with pytest.raises(InputError, match="3 numbers, one a particle found"):
+        evaluate(TRUTH, FOUND, pixel_size_nm=None, scores=sure[:2], min_area_px=8)
+
+
+def test_the_distance_of_distributions_is_that_of_scipy(rng: np.random.Generator):
+    for n, m in ((30, 50), (1, 7), (5, 5)):
+        first, second = rng.integers(0, 20, n).astype(float), rng.integers(5, 25, m).astype(float)  # with ties
+        assert ks_distance(first, second) == pytest.approx(ks_2samp(first, second, method="asymp").statistic)
+    assert np.isnan(ks_distance(np.empty(0), np.ones(3)))
+
+
+def test_what_does_not_fit_together_is_not_pooled():
+    one, other = (compare(TRUTH, FOUND, pixel_size_nm=2.0, boundary_px=px) for px in (1, 2))
+    with pytest.raises(InputError, match=r"boundary_px: must be one for all pooled images, got \[1, 2\]"):
+        _ = one + other
+    with pytest.raises(InputError, match="at least one image"):
+        summarise({})
+
+
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
     """Truth as BAM names its masks, prediction as nanolab writes it."""
@@ -88,7 +187,9 @@ def test_folders_are_compared_by_stem(folders: tuple[Path, Path]):
     assert result["images"]["b"]["instance_f1_50"] == 1
     assert result["pooled"]["n_found"] == 6
     assert result["pooled"]["dice"] == pytest.approx(2 * (24 + 33) / (58 + 66))
-    assert (result["settings"], result["errors"]) == ({"iou": 0.5, "min_area_px": 0}, {})
+    assert result["settings"] == {"iou": 0.5, "min_area_px": 0, "boundary_px": 2, "warping": True, "seed": 0}
+    assert result["errors"] == {}
+    assert result["intervals"]["instance_f1_50"] == pytest.approx([2 / 3, 1])  # two images: one or the other twice
     json.dumps(result, allow_nan=False)
 
 

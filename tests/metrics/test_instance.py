@@ -76,12 +76,25 @@ def test_counts_agree_with_stardist(rng: np.random.Generator, iou: float):
     assert (ours.tp, ours.fp, ours.fn) == (theirs.tp, theirs.fp, theirs.fn)
     assert (ours.precision, ours.recall, ours.f1) == pytest.approx((theirs.precision, theirs.recall, theirs.f1))
     assert ours.ious.mean() == pytest.approx(theirs.mean_matched_score)
+    assert ours.stardist_ap == pytest.approx(theirs.accuracy)
 
 
 def test_a_pair_at_the_threshold_counts():
     truth, predicted = np.array([[1, 1, 0]]), np.array([[1, 0, 0]])
     assert match(truth, predicted, 0.5).tp == 1
     assert match(truth, predicted, 0.51).tp == 0
+
+
+def test_stardist_ap_by_hand():
+    # One perfect pair, one of IoU 3/4, one missed, two too many.
+    scores = InstanceScores(np.zeros((2, 2), int), np.array([1, 0.75]), fp=2, fn=1)
+    assert scores.stardist_ap == 2 / 5
+    assert np.isnan(InstanceScores().stardist_ap)
+
+
+def test_labels_may_be_larger_than_the_image():
+    truth, predicted = np.array([[7, 2_000_000_000]]), np.array([[1, 2**40]])
+    assert match(truth, predicted).pairs.tolist() == [[7, 1], [2_000_000_000, 2**40]]
 
 
 def test_more_pairs_are_preferred_to_one_better_pair():

@@ -3,7 +3,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    cohen_kappa_score,
+    f1_score,
+    jaccard_score,
+    precision_score,
+    recall_score,
+)
 
 from nanolab.checks import InputError
 from nanolab.metrics.pixel import PixelScores, pixel_scores
@@ -18,6 +25,9 @@ def test_known_counts_give_the_published_definitions():
     assert scores == PixelScores(tp=2, fp=1, fn=1, tn=3)
     assert (scores.precision, scores.recall, scores.dice) == pytest.approx((2 / 3, 2 / 3, 2 / 3))
     assert (scores.iou, scores.accuracy) == pytest.approx((2 / 4, 5 / 7))
+    assert scores.miou == pytest.approx((2 / 4 + 3 / 5) / 2)
+    chance = (3 * 3 + 4 * 4) / 49  # three of seven are particle in both
+    assert scores.kappa == pytest.approx((5 / 7 - chance) / (1 - chance))
 
 
 @given(masks)
@@ -28,6 +38,12 @@ def test_scores_agree_with_scikit_learn(pair: tuple[np.ndarray, np.ndarray]):
     np.testing.assert_allclose([ours.precision, ours.recall, ours.dice], theirs)  # NaN in the same places
     np.testing.assert_allclose(ours.iou, ours.dice / (2 - ours.dice))
     assert ours.accuracy == pytest.approx(accuracy_score(truth, found))
+    present = np.union1d(truth, found)  # a class that neither has takes no part in the mean
+    assert ours.miou == pytest.approx(jaccard_score(truth, found, labels=present, average="macro"))
+    if len(present) == 2:  # scikit-learn warns otherwise
+        assert ours.kappa == pytest.approx(cohen_kappa_score(truth, found), abs=1e-12)  # of values near 0 the rounding
+    else:
+        assert np.isnan(ours.kappa)
 
 
 @given(masks)

@@ -1,0 +1,238 @@
+"""One image's segmentation against its annotation, and several pooled."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import reduce
+from operator import add
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import wasserstein_distance
+
+from nanolab.checks import InputError, check_label_map, check_positive
+from nanolab.labels import relabel, remove_small
+from nanolab.metrics.boundary import BoundaryScores, boundary_scores
+from nanolab.metrics.coco import CocoScores, coco_scores
+from nanolab.metrics.instance import InstanceScores, match_overlaps, overlaps
+from nanolab.metrics.panoptic import PanopticScores, panoptic_scores
+from nanolab.metrics.pixel import PixelScores, pixel_scores, ratio
+from nanolab.metrics.topology import WarpingScores, warping_scores
+from nanolab.sizes import equivalent_diameter
+
+__all__ = ["Comparison", "Scores", "compare", "ks_distance", "pooled"]
+
+#: What `evaluate` gives: ready for JSON, None where a score is undefined.
+Scores = dict[str, float | int | None]
+Sizes = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What one image, or several pooled by `+`, contribute to the scores.
+
+    Attributes
+    ----------
+    pixels, instances, panoptic, coco, boundary
+        What is counted for each kind of score.
+    warping
+        Likewise for the warping error; None where it was not asked for.
+    ecd_found, ecd_annotated
+        Shape (particles,): equivalent circular diameters in `unit`.
+    unit
+        "nm", "px" where the pixel size is unknown, or None where images of both kinds were pooled.
+    boundary_px
+        Tolerance of `boundary`.
+    images, miscounted
+        Number of images, and the sum over them of |found - annotated| particles.
+    """
+
+    pixels: PixelScores
+    instances: InstanceScores
+    panoptic: PanopticScores
+    coco: CocoScores
+    boundary: BoundaryScores
+    warping: WarpingScores | None
+    ecd_found: Sizes
+    ecd_annotated: Sizes
+    unit: str | None
+    boundary_px: float
+    images: int
+    miscounted: int
+
+    def __add__(self, other: "Comparison") -> "Comparison":
+        return pooled([self, other])
+
+    def scores(self, iou: float) -> Scores:
+        """Return the scores, ready for JSON, under the names listed at `nanolab.metrics.evaluate.evaluate`.
+
+        Parameters
+        ----------
+        iou
+            The threshold at which the instances were matched; it is part of their names: `instance_f1_50`.
+        """
+        scores = {
+            **self._of_pixels(),
+            **self._of_particles(f"{100 * iou:g}"),
+            **self._of_shape(f"{self.boundary_px:g}px"),
+            **self._of_counts(),
+            **self._of_sizes(),
+        }
+        return {key: None if math.isnan(value) else value for key, value in scores.items()}
+
+    def _of_pixels(self) -> dict[str, float]:
+        names = ("dice", "precision", "recall", "accuracy", "iou", "miou", "kappa")
+        return {name: getattr(self.pixels, name) for name in names}
+
+    def _of_particles(self, percent: str) -> dict[str, float]:
+        return {
+            f"instance_precision_{percent}": self.instances.precision,
+            f"instance_recall_{percent}": self.instances.recall,
+            f"instance_f1_{percent}": self.instances.f1,
+            f"stardist_ap_{percent}": self.instances.stardist_ap,
+            "panoptic_quality": self.panoptic.panoptic_quality,
+            "coco_ap": self.coco.ap,
+            "coco_ap_50": self.coco.ap_50,
+            "coco_ap_75": self.coco.ap_75,
+        }
+
+    def _of_shape(self, tolerance: str) -> dict[str, float]:
+        scores = {
+            f"boundary_precision_{tolerance}": self.boundary.precision,
+            f"boundary_recall_{tolerance}": self.boundary.recall,
+            f"boundary_f1_{tolerance}": self.boundary.f1,
+        }
+        if self.warping is not None:
+            scores |= {"warping_error": self.warping.error, "n_warping_errors": self.warping.places}
+        return scores
+
+    def _of_counts(self) -> dict[str, float]:
+        found, annotated = len(self.ecd_found), len(self.ecd_annotated)
+        return {
+            "n_found": found,
+            "n_annotated": annotated,
+            "count_error": found - annotated,
+            "count_error_relative": ratio(found - annotated, annotated),
+            "count_error_absolute_mean": self.miscounted / self.images,
+        }
+
+    def _of_sizes(self) -> dict[str, float]:
+        if self.unit is None:
+            return {}
+        some = len(self.ecd_found) and len(self.ecd_annotated)
+        return {
+            f"median_ecd_found_{self.unit}": _median(self.ecd_found),
+            f"median_ecd_annotated_{self.unit}": _median(self.ecd_annotated),
+            f"ecd_wasserstein_{self.unit}": (
+                float(wasserstein_distance(self.ecd_found, self.ecd_annotated)) if some else math.nan
+            ),
+            "ecd_ks": ks_distance(self.ecd_found, self.ecd_annotated),
+        }
+
+
+def compare(
+    truth: npt.NDArray[np.integer],
+    predicted: npt.NDArray[np.integer],
+    *,
+    pixel_size_nm: float | None,
+    iou: float = 0.5,
+    min_area_px: int = 0,
+    boundary_px: float = 2,
+    warping: bool = True,
+    scores: npt.NDArray[np.floating] | None = None,
+) -> Comparison:
+    """Compare two label maps, shape (height, width).
+
+    Parameters
+    ----------
+    pixel_size_nm
+        Edge of a pixel; None where it is unknown, the diameters then are in px.
+    iou
+        Threshold for matching particles, 0 < iou <= 1.
+    min_area_px
+        Particles of fewer pixels are left out of what is counted, matched, outlined, warped and measured, in both
+        label maps. The pixel scores always take both as they are.
+    boundary_px
+        How far outlines may lie apart and still agree.
+    warping
+        Whether the warping error is wanted, which takes longest.
+    scores
+        Shape (found,): how sure the network is of each particle found, in the order of ascending labels; for COCO's
+        average precision (see `nanolab.metrics.coco.coco_scores`).
+    """
+    if pixel_size_nm is not None:
+        check_positive(pixel_size_nm, "pixel size", "nm")
+    pixels = pixel_scores(truth, predicted)
+    annotated, found = remove_small(truth, min_area_px), remove_small(predicted, min_area_px)
+    both = overlaps(annotated, found)
+    sizes = _diameters(found, pixel_size_nm), _diameters(annotated, pixel_size_nm)
+    return Comparison(
+        pixels,
+        match_overlaps(both, iou),
+        panoptic_scores(match_overlaps(both, 0.5)),
+        coco_scores(both, None if scores is None else _kept(scores, predicted, min_area_px)),
+        boundary_scores(annotated, found, boundary_px),
+        warping_scores(annotated, found) if warping else None,
+        *sizes,
+        "px" if pixel_size_nm is None else "nm",
+        boundary_px,
+        images=1,
+        miscounted=abs(len(sizes[0]) - len(sizes[1])),
+    )
+
+
+def pooled(comparisons: Iterable[Comparison]) -> Comparison:
+    """Add up the counts and particles of several images, at least one, so that each particle weighs the same."""
+    terms = list(comparisons)
+    if not terms:
+        raise InputError("comparisons: at least one image is needed to pool, got none")
+    units, tolerances = {each.unit for each in terms}, {each.boundary_px for each in terms}
+    if len(tolerances) > 1:
+        raise InputError(f"boundary_px: must be one for all pooled images, got {sorted(tolerances)}")
+    warpings = [each.warping for each in terms if each.warping is not None]
+    return Comparison(
+        reduce(add, [each.pixels for each in terms]),
+        InstanceScores.pooled([each.instances for each in terms]),
+        reduce(add, [each.panoptic for each in terms]),
+        CocoScores.pooled([each.coco for each in terms]),
+        reduce(add, [each.boundary for each in terms]),
+        reduce(add, warpings) if len(warpings) == len(terms) else None,
+        np.concatenate([each.ecd_found for each in terms]),
+        np.concatenate([each.ecd_annotated for each in terms]),
+        units.pop() if len(units) == 1 else None,
+        tolerances.pop(),
+        images=sum(each.images for each in terms),
+        miscounted=sum(each.miscounted for each in terms),
+    )
+
+
+def ks_distance(first: Sizes, second: Sizes) -> float:
+    """Return the largest distance of two empirical distribution functions; NaN where one has no values.
+
+    It is the statistic of the Kolmogorov-Smirnov test of two samples, shapes (n,) and (m,), without the test.
+    """
+    if not (len(first) and len(second)):
+        return math.nan
+    first, second = np.sort(first), np.sort(second)
+    at = np.concatenate([first, second])  # sorted each, so that the search below stays in the cache
+    below = [np.searchsorted(each, at, side="right") / len(each) for each in (first, second)]
+    return float(np.abs(below[0] - below[1]).max())
+
+
+def _median(values: Sizes) -> float:
+    return float(np.median(values)) if len(values) else math.nan
+
+
+def _diameters(labels: npt.NDArray[np.int32], pixel_size_nm: float | None) -> Sizes:
+    return equivalent_diameter(np.bincount(labels.ravel())[1:]) * (pixel_size_nm or 1)
+
+
+def _kept(
+    scores: npt.NDArray[np.floating], predicted: npt.NDArray[np.integer], min_area_px: int
+) -> npt.NDArray[np.floating]:
+    check_label_map(predicted, "prediction")
+    areas = np.bincount(relabel(predicted).ravel())[1:]
+    scores = np.asarray(scores)
+    if scores.shape != areas.shape:
+        raise InputError(f"scores: must be {len(areas)} numbers, one a particle found, got shape {scores.shape}")
+    return scores[areas >= min_area_px]
