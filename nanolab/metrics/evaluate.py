@@ -53,9 +53,9 @@ def evaluate(
         particle and of background) and Cohen's `kappa`.
 
         Of the particles, each matched with at most one, `instance_precision_50`, `instance_recall_50`,
-        `instance_f1_50` and `stardist_ap_50` (TP / (TP + FP + FN), which StarDist calls AP); the number is the threshold
-        `iou` in percent. `panoptic_quality` takes pairs of an IoU above 0.5, whatever `iou` is. `coco_ap`, `coco_ap_50` and `coco_ap_75` are areas under the
-        precision-recall curve, whatever `iou` is.
+        `instance_f1_50` and `stardist_ap_50` (TP / (TP + FP + FN), which StarDist calls AP); the number is the
+        threshold `iou` in percent. Whatever `iou` is, `panoptic_quality` takes pairs above 0.5, and `coco_ap`,
+        `coco_ap_50` and `coco_ap_75` are areas under the precision-recall curve.
 
         Of the outlines `boundary_precision_2px`, `boundary_recall_2px`, `boundary_f1_2px`; the number is `boundary_px`.
         Of the topology `warping_error`, the share of pixels that no warping can mend, and `n_warping_errors`, the
