@@ -7,8 +7,9 @@ from functools import partial
 from itertools import product
 from math import pi
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -18,6 +19,7 @@ from tqdm.auto import tqdm
 from nanolab.checks import InputError, check_image, check_positive
 from nanolab.files import atomic, output_folder
 from nanolab.labels import remove_small, write_labels
+from nanolab.magnification import choose_magnification, in_shape, magnified
 from nanolab.micrograph import read_micrograph
 from nanolab.models import SIZE_MULTIPLE_PX
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
@@ -65,6 +67,11 @@ class Segmenter:
     flips
         Show the network everything mirrored and turned by quarter turns, all eight ways, and take the mean; it takes
         eight times as long.
+    magnification
+        By how much images are enlarged before the network sees them, or made smaller: for particles that are far from
+        the size in px of those it was trained on. `auto` chooses for each image (see
+        `nanolab.magnification.choose_magnification`), which takes two to four times as long. The label map always has
+        the size of the image; `min_area_px` counts its pixels and those that the network saw.
     postprocessing
         One of `nanolab.models.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground by a
         published method instead of the read-out's own.
@@ -96,8 +103,11 @@ class Segmenter:
         precision: Precision = "auto",
         tile_px: int = TILE_PX,
         flips: bool = False,
+        magnification: float | Literal["auto"] = 1.0,
         postprocessing: str | None = None,
     ) -> None:
+        if magnification != "auto":
+            check_positive(magnification, "magnification", "pixels seen for a pixel")
         if min_diameter_nm is not None:
             check_positive(min_diameter_nm, "min_diameter_nm", "nm")
         if tile_px % SIZE_MULTIPLE_PX or tile_px <= OVERLAP_PX:
@@ -109,7 +119,7 @@ class Segmenter:
         # channels last, as in training: faster on CPUs
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._min_area_px, self._min_diameter_nm = min_area_px, min_diameter_nm
-        self._tile_px, self._flips = tile_px, flips
+        self._tile_px, self._flips, self._magnification = tile_px, flips, magnification
         self._postprocessing = None if postprocessing is None else make_postprocessing(postprocessing)
 
     def probabilities(self, image: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
@@ -121,7 +131,14 @@ class Segmenter:
             Micrograph without data bar, shape (height, width), any size and any range of values.
         """
         check_image(image, "image")
-        return self._predicted(normalise(image, clahe=self._clahe))
+        grey = normalise(image, clahe=self._clahe)
+        seen = magnified(grey, self._magnification_of(grey))
+        return self._unmagnified(self._predicted(seen), grey.shape)
+
+    def magnification(self, image: npt.NDArray[np.floating]) -> float:
+        """Return by how much an image, shape (height, width), is enlarged before the network sees it."""
+        check_image(image, "image")
+        return self._magnification_of(normalise(image, clahe=self._clahe))
 
     def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> Labels:
         """Return the particles as a label map, shape (height, width), touching ones separated.
@@ -180,14 +197,17 @@ class Segmenter:
         """Return the label map and, of each block, the outlines if asked for."""
         check_image(image, "image")
         grey = normalise(image, clahe=self._clahe)
+        magnification = self._magnification_of(grey)
         least = self._least_area_px(pixel_size_nm)
         labels = np.zeros(grey.shape, dtype=np.int32)
         count, outlines = 0, []
         for block in _blocks(grey.shape, _BLOCK_PX // (2 if self.readout.channels > _MANY_CHANNELS else 1)):
-            probabilities = self._predicted(grey[block.seen])
-            count += _paste(labels, self._found(probabilities, least), block, count)
+            part = grey[block.seen]
+            probabilities = self._predicted(magnified(part, magnification))
+            found = in_shape(self._found(probabilities, self._min_area_px), part.shape)
+            count += _paste(labels, remove_small(found, least), block, count)
             if outlining is not None:
-                outlines.append(_own(outlining.outlines(probabilities), block))
+                outlines.append(_own(outlining.outlines(self._unmagnified(probabilities, part.shape)), block))
         return labels, outlines
 
     def _found(self, probabilities: npt.NDArray[np.float32], least_area_px: int) -> Labels:
@@ -195,10 +215,22 @@ class Segmenter:
             return find_particles(self.readout, probabilities, least_area_px)
         return remove_small(self._postprocessing(self.readout.foreground(probabilities)), least_area_px)
 
+    def _magnification_of(self, grey: Image) -> float:
+        if self._magnification != "auto":
+            return self._magnification
+        return choose_magnification(lambda seen: self._found(self._predicted(seen), self._min_area_px), grey)
+
     def _predicted(self, grey: Image) -> npt.NDArray[np.float32]:
         return predict(
             self._network, self.readout, grey, precision=self._precision, tile_px=self._tile_px, flips=self._flips
         )
+
+    def _unmagnified(self, probabilities: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """Return what was predicted for a magnified image in the shape (height, width) that the image has."""
+        if probabilities.shape[1:] == shape:
+            return probabilities
+        resized = np.stack([cv2.resize(each, shape[::-1], interpolation=cv2.INTER_LINEAR) for each in probabilities])
+        return self.readout.rescaled(resized, shape[0] / probabilities.shape[1])
 
     def _least_area_px(self, pixel_size_nm: float | None) -> int:
         if self._min_diameter_nm is None or pixel_size_nm is None:

@@ -350,3 +350,31 @@ def test_an_unwritable_folder_is_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
         segment_files([tmp_path / "a.tif"], model, tmp_path / "file" / "out", progress=False)
+
+
+@pytest.mark.parametrize("magnification", [0.5, 1.4, "auto"])
+def test_a_magnified_image_has_its_particles_in_place(model: Path, magnification: float) -> None:
+    y, x = np.mgrid[:300, :400]
+    labels = (np.hypot(y - 140, x - 180) < 60).astype(np.int32)
+    segmenter = Segmenter(model, magnification=magnification)
+    found = segmenter.segment(picture(labels))
+    # the outline of a disc of radius 60, drawn to a pixel of the image seen: within 2 px of the image
+    assert match(labels, found, 0.93).tp == found.max() == 1
+    assert segmenter.probabilities(picture(labels)).shape == (1, 300, 400)
+    if magnification != "auto":
+        assert segmenter.magnification(picture(labels)) == magnification
+
+
+def test_rays_of_a_magnified_image_are_as_long_as_in_the_image(outlining: Path) -> None:
+    image = np.full((64, 96), 0.2, dtype=np.float32)
+    for column in (16, 48, 80):
+        image[32:34, column : column + 2] = 0.8  # one pixel of the image seen
+    found = Segmenter(outlining, magnification=0.5).outlines(image)
+    # 8 px of the image seen; interpolation lets neighbouring pixels share in the one pixel that knows
+    assert found.distances[0].max() == pytest.approx(16, rel=0.1)
+
+
+@pytest.mark.parametrize("magnification", [0, -1, float("nan")])
+def test_magnification_must_be_above_0(model: Path, magnification: float) -> None:
+    with pytest.raises(InputError, match="magnification must be a number"):
+        Segmenter(model, magnification=magnification)

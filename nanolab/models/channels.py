@@ -42,6 +42,10 @@ class ProbabilityChannels:
         """Return the probabilities (C, height, width): they have no direction."""
         return probabilities
 
+    def rescaled(self, probabilities: Values, factor: float) -> Values:  # noqa: ARG002  # the protocol's
+        """Return the probabilities (C, height, width): they are no lengths."""
+        return probabilities
+
     def foreground(self, probabilities: Values) -> Values:
         """Return the first channel."""
         return probabilities[0]

@@ -75,6 +75,13 @@ class Readout(Protocol):
         """
         ...
 
+    def rescaled(self, probabilities: npt.NDArray[np.float32], factor: float) -> npt.NDArray[np.float32]:
+        """Return probabilities (C, height, width) of an image that was enlarged by a factor after they were predicted.
+
+        Where channels stand for lengths in px they grow.
+        """
+        ...
+
     def foreground(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the probability (height, width) that a pixel is particle."""
         ...

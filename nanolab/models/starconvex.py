@@ -156,6 +156,10 @@ class StarConvex:
             ray = self.rays // 2 - ray
         return torch.cat([probabilities[: self._first], probabilities[self._first + ray % self.rays]])
 
+    def rescaled(self, probabilities: Values, factor: float) -> Values:
+        """Return probabilities (C, height, width) of an image that was enlarged, with the rays as much longer."""
+        return np.concatenate([probabilities[: self._first], probabilities[self._first :] * np.float32(factor)])
+
     def outlines(self, probabilities: Values) -> Outlines:
         """Return the whole outlines of the particles, the best first; they may overlap."""
         first = self._first
