@@ -9,14 +9,24 @@ ARGS ?=
 PYTEST_ARGS ?=
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 
+# How the network that ships is made: an hour on one core, and the same weights again on the same processor.
+MODEL_RECIPES := {spheres_sem: 160, spheres_tem: 160, cubes_sem: 160, cubes_tem: 160, rods_sem: 160, au_rods_tem: 160, \
+  tio2_sem: 160, pt_on_carbon_haadf: 100, sio2_him: 100, tio2_him: 100, ag_agglomerates_him: 100}
+MODEL_SETTINGS := {epochs: 20, steps_per_epoch: 150, threads: 1, augmentation.scale: [0.5, 2.0]}
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow bench lint format lab setup lock clean
+.PHONY: help demo model test test-slow bench lint format lab setup lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 demo: setup ## the main job: render, train, choose, segment, measure
 	$(BIN)/nanolab run notebooks/00_quickstart.ipynb --run-name $(RUN) $(ARGS)
+
+model: setup ## train and test the network that ships, data/models/particles.safetensors
+	$(BIN)/nanolab run notebooks/04_training.ipynb --run-name model -p recipes '$(MODEL_RECIPES)' \
+	  -p settings '$(MODEL_SETTINGS)' -p test_data '[bam-tio2, emps]' -p magnification auto \
+	  -p compare_with_real false -p model_file data/models/particles.safetensors $(ARGS)
 
 test: lint ## all checks and the tests
 	$(BIN)/pytest $(PYTEST_ARGS)

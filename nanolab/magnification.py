@@ -3,21 +3,26 @@
 from collections.abc import Callable
 from itertools import pairwise
 from math import ceil
+from typing import Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from nanolab.checks import InputError
 from nanolab.metrics.instance import match
 
-__all__ = ["MAGNIFICATIONS", "choose_magnification", "in_shape", "magnified"]
+__all__ = ["MAGNIFICATIONS", "Magnification", "choose_magnification", "in_shape", "magnified", "parse_magnification"]
 
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
 #: Magnifications to choose from, in steps of the square root of two, the highest first.
 MAGNIFICATIONS = tuple(float(2 ** (-step / 2)) for step in range(-1, 6))
+
+#: A factor, or the choice of one for each image.
+Magnification = float | Literal["auto"]
 
 _LEAST_SIDE_PX = 64  # below, there is no context left to see
 _SAMPLE_PX = 2048  # the middle of a larger image decides for all of it
@@ -31,6 +36,22 @@ def magnified(image: Image, magnification: float) -> Image:
     shape = [max(round(side * magnification), 1) for side in image.shape[::-1]]
     method = cv2.INTER_AREA if magnification < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, shape, interpolation=method), dtype=np.float32)
+
+
+def parse_magnification(text: str) -> Magnification:
+    """Return the number that a text stands for, or "auto".
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"magnification: must be a number or auto, got {text!r}") from error
 
 
 def choose_magnification(find: Callable[[Image], Labels], image: Image) -> float:

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import product
 from math import pi
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from nanolab.checks import InputError, check_image, check_positive
 from nanolab.files import atomic, output_folder
 from nanolab.labels import remove_small, write_labels
-from nanolab.magnification import choose_magnification, in_shape, magnified
+from nanolab.magnification import Magnification, choose_magnification, in_shape, magnified
 from nanolab.micrograph import read_micrograph
 from nanolab.models import SIZE_MULTIPLE_PX
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
@@ -103,7 +103,7 @@ class Segmenter:
         precision: Precision = "auto",
         tile_px: int = TILE_PX,
         flips: bool = False,
-        magnification: float | Literal["auto"] = 1.0,
+        magnification: Magnification = 1.0,
         postprocessing: str | None = None,
     ) -> None:
         if magnification != "auto":

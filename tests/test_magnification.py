@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanolab.checks import InputError
 from nanolab.labels import labels_from_mask
-from nanolab.magnification import MAGNIFICATIONS, choose_magnification, in_shape, magnified
+from nanolab.magnification import MAGNIFICATIONS, choose_magnification, in_shape, magnified, parse_magnification
 
 
 def discs(diameter_px: float, size_px: int = 768) -> np.ndarray:
@@ -109,3 +110,9 @@ def test_touching_particles_stay_apart_and_leave_no_gap() -> None:
 def test_the_same_shape_is_the_same_map() -> None:
     labels = np.arange(12, dtype=np.int32).reshape(3, 4)
     assert in_shape(labels, (3, 4)) is labels
+
+
+def test_a_text_is_a_number_or_auto() -> None:
+    assert (parse_magnification("0.5"), parse_magnification("auto")) == (0.5, "auto")
+    with pytest.raises(InputError, match="must be a number or auto, got 'half'"):
+        parse_magnification("half")

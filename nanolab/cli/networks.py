@@ -1,7 +1,7 @@
 """Training networks and segmenting with them."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -106,6 +106,7 @@ def segment(
     ] = False,
 ) -> None:
     """Find the particles in micrographs and measure them."""
+    from nanolab.magnification import parse_magnification
     from nanolab.models.shipped import shipped_model
     from nanolab.segment import Segmenter, segment_files
 
@@ -116,9 +117,16 @@ def segment(
             )
         model = shipped_model()
         magnification = magnification or "auto"
+    factor = parse_magnification(magnification or "1")
     errors = segment_files(
         images,
-        Segmenter(model, epoch, flips=flips, magnification=_factor(magnification), postprocessing=postprocessing),
+        Segmenter(
+            model,
+            epoch,
+            flips=flips,
+            magnification=parse_magnification(magnification or "1"),
+            postprocessing=postprocessing,
+        ),
         output,
         pixel_size_nm=pixel_size_nm,
         find_scale_bar=find_scale_bar,
@@ -126,12 +134,3 @@ def segment(
     )
     report_errors(errors, f"{len(images)} images")
     typer.echo(f"{output}: {len(images)} label maps and particles.csv")
-
-
-def _factor(text: str | None) -> float | Literal["auto"]:
-    if text == "auto":
-        return "auto"
-    try:
-        return float(text or 1)
-    except ValueError as error:
-        raise InputError(f"--magnification: must be a number or auto, got {text!r}") from error
