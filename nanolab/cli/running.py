@@ -54,10 +54,15 @@ def sweep(
 
 
 @app.command()
-def report(sweep: Annotated[str, typer.Argument(help="Name of a sweep that was started, or its folder.")]) -> None:
+def report(
+    sweep: Annotated[str, typer.Argument(help="Name of a sweep that was started, or its folder.")],
+    to: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="A folder that gets copies of tables and figure.")
+    ] = None,
+) -> None:
     """Write a page with the tables and figures of a sweep, as HTML and as a notebook."""
     from nanolab.notebooks import NotebookError
     from nanolab.sweeps.report import report_sweep
 
     with failing(NotebookError):
-        typer.echo(report_sweep(sweep))
+        typer.echo(report_sweep(sweep, to=to))

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from nanolab.files import output_folder, read_json, write_json
 from nanolab.notebooks import Plan, run_lock
+from nanolab.sweeps.beside import paper_rows
 from nanolab.sweeps.jobs import Job, Outcome, do, is_finished, set_aside
 from nanolab.sweeps.places import Place, dask_place, local_place
 from nanolab.sweeps.planning import plan_sweep
@@ -168,6 +169,7 @@ def _write_state(folder: Path, sweep: Sweep, plans: Mapping[str, Plan], path: Pa
         "varying": list(sweep.varying),
         "seed_parameter": None if sweep.repeats is None else sweep.seed_parameter,
         "collect": sweep.collect,
+        "paper": paper_rows(sweep.paper),
         "runs": {name: {"identity": plan.identity, "parameters": dict(plan.values)} for name, plan in plans.items()},
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
     }

@@ -7,10 +7,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from nanolab.checks import InputError
 from nanolab.panels import LINES, make_panels, styled
+from nanolab.sweeps.beside import PAPER
 
 __all__ = ["means", "measures", "sweep_figure"]
 
@@ -22,19 +24,27 @@ def measures(table: pd.DataFrame, state: Mapping[str, Any]) -> list[str]:
     """Return the columns of `nanolab.sweeps.collect` that hold numbers that came out, not went in."""
     parameters = {key for about in state["runs"].values() for key in about["parameters"]}
     numbers = table.select_dtypes("number").columns
-    return [name for name in numbers if name not in parameters and name not in _RECORD and table[name].notna().any()]
+    own = [name for name in numbers if name not in parameters and name not in _RECORD]
+    return [name for name in own if not name.startswith(PAPER) and table[name].notna().any()]
 
 
 def means(table: pd.DataFrame, state: Mapping[str, Any]) -> pd.DataFrame:
     """Return mean, standard deviation (n - 1) and number of each measure over the runs that differ by their seed alone.
 
-    One row a combination of parameters, in the order of the file.
+    One row a combination of parameters, in the order of the file. Where a paper gives a number for it, that is the
+    fourth, `paper`.
     """
     names, keys = measures(table, state), _keys(state)
     rows = table.assign(**{key: table[key].map(str) for key in keys if table[key].dtype == object})
     if not keys:
         rows, keys = rows.assign(sweep=state["name"]), ["sweep"]
-    return rows.groupby(keys, sort=False, dropna=False)[names].agg(["mean", "std", "count"])
+    grouped = rows.groupby(keys, sort=False, dropna=False)
+    averages = grouped[names].agg(["mean", "std", "count"])
+    for name in names:
+        if PAPER + name in rows:
+            place = list(averages.columns).index((name, "count")) + 1
+            averages.insert(place, (name, "paper"), grouped[PAPER + name].first())
+    return averages
 
 
 def _keys(state: Mapping[str, Any]) -> list[str]:
@@ -46,7 +56,8 @@ def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequen
     """Draw each measure against the parameter that has most values, a colour for each combination of the others.
 
     A dot is a run, a line goes through the means over runs of the same parameters, its band is their standard deviation
-    (n - 1).
+    (n - 1), a cross the number that a paper gives. Parameters that follow from the one on the horizontal axis, such as
+    one of two counts with a fixed sum, have no colours.
 
     Parameters
     ----------
@@ -73,9 +84,14 @@ def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequen
         _draw(axes, groups, across, name)
     for axes in panels[len(names) :]:
         axes.remove()
-    if len(groups) > 1:
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    handles = panels[0].get_legend_handles_labels()[0] if len(groups) > 1 else []
+    if any(PAPER + name in table for name in names):
+        handles = [
+            *handles,
+            Line2D([], [], ls="none", marker="x", color="0.3", ms=8, mew=2, label="the paper's number"),
+        ]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
     return figure
 
 
@@ -85,7 +101,9 @@ def _across(table: pd.DataFrame, keys: list[str]) -> tuple[str | None, list[str]
     if not several:
         return None, []
     across = max(several, key=lambda key: (_is_number(table[key]), table[key].map(str).nunique()))
-    return across, [key for key in several if key != across]
+    texts = table[several].map(str)
+    others = [key for key in several if key != across]
+    return across, [key for key in others if texts.groupby(across)[key].nunique().max() > 1]
 
 
 def _is_number(column: "pd.Series[Any]") -> bool:
@@ -114,6 +132,8 @@ def _draw(axes: Axes, groups: Mapping[str, pd.DataFrame], across: str | None, na
         line = "-" if numeric else "none"
         axes.plot(spread.index, spread["mean"], ls=line, marker=marker, color=colour, ms=6, label=label)
         low, high = spread["mean"] - spread["std"], spread["mean"] + spread["std"]
+        if PAPER + name in runs:
+            axes.plot(places, runs[PAPER + name], "x", color=colour, ms=8, mew=2, label="_")
         if numeric:
             axes.fill_between(spread.index, low, high, color=colour, alpha=0.15, lw=0)
         else:

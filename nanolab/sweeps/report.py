@@ -1,8 +1,9 @@
 """A page about a sweep: an executed notebook with tables and figures, and the same as HTML."""
 
+import shutil
 from pathlib import Path
 
-from nanolab.files import atomic
+from nanolab.files import atomic, output_folder
 from nanolab.notebooks import run_notebook
 from nanolab.sweeps.table import sweep_folder
 
@@ -11,7 +12,9 @@ __all__ = ["report_sweep"]
 _NOTEBOOK = Path(__file__).with_name("report.ipynb")
 
 
-def report_sweep(sweep: Path | str, *, root: Path = Path("papermill_runs"), progress: bool = False) -> Path:
+def report_sweep(
+    sweep: Path | str, *, root: Path = Path("papermill_runs"), to: Path | None = None, progress: bool = False
+) -> Path:
     """Write a page about a sweep into `report/` in its folder, and return the HTML file.
 
     It has the outcome of every run, means over the seeds, and each result against what was varied. Beside it lie the
@@ -23,6 +26,8 @@ def report_sweep(sweep: Path | str, *, root: Path = Path("papermill_runs"), prog
         The sweep's name or its folder.
     root
         Where sweeps are kept.
+    to
+        A folder that gets copies of the tables and the figure.
     progress
         Show a bar over the cells.
 
@@ -44,6 +49,10 @@ def report_sweep(sweep: Path | str, *, root: Path = Path("papermill_runs"), prog
     body, _ = exporter.from_filename(str(run / f"{folder.name}.ipynb"))
     with atomic(run / "report.html") as temporary:
         temporary.write_text(_PAGE.format(title=folder.name, body=body), encoding="utf-8")
+    for name in ("table.csv", "means.csv", "results.png"):
+        if to is not None and (run / name).exists():
+            with atomic(output_folder(to) / name) as temporary:
+                shutil.copyfile(run / name, temporary)
     return run / "report.html"
 
 

@@ -11,7 +11,7 @@ from nanolab.checks import InputError
 from nanolab.clusters import ClusterKind
 from nanolab.validation import explained, read_yaml
 
-__all__ = ["Dask", "Size", "Sweep", "load_sweep"]
+__all__ = ["Dask", "Paper", "Size", "Sweep", "load_sweep"]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
@@ -46,6 +46,19 @@ class Dask(_Part):
         return self
 
 
+class Paper(_Part):
+    """The numbers of a paper that are put beside the sweep's own, from a CSV file with one row a result.
+
+    `parameters` and `results` name the column there for parameters of the notebook and keys of `results.json` here;
+    `rows` keeps only the rows that have these values. Of several rows for the same parameters the last one counts.
+    """
+
+    table: str
+    rows: dict[str, Any] = {}
+    parameters: dict[ParameterName, str]
+    results: Annotated[dict[str, str], Field(min_length=1)]
+
+
 class Size(_Part):
     """What a size of a sweep changes: single parameters of `fixed` and `grid`, all of `sets`, and the numbers."""
 
@@ -76,6 +89,8 @@ class Sweep(_Part):
         `repeats` the seed is a parameter like any other.
     collect
         Keys of `results.json`, with dots into nested ones; all numbers, texts and flags if none.
+    paper
+        Numbers to put beside them.
     sizes
         What is different in a smaller or larger version of the sweep, by its name.
     workers, threads
@@ -98,6 +113,7 @@ class Sweep(_Part):
     seed: Annotated[int, Field(ge=0)] = 0
     seed_parameter: ParameterName = "seed"
     collect: list[str] = []
+    paper: Paper | None = None
     sizes: dict[Name, Size] = {}
     workers: Count = 1
     threads: Count | None = None

@@ -8,6 +8,7 @@ import pandas as pd
 
 from nanolab.checks import InputError
 from nanolab.files import read_json
+from nanolab.sweeps.beside import paper_numbers
 from nanolab.sweeps.jobs import is_finished
 
 __all__ = ["collect", "sweep_folder", "sweep_state"]
@@ -41,7 +42,8 @@ def collect(
 
     Columns, from the left: run, status; the parameters that vary; the results that the sweep's file says to collect,
     or all numbers, texts and flags of `results.json`, nested ones with dots; the other parameters; how the run came
-    about. A result that has a parameter's name is called `result.<name>`. Runs whose parameters, notebook or data have
+    about. A result that has a parameter's name is called `result.<name>`, the number that a paper gives for a result
+    `paper.<name>` where the sweep's file names a paper. Runs whose parameters, notebook or data have
     changed since are not in it; nor are runs that the file no longer names.
 
     Parameters
@@ -79,7 +81,8 @@ def _row(run: Path, name: str, about: Mapping[str, Any], state: Mapping[str, Any
     results = _results(run, state["collect"]) if status == "complete" else {}
     parameters = about["parameters"]
     named = {f"result.{key}" if key in parameters else key: value for key, value in results.items()}
-    return {"run": name, "status": status, **parameters, **named, **_how(record)}
+    beside = paper_numbers(state.get("paper", []), parameters)
+    return {"run": name, "status": status, **parameters, **named, **beside, **_how(record)}
 
 
 def _how(record: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""How the scores of test images change while a network is trained."""
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from nanolab.checks import InputError
+from nanolab.metrics.pixel import pixel_scores
+from nanolab.samples import Sample
+from nanolab.segment import Segmenter
+from nanolab.train.run import TrainingRun
+
+__all__ = ["PIXEL_SCORES", "scores_by_iteration", "smoothed"]
+
+#: The scores of 10.1371/journal.pone.0311228, which all count pixels.
+PIXEL_SCORES = ("miou", "accuracy", "kappa", "dice")
+
+_WEIGHT = 0.6  # the standard setting of TensorBoard and of the paper's VisualDL
+
+
+def scores_by_iteration(run: TrainingRun, test: Sequence[Sample], *, progress: bool = True) -> pd.DataFrame:
+    """Score each epoch whose weights are there on test images, which are only watched.
+
+    Returns
+    -------
+    table
+        One row an epoch: iteration (steps so far), and the pooled `PIXEL_SCORES`.
+
+    Raises
+    ------
+    InputError
+        If a test image has no annotation.
+    """
+    rows = []
+    for epoch in tqdm(run.epochs, desc="score", unit="epoch", disable=not progress):
+        segmenter = Segmenter(run, epoch)
+        scores = reduce(add, [pixel_scores(_labels(sample), segmenter.segment(sample.image)) for sample in test])
+        rows.append(
+            {"iteration": epoch * run.settings.steps_per_epoch} | {name: getattr(scores, name) for name in PIXEL_SCORES}
+        )
+    return pd.DataFrame(rows)
+
+
+def _labels(sample: Sample):  # type: ignore[no-untyped-def]
+    if sample.labels is None:
+        raise InputError(f"{sample.path}: has no annotation to compare with; leave it out")
+    return sample.labels
+
+
+def smoothed(values: "pd.Series[float]", weight: float = _WEIGHT) -> "pd.Series[float]":
+    """Return a curve as TensorBoard smooths it: an exponential moving average, without bias at its beginning.
+
+    Examples
+    --------
+    >>> smoothed(pd.Series([1.0, 1.0, 1.0])).tolist()
+    [1.0, 1.0, 1.0]
+    """
+    return values.ewm(alpha=1 - weight, adjust=True).mean()

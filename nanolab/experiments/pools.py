@@ -1,0 +1,94 @@
+"""Pools of augmented crops, and what a training takes of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nanolab.checks import InputError
+from nanolab.labels import relabel
+from nanolab.pixelsize import PixelSize
+from nanolab.samples import LazySamples, Sample
+from nanolab.seeds import generator
+from nanolab.train.augmentation import cut, draw_view, vary_grey
+from nanolab.train.mix import Source
+from nanolab.train.settings import AugmentationSettings
+
+__all__ = ["AS_THEY_ARE", "crop_pool", "taken"]
+
+#: Patches that are neither turned nor changed: for crops that have been augmented already.
+AS_THEY_ARE = AugmentationSettings(
+    flip=False, rotate=False, scale=(1, 1), gamma=0, contrast=0, brightness=0, illumination=0, blur_px=0, noise=0
+)
+
+_POOL_KEY = 6  # keeps the crops apart from other draws of the same seed
+
+
+def crop_pool(
+    samples: Sequence[Sample], count: int, side_px: int, augmentation: AugmentationSettings, *, seed: int
+) -> LazySamples:
+    """Return augmented crops of a few images, made when asked for, as 10.1371/journal.pone.0311228 augments its images.
+
+    Crop k is of the image k modulo their number and depends on that image, the seed and k alone.
+
+    Parameters
+    ----------
+    samples
+        Annotated images.
+    count
+        How many crops the pool has.
+    side_px
+        Side of a crop; of a smaller image the crop is mirrored at its edges.
+    augmentation
+        How crops are turned, magnified and changed in grey.
+
+    Raises
+    ------
+    InputError
+        If there is no image, or, when a crop is asked for, its image has no annotation.
+    """
+    if not samples:
+        raise InputError("a pool needs at least one annotated image, got none")
+
+    def make(number: str) -> Sample:
+        return _crop(samples[int(number) % len(samples)], int(number), side_px, augmentation, seed)
+
+    return LazySamples(map(str, range(count)), make)
+
+
+def _crop(sample: Sample, number: int, side_px: int, augmentation: AugmentationSettings, seed: int) -> Sample:
+    if sample.labels is None:
+        raise InputError(f"{sample.path}: has no annotation; a pool needs some")
+    rng = generator(seed, _POOL_KEY, number)
+    view = draw_view(rng, sample.image.shape, side_px, augmentation)
+    labels = cut(sample.labels.astype(np.float32), view, side_px, smooth=False)  # exact below 2**24 particles
+    pixels = vary_grey(cut(sample.image, view, side_px, smooth=True), rng, augmentation)
+    size = PixelSize.unknown("an augmented crop")
+    return Sample(f"{sample.name} crop {number}", pixels, relabel(labels.astype(np.int32)), size, sample.path)
+
+
+def taken(
+    samples: Sequence[Sample],
+    count: int,
+    *,
+    pool: int,
+    side_px: int,
+    augmentation: AugmentationSettings,
+    seed: int,
+    name: str,
+    share: float | None = None,
+) -> list[Source]:
+    """Return what a training takes of one kind of images: nothing, some of them, or some crops of a pool of them.
+
+    Parameters
+    ----------
+    count
+        Images or crops, drawn at random by the seed of the training; none if 0.
+    pool
+        How many crops there are to draw from; if 0 the images themselves are drawn from.
+    name, share
+        See `nanolab.train.mix.Source`.
+    """
+    if not count:
+        return []
+    drawn_from = crop_pool(samples, pool, side_px, augmentation, seed=seed) if pool else samples
+    return [Source(drawn_from, count, share, name)]
