@@ -117,7 +117,6 @@ def segment(
             )
         model = shipped_model()
         magnification = magnification or "auto"
-    factor = parse_magnification(magnification or "1")
     errors = segment_files(
         images,
         Segmenter(

@@ -1,0 +1,164 @@
+"""What there is on the page: fields, buttons and drawings, and how they are arranged."""
+
+import io
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import panel as pn
+
+from nanolab.dashboard.drawings import DistributionDrawing, Overlay
+from nanolab.dashboard.dropper import LimitedDropper
+from nanolab.dashboard.workbench import FIT_CHOICES, File, Workbench
+
+__all__ = ["Controls"]
+
+_STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
+_CHUNK = 5_000_000  # bytes of a file in one message
+_MODES = {"Show": "show", "Drop": "drop", "Merge": "merge"}
+_QUANTITIES = {
+    "ECD": "ecd",
+    "√area": "sqrt_area",
+    "max. Feret": "feret_max",
+    "min. Feret": "feret_min",
+    "major axis": "major_axis",
+    "minor axis": "minor_axis",
+    "perimeter": "perimeter",
+}
+_BORDERS = {"corrected": "correct", "left out": "drop", "counted": "keep"}
+_NOTHING = '<div class="nothing"><p>Drop micrographs into the field at the left, or choose them there.</p></div>'
+_DOWNLOADS: dict[File, str] = {
+    "particles.csv": "Particles (CSV)",
+    "sizes.xlsx": "Tables (Excel)",
+    "labels.zip": "Labels (TIFF)",
+    "report.pdf": "Report (PDF)",
+}
+
+
+class Controls:
+    """The fields, buttons and drawings of one page; `nanolab.dashboard.page.Page` says what they do.
+
+    Parameters
+    ----------
+    models
+        Names of the networks to choose from.
+    bench
+        Whose choices are shown at first.
+    upload_mb
+        Largest file that is taken.
+    on_tap
+        Called with the labels of the particles that were clicked.
+    download
+        Returns what gives the content of a file.
+    """
+
+    def __init__(
+        self,
+        models: list[str],
+        bench: Workbench,
+        *,
+        upload_mb: float,
+        on_tap: Callable[[list[int]], None],
+        download: Callable[[File], Callable[[], Awaitable[io.BytesIO | None]]],
+    ) -> None:
+        widgets = pn.widgets
+        stretch: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": [_STYLE]}
+        self.dropper = LimitedDropper(
+            int(upload_mb * 1e6),
+            multiple=True,
+            max_file_size=f"{upload_mb:g}MB",
+            chunk_size=_CHUNK,
+            previews=[],
+            height=92,
+            label="",
+            **stretch,
+        )
+        self.model = widgets.Select(label="Model", options=models, **stretch)
+        self.again = widgets.Button(label="Find again with this model", visible=False, **stretch)
+        self.scale_bars = widgets.Checkbox(label="Read scale bars if files lack it", value=True, **stretch)
+        self.progress = widgets.indicators.Progress(
+            label="progress", value=0, max=100, visible=False, height=12, bar_color="info", **stretch
+        )
+        self.images = widgets.Select(label="Images", options={}, size=6, visible=False, **stretch)
+        self.remove = widgets.Button(label="Remove image", visible=False, **stretch)
+        self.failures = pn.pane.HTML("", **stretch)
+        self.pixel_size = widgets.FloatInput(label="Pixel size / nm", value=None, start=0, step=0.1, **stretch)
+        self.for_all = widgets.Button(label="Use for all images", **stretch)
+        self.scale = pn.pane.HTML("", **stretch)
+        self.mode = widgets.RadioButtonGroup(label="On click", options=_MODES, value="show", stylesheets=[_STYLE])
+        self.undo = widgets.Button(label="Undo", disabled=True, stylesheets=[_STYLE])
+        self.restore = widgets.Button(label="Restore all", disabled=True, stylesheets=[_STYLE])
+        self.numbers = widgets.TextInput(
+            label="", placeholder="by number: 12, 15", width=150, stylesheets=[_STYLE], align="end"
+        )
+        self.drop = widgets.Button(label="Drop these", stylesheets=[_STYLE])
+        self.merge = widgets.Button(label="Merge these", stylesheets=[_STYLE])
+        self.message = pn.pane.HTML("", **stretch)
+        self.hint = pn.pane.HTML("", **stretch)
+        self.quantity = widgets.Select(label="Size", options=_QUANTITIES, value=bench.quantity, **stretch)
+        self.fit = widgets.Select(label="Fit", options=list(FIT_CHOICES), value=bench.fit_name, **stretch)
+        self.border = widgets.Select(label="Cut by border", options=_BORDERS, value=bench.border, **stretch)
+        self.weighting = widgets.RadioButtonGroup(
+            label="Weighting", options={"By number": "number", "By volume": "volume"}, **stretch
+        )
+        self.table = pn.pane.HTML("", **stretch)
+        self.downloads = [
+            widgets.FileDownload(
+                callback=download(file),
+                filename=file,
+                label=label,
+                color="primary",
+                disabled=True,
+                **stretch,
+            )
+            for file, label in _DOWNLOADS.items()
+        ]
+        self.overlay, self.distribution = Overlay(on_tap), DistributionDrawing()
+        self.picture = pn.pane.Bokeh(self.overlay.figure, sizing_mode="stretch_both")
+        self.nothing = pn.pane.HTML(_NOTHING, sizing_mode="stretch_both", stylesheets=[_STYLE])
+        self.histogram = pn.pane.Bokeh(self.distribution.figure, sizing_mode="stretch_width")
+
+    def layout(self) -> Any:
+        """Return all of it as Panel serves it: images, particles, sizes and downloads side by side."""
+        column: dict[str, Any] = {"stylesheets": [_STYLE], "css_classes": ["card"]}
+        wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": 0, "stylesheets": [_STYLE]}
+        left = pn.Column(
+            _heading("1 · Images"),
+            self.dropper, self.progress, self.failures, self.images, self.remove,
+            self.model, self.again, self.scale_bars, self.pixel_size, self.scale, self.for_all,
+            width=250, **column,
+        )  # fmt: skip
+        middle = pn.Column(
+            _heading("2 · Particles"),
+            pn.Row(self.mode, self.undo, self.restore, **wide), self.hint,
+            self.picture, self.nothing, self.message,
+            pn.Row(self.numbers, self.drop, self.merge, **wide),
+            sizing_mode="stretch_both", **column,
+        )  # fmt: skip
+        right = pn.Column(
+            _heading("3 · Sizes"),
+            pn.Row(self.quantity, self.fit, self.border, **wide), self.weighting,
+            self.histogram, self.table,
+            _heading("4 · Download"),
+            pn.GridBox(*self.downloads, ncols=2, sizing_mode="stretch_width", margin=0),
+            width=380, **column,
+        )  # fmt: skip
+        body = pn.Row(left, middle, right, sizing_mode="stretch_both", stylesheets=[_STYLE], css_classes=["body"])
+        title = _html("<h1>nanolab <span>particle sizes from micrographs</span></h1>", css_classes=["top"], margin=0)
+        return pn.Column(
+            title,
+            body,
+            sizing_mode="stretch_both",
+            stylesheets=[_STYLE],
+            css_classes=["page"],
+            min_height=700,
+            margin=0,
+        )
+
+
+def _html(text: str, **options: Any) -> Any:
+    return pn.pane.HTML(text, stylesheets=[_STYLE], sizing_mode="stretch_width", **options)
+
+
+def _heading(text: str) -> Any:
+    return _html(f"<h2>{text}</h2>", margin=(0, 5))

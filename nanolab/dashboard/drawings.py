@@ -1,0 +1,292 @@
+"""What the page draws with Bokeh: the micrograph with its particles, and the size distribution."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from bokeh.models import (
+    BasicTicker,
+    ColorBar,
+    ColumnDataSource,
+    CustomJS,
+    HoverTool,
+    LinearColorMapper,
+    PanTool,
+    Range1d,
+    ResetTool,
+    TapTool,
+    WheelZoomTool,
+)
+from bokeh.palettes import Greys256, Viridis256
+from bokeh.plotting import figure
+from scipy.integrate import trapezoid
+
+from nanolab.dashboard.outlines import outline_polygons
+from nanolab.dashboard.workbench import Sizes, WorkbenchImage
+from nanolab.distributions.sample import quantiles
+from nanolab.distributions.statistics import histogram
+from nanolab.sizefigures import NAMES
+from nanolab.sizes import sizes_of
+
+__all__ = ["DistributionDrawing", "Limits", "Overlay", "size_limits"]
+
+Limits = tuple[float, float]
+
+_LONGEST_PX = 2048  # larger images are sent smaller: the browser shows no more of them
+_TOOLTIP = """<div><b>Particle @label</b><table>
+<tr><td>@quantity</td><td>@size</td></tr><tr><td>area</td><td>@area</td></tr>
+<tr><td>Feret max / min</td><td>@feret</td></tr><tr><td>aspect ratio</td><td>@aspect{0.00}</td></tr>
+<tr><td>circularity</td><td>@circularity{0.00}</td></tr><tr><td>solidity</td><td>@solidity{0.00}</td></tr>
+</table><i>@remark</i></div>"""
+# fills the frame with the image without distorting it, whatever the size of the window
+_FIT = """
+const [width, height] = shape.data.size;
+const scale = Math.max(width / plot.inner_width, height / plot.inner_height);
+if (!Number.isFinite(scale) || scale <= 0) return;
+const [x, y] = [scale * plot.inner_width / 2, scale * plot.inner_height / 2];
+plot.x_range.setv({start: width / 2 - x, end: width / 2 + x, reset_start: width / 2 - x, reset_end: width / 2 + x});
+plot.y_range.setv({start: height / 2 + y, end: height / 2 - y, reset_start: height / 2 + y, reset_end: height / 2 - y});
+"""
+
+
+def size_limits(particles: pd.DataFrame, quantity: str) -> Limits:
+    """Return the sizes that the ends of the colour map stand for: the smallest, and all but the largest 1 %."""
+    sizes = sizes_of(particles, quantity)[0] if len(particles) else np.zeros(0)
+    if not len(sizes):
+        return 0.0, 1.0
+    low, high = float(sizes.min()), float(np.quantile(sizes, 0.99))
+    return low, high if high > low else low + 1.0
+
+
+class Overlay:
+    """The micrograph with an outline for every particle, coloured by size; hover for numbers, click to choose.
+
+    Attributes
+    ----------
+    figure
+        Bokeh's figure.
+    """
+
+    def __init__(self, on_tap: Callable[[list[int]], None]) -> None:
+        self._image = ColumnDataSource({"image": [], "width": [], "height": []})
+        self._shape = ColumnDataSource({"size": [1024, 768]})
+        self._particles = ColumnDataSource(_columns(None, "ecd"))
+        self._bar = ColumnDataSource({"left": [], "right": [], "top": [], "bottom": []})
+        self._text = ColumnDataSource({"x": [], "y": [], "text": []})
+        self._colours = LinearColorMapper(palette=Viridis256, low=0, high=1)
+        self._colour_bar = ColorBar(
+            color_mapper=self._colours,
+            width=14,
+            padding=6,
+            ticker=BasicTicker(desired_num_ticks=6),
+            title="",
+            title_text_font_style="normal",
+        )
+        self.figure = self._make()
+        self._on_tap = on_tap
+        self._particles.selected.on_change("indices", self._tapped)
+
+    def _make(self) -> Any:
+        plot = figure(
+            sizing_mode="stretch_both",
+            min_height=380,
+            x_range=Range1d(0, 1024),
+            y_range=Range1d(768, 0),
+            toolbar_location="above",
+            background_fill_color="#10151c",
+            outline_line_color=None,
+            tools=[],
+        )
+        plot.axis.visible = plot.grid.visible = False
+        plot.toolbar.logo = None
+        greys = LinearColorMapper(palette=Greys256, low=0, high=255)
+        plot.image(image="image", x=0, y=0, dw="width", dh="height", source=self._image, color_mapper=greys)
+        patches = plot.patches(
+            "x",
+            "y",
+            source=self._particles,
+            fill_color={"field": "value", "transform": self._colours},
+            fill_alpha="alpha",
+            line_color={"field": "value", "transform": self._colours},
+            line_width=1.6,
+            line_dash="dash",
+            selection_line_color="#ff5a36",
+            selection_line_width=3,
+            nonselection_fill_alpha="alpha",
+            nonselection_line_alpha=1,
+            hover_line_color="white",
+            hover_fill_alpha=0.15,
+        )
+        plot.quad("left", "right", "top", "bottom", source=self._bar, fill_color="white", line_color="#10151c")
+        plot.text(
+            "x", "y", "text", source=self._text, text_color="white", text_align="center", text_baseline="bottom",
+            text_font_size="14px", text_font_style="bold", text_outline_color="#10151c",
+        )  # fmt: skip
+        hover = HoverTool(renderers=[patches], tooltips=_TOOLTIP, point_policy="follow_mouse", attachment="horizontal")
+        zoom, pan = WheelZoomTool(), PanTool()
+        plot.add_tools(pan, zoom, ResetTool(), hover, TapTool(renderers=[patches]))
+        plot.toolbar.active_scroll, plot.toolbar.active_drag = zoom, pan
+        plot.add_layout(self._colour_bar, "right")
+        fit = CustomJS(args={"plot": plot, "shape": self._shape}, code=_FIT)
+        for change in ("inner_width", "inner_height"):
+            plot.js_on_change(change, fit)
+        self._shape.js_on_change("data", fit)
+        return plot
+
+    def show_image(self, image: WorkbenchImage | None) -> None:
+        """Show another micrograph, or none."""
+        if image is None:
+            self._image.data = {"image": [], "width": [], "height": []}
+            return
+        pixels = image.micrograph.pixels
+        height, width = pixels.shape
+        scale = min(1.0, _LONGEST_PX / max(height, width))
+        if scale < 1:
+            smaller = (round(width * scale), round(height * scale))
+            pixels = cv2.resize(pixels, smaller, interpolation=cv2.INTER_AREA).astype(np.float32)
+        grey = np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+        self._image.data = {"image": [grey], "width": [width], "height": [height]}
+        self._shape.data = {"size": [width, height]}
+
+    def show_particles(self, image: WorkbenchImage | None, quantity: str, limits: Limits) -> None:
+        """Draw the particles of the micrograph, coloured by `quantity` between the limits."""
+        self._particles.selected.indices = []
+        self._particles.data = _columns(image, quantity)
+        self._colours.low, self._colours.high = limits
+        unit = "px" if image is None or image.micrograph.pixel_size_nm is None else "nm"
+        self._colour_bar.title = f"{_short(quantity)} / {unit}"
+        self._bar.data, self._text.data = _scale_bar(image)
+
+    def select(self, labels: Sequence[int]) -> None:
+        """Light up these particles."""
+        there = list(self._particles.data["label"])
+        self._particles.selected.indices = [there.index(label) for label in labels if label in there]
+
+    def _tapped(self, attr: str, old: list[int], new: list[int]) -> None:  # noqa: ARG002  # as Bokeh calls it
+        self._on_tap([int(self._particles.data["label"][index]) for index in new])
+
+
+def _short(quantity: str) -> str:
+    return "ECD" if quantity == "ecd" else NAMES.get(quantity, quantity)
+
+
+def _columns(image: WorkbenchImage | None, quantity: str) -> dict[str, Any]:
+    """Return one row a particle: its outline, colour and numbers."""
+    names = ("x", "y", "label", "value", "alpha", "dash", "quantity", "size", "area", "feret", "aspect")
+    if image is None or not len(image.particles):
+        return {name: [] for name in (*names, "circularity", "solidity", "remark")}
+    table = image.particles
+    sizes, unit = sizes_of(table, quantity)
+    area = table["area_nm2" if unit == "nm" else "area_px"]
+    polygons = outline_polygons(image.labels, table["label"].tolist())
+    cut = table["touches_border"].to_numpy(dtype=bool)
+    longest, shortest = table[f"feret_max_{unit}"], table[f"feret_min_{unit}"]
+    return {
+        "x": [x for x, _ in polygons],
+        "y": [y for _, y in polygons],
+        "label": table["label"].tolist(),
+        "value": sizes,
+        "alpha": np.where(cut, 0.0, 0.4),
+        "dash": np.where(cut, "dashed", "solid").tolist(),
+        "quantity": [_short(quantity)] * len(table),
+        "size": [f"{size:.4g} {unit}" for size in sizes],
+        "area": [f"{each:.4g} {unit}{'²' if unit == 'nm' else ''}" for each in area],
+        "feret": [f"{a:.4g} / {b:.4g} {unit}" for a, b in zip(longest, shortest, strict=True)],
+        "aspect": table["aspect_ratio"],
+        "circularity": table["circularity"],
+        "solidity": table["solidity"],
+        "remark": np.where(cut, "cut by the border", "").tolist(),
+    }
+
+
+def _scale_bar(image: WorkbenchImage | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a bar of a round length, about a quarter of the image, and its text; in px without a pixel size."""
+    if image is None:
+        return {"left": [], "right": [], "top": [], "bottom": []}, {"x": [], "y": [], "text": []}
+    height, width = image.labels.shape
+    nm = image.micrograph.pixel_size_nm
+    longest = 0.25 * width * (nm or 1)
+    power = 10 ** np.floor(np.log10(longest))
+    length = power * next(step for step in (5, 2, 1) if step * power <= longest)
+    text = f"{length:g} px" if nm is None else (f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm")
+    left, right = 0.03 * width, 0.03 * width + length / (nm or 1)
+    top = height - 0.035 * max(height, width)
+    bar = {"left": [left], "right": [right], "top": [top], "bottom": [top + 0.009 * max(height, width)]}
+    return bar, {"x": [(left + right) / 2], "y": [top - 0.004 * height], "text": [text]}
+
+
+class DistributionDrawing:
+    """The histogram in the colours of the particles, the fit over it, D10, D50 and D90.
+
+    Attributes
+    ----------
+    figure
+        Bokeh's figure.
+    """
+
+    def __init__(self) -> None:
+        self._bars = ColumnDataSource({"left": [], "right": [], "top": [], "middle": []})
+        self._curve = ColumnDataSource({"x": [], "y": []})
+        self._marks = ColumnDataSource({"x": [], "top": [], "name": []})
+        self._colours = LinearColorMapper(palette=Viridis256, low=0, high=1)
+        self.figure = self._make()
+
+    def _make(self) -> Any:
+        plot = figure(
+            sizing_mode="stretch_width", height=195, toolbar_location=None, tools=[], min_border_right=12,
+            x_range=Range1d(0, 1), y_range=Range1d(0, 1), outline_line_color=None,
+        )  # fmt: skip
+        bars = plot.quad(
+            "left", "right", "top", 0, source=self._bars, line_color="white", line_width=0.5,
+            fill_color={"field": "middle", "transform": self._colours},
+        )  # fmt: skip
+        plot.line("x", "y", source=self._curve, line_color="#d55e00", line_width=2.5)
+        plot.segment("x", 0, "x", "top", source=self._marks, line_color="#333", line_dash="dashed")
+        plot.text(
+            "x", "top", "name", source=self._marks, text_align="center", text_font_size="11px", text_baseline="bottom"
+        )
+        tip = [("from", "@left{0.[0]}"), ("to", "@right{0.[0]}"), ("share", "@top{0.[0]} %")]
+        plot.add_tools(HoverTool(renderers=[bars], tooltips=tip))
+        plot.grid.grid_line_color = "#e6e9ee"
+        plot.axis.axis_label_text_font_style = "normal"
+        plot.axis.minor_tick_line_color = None
+        plot.yaxis.axis_label = "share of particles / %"
+        return plot
+
+    def show(self, sizes: Sizes | None, weighting: str, limits: Limits) -> None:
+        """Draw a size distribution by "number" or "volume", or nothing."""
+        self._colours.low, self._colours.high = limits
+        if sizes is None or sizes.sample.sizes[0] == sizes.sample.sizes[-1]:
+            for source in (self._bars, self._curve, self._marks):
+                source.data = {name: [] for name in source.data}
+            return
+        sample, volume = sizes.sample, weighting == "volume"
+        bars = histogram(sample, weighting)
+        left, right = bars.edges[:-1], bars.edges[1:]
+        self._bars.data = {"left": left, "right": right, "top": 100 * bars.shares, "middle": (left + right) / 2}
+        x, y = _curve(sizes, bars.edges, power=3 if volume else 0)
+        self._curve.data = {"x": x, "y": y}
+        top = 1.18 * float(max((100 * bars.shares).max(), y.max(initial=0)))
+        weights = sample.volume_weights if volume else sample.weights
+        marks = quantiles(sample.sizes, weights, (0.1, 0.5, 0.9))
+        self._marks.data = {"x": marks, "top": [0.9 * top] * 3, "name": ["D10", "D50", "D90"]}
+        self.figure.x_range.update(start=float(bars.edges[0]), end=float(bars.edges[-1]))
+        self.figure.y_range.update(start=0, end=top)
+        self.figure.xaxis.axis_label = f"{NAMES.get(sample.quantity, sample.quantity)} / {sample.unit}"
+        self.figure.yaxis.axis_label = f"share of {'volume' if volume else 'particles'} / %"
+
+
+def _curve(
+    sizes: Sizes, edges: npt.NDArray[np.float64], power: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the fit as the share in a bin, in percent, weighted with size^power."""
+    if sizes.fitted is None:
+        return np.zeros(0), np.zeros(0)
+    density = sizes.fitted.density
+    wide = np.linspace(1e-9, 1.5 * sizes.sample.sizes[-1], 2000)
+    whole = trapezoid(density.pdf(wide) * wide**power, wide) if power else 1.0
+    grid = np.linspace(max(edges[0], 1e-9), edges[-1], 300)
+    return grid, np.asarray(100 * (edges[1] - edges[0]) * density.pdf(grid) * grid**power / whole)

@@ -1,0 +1,337 @@
+"""The page: what a visitor sees of a workbench, and what each click does to it. Panel draws it in the browser."""
+
+import asyncio
+import io
+import re
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import panel as pn
+
+from nanolab.checks import InputError
+from nanolab.dashboard.controls import Controls
+from nanolab.dashboard.drawings import size_limits
+from nanolab.dashboard.visitor import Models, VisitorFolder
+from nanolab.dashboard.wording import count_words, failure_list, hint, message, scale_words, statistics_html
+from nanolab.dashboard.workbench import File, Sizes, Workbench
+
+__all__ = ["MOST_UPLOAD_MB", "Page"]
+
+#: Largest file that is taken, in MB.
+MOST_UPLOAD_MB = 200
+
+_HINTS = {
+    "show": "Hover or click a particle for its numbers. Wheel zooms, dragging moves.",
+    "drop": "Click a particle that is wrong: it is dropped.",
+    "merge": "Click two neighbours that are one particle.",
+}
+
+
+class Page:
+    """The dashboard of one visitor.
+
+    Parameters
+    ----------
+    models
+        The networks to choose from.
+    bench
+        What the visitor has; a new, empty one if not given.
+    upload_mb
+        Largest file that is taken.
+
+    Attributes
+    ----------
+    view
+        What Panel serves.
+    bench
+        The state behind the page.
+    ui
+        What there is on the page.
+    """
+
+    def __init__(self, models: Models, bench: Workbench | None = None, *, upload_mb: float = MOST_UPLOAD_MB) -> None:
+        self.bench = Workbench() if bench is None else bench
+        self._models, self._upload_mb = models, upload_mb
+        self._folder = VisitorFolder()
+        self._pending: int | None = None  # the first of two particles to be merged
+        self._waiting: list[tuple[str, bytes]] = []
+        self._working = False
+        self._document = pn.state.curdoc
+        self._sizes: Sizes | None = None
+        self._settling = False
+        self.ui = Controls(models.names, self.bench, upload_mb=upload_mb, on_tap=self._tapped, download=self._download)
+        self._listen()
+        self.view = self.ui.layout()
+        self._refresh_images(next(iter(self.bench.images), None))
+
+    def close(self) -> None:
+        """Delete what the visitor had on disk."""
+        self._folder.remove()
+
+    # what happens when
+
+    def _listen(self) -> None:
+        self.ui.dropper.param.watch(self._dropped, "value")
+        self.ui.images.param.watch(lambda event: self._show(), "value")
+        self.ui.model.param.watch(lambda event: self._show_controls(), "value")
+        self.ui.pixel_size.param.watch(lambda event: self._type_pixel_size(), "value")
+        for widget, name in (
+            (self.ui.quantity, "quantity"),
+            (self.ui.fit, "fit_name"),
+            (self.ui.border, "border"),
+        ):
+            widget.param.watch(lambda event, name=name: self._choose(name, event.new), "value")
+        self.ui.weighting.param.watch(lambda event: self._show_distribution(), "value")
+        self.ui.mode.param.watch(lambda event: self._change_mode(), "value")
+        self.ui.again.on_click(self._find_again)
+        self.ui.remove.on_click(lambda event: self._remove_image())
+        self.ui.for_all.on_click(lambda event: self._type_pixel_size(everywhere=True))
+        self.ui.undo.on_click(lambda event: self._changed(self.bench.undo))
+        self.ui.restore.on_click(lambda event: self._changed(lambda: self.bench.restore(self._current)))
+        self.ui.drop.on_click(lambda event: self._changed(self._drop_typed))
+        self.ui.merge.on_click(lambda event: self._changed(self._merge_typed))
+
+    @property
+    def _current(self) -> str:
+        if self.ui.images.value is None:
+            raise InputError("no image yet; drop one at the left")
+        return str(self.ui.images.value)
+
+    async def _dropped(self, event: Any) -> None:  # noqa: ARG002  # Panel passes it
+        files, refused = dict(self.ui.dropper.value), list(self.ui.dropper.refused)
+        if refused:
+            self.ui.dropper.refused.clear()
+            self.bench.failures |= dict.fromkeys(refused, f"larger than {self._upload_mb:g} MB; crop or bin it")
+            self.ui.failures.object = failure_list(self.bench.failures)
+        if files:
+            self.ui.dropper.value = {}
+            await self.take(files)
+
+    async def take(self, files: dict[str, bytes]) -> None:
+        """Add files as they came from the browser, by their names there, one after the other."""
+        self._waiting += files.items()
+        if self._working:  # what is at work takes these as well
+            return
+        self._working, done = True, 0
+        try:
+            while self._waiting:
+                given, content = self._waiting.pop(0)
+                self._tell_progress(done, done + 1 + len(self._waiting), f"reading {given}")
+                name = await self._add(given, content)
+                if not done or not self._waiting:  # of many, the first at once, and all at the end
+                    self._refresh_images(name or self.ui.images.value)
+                done += 1
+        finally:
+            self._working = False
+        self._tell_ready()
+
+    async def _find_again(self, event: Any) -> None:  # noqa: ARG002  # Panel passes it
+        if self._working:
+            return
+        self._working, model, names = True, self.ui.model.value, list(self.bench.images)
+        try:
+            for done, name in enumerate(names):
+                self._tell_progress(done, len(names), f"finding particles in {name}")
+                await asyncio.to_thread(lambda: self.bench.find_again(name, self._models.get(model), model=model))  # noqa: B023  # waited for
+        finally:
+            self._working = False
+        self._refresh_images(self.ui.images.value)
+        self._tell_ready()
+
+    def _tell_progress(self, done: int, of: int, doing: str) -> None:
+        self.ui.progress.param.update(visible=True, value=max(2, round(100 * done / of)))
+        self._say(f"{done + 1} of {of}: {doing} …")
+
+    def _tell_ready(self) -> None:
+        self.ui.progress.visible = False
+        failed = len(self.bench.failures)
+        unusable = f", {failed} not usable" if failed else ""
+        self._say(f"Ready: {count_words(len(self.bench.images), 'image')}{unusable}.")
+
+    def _draw(self, act: Callable[[], None]) -> None:
+        """Change a drawing at the next turn: Bokeh's models may change only then."""
+        if self._document is None:
+            act()
+        else:
+            self._document.add_next_tick_callback(act)
+
+    async def _add(self, given: str, content: bytes) -> str | None:
+        model, scale_bars = self.ui.model.value, self.ui.scale_bars.value
+
+        def add() -> str | None:
+            path = self._folder.keep(content, given)
+            try:
+                finder = self._models.get(model)
+                return self.bench.add(path, given, finder, model=model, find_scale_bar=scale_bars)
+            finally:
+                path.unlink()
+
+        return await asyncio.to_thread(add)
+
+    def _download(self, file: File) -> Callable[[], Awaitable[io.BytesIO | None]]:
+        async def write() -> io.BytesIO | None:
+            try:
+                path = await asyncio.to_thread(self.bench.write_file, file, self._folder.path)
+            except InputError as error:
+                self._say(str(error), wrong=True)
+                raise
+            return io.BytesIO(path.read_bytes())
+
+        return write
+
+    def _tapped(self, labels: list[int]) -> None:
+        if not labels:
+            return
+        mode, label = self.ui.mode.value, labels[-1]
+        if mode == "drop":
+            self._changed(lambda: self.bench.drop(self._current, labels))
+        elif mode == "merge" and self._pending is not None and self._pending != label:
+            first, self._pending = self._pending, None
+            self._changed(lambda: self.bench.merge(self._current, first, label))
+        elif mode == "merge":
+            self._pending = label
+            self._say(f"Particle {label}: now click the one it belongs to.")
+        else:
+            self.ui.numbers.value = ", ".join(map(str, labels))
+            self._say(self._described(label))
+
+    def _described(self, label: int) -> str:
+        table = self.bench.images[self._current].particles
+        row = table[table["label"] == label].iloc[0]
+        unit = "nm" if "ecd_nm" in table else "px"
+        return (
+            f"Particle {label}: ECD {row[f'ecd_{unit}']:.4g} {unit}, Feret {row[f'feret_max_{unit}']:.4g} / "
+            f"{row[f'feret_min_{unit}']:.4g} {unit}, aspect ratio {row['aspect_ratio']:.2f}, "
+            f"circularity {row['circularity']:.2f}" + (", cut by the border" if row["touches_border"] else "")
+        )
+
+    def _typed_numbers(self) -> list[int]:
+        numbers = [int(each) for each in re.findall(r"\d+", self.ui.numbers.value_input or self.ui.numbers.value or "")]
+        if not numbers:
+            raise InputError("no particle; type numbers, or click a particle")
+        return numbers
+
+    def _drop_typed(self) -> None:
+        self.bench.drop(self._current, self._typed_numbers())
+
+    def _merge_typed(self) -> None:
+        numbers = self._typed_numbers()
+        if len(numbers) != 2:
+            raise InputError(f"merge needs the numbers of two particles, got {len(numbers)}")
+        self.bench.merge(self._current, *numbers)
+
+    def _changed(self, act: Callable[[], object]) -> None:
+        """Change something, say why where that is impossible, and show what follows."""
+        before = {name: len(each.particles) for name, each in self.bench.images.items()}
+        try:
+            act()
+        except InputError as error:
+            self._say(str(error), wrong=True)
+            self._show_particles()
+            return
+        self.ui.numbers.value = ""
+        after = {name: len(each.particles) for name, each in self.bench.images.items()}
+        changes = [f"{name}: {before[name]} → {after[name]} particles" for name in after
+                   if before[name] != after[name]]  # fmt: skip
+        self._say("; ".join(changes))
+        self._refresh_images(self.ui.images.value)
+
+    def _choose(self, name: str, value: str) -> None:
+        setattr(self.bench, name, value)
+        self._show_particles()
+        self._show_sizes()
+
+    def _change_mode(self) -> None:
+        self._pending = None
+        self.ui.hint.object = hint(_HINTS[self.ui.mode.value])
+        self._draw(partial(self.ui.overlay.select, []))
+
+    def _type_pixel_size(self, *, everywhere: bool = False) -> None:
+        value = self.ui.pixel_size.value
+        if self._settling or value is None or self.ui.images.value is None:
+            return
+        try:
+            self.bench.set_pixel_size(value, None if everywhere else [self._current])
+        except InputError as error:
+            self._say(str(error), wrong=True)
+            return
+        self._refresh_images(self.ui.images.value)
+
+    def _remove_image(self) -> None:
+        self.bench.remove(self._current)
+        self._refresh_images(next(iter(self.bench.images), None))
+
+    # what is shown
+
+    def _say(self, text: str, *, wrong: bool = False) -> None:
+        self.ui.message.object = message(text, wrong=wrong)
+
+    def _refresh_images(self, chosen: str | None) -> None:
+        """Show the list of images, one of them, and the sizes of all."""
+        options = {f"{name} ({len(each.particles)})": name for name, each in self.bench.images.items()}
+        self._settling = True
+        self.ui.images.param.update(options=options, value=chosen)
+        self._settling = False
+        self._show()
+
+    def _show(self) -> None:
+        if self._settling:
+            return
+        self._pending = None
+        self._draw(partial(self.ui.overlay.show_image, self.bench.images.get(self.ui.images.value)))
+        self._show_particles()
+        self._show_controls()
+        self._show_failures()
+        self._show_sizes()
+
+    def _show_particles(self) -> None:
+        image = self.bench.images.get(self.ui.images.value)
+        limits = (0.0, 1.0) if image is None else size_limits(image.particles, self.bench.quantity)
+        self._draw(partial(self.ui.overlay.show_particles, image, self.bench.quantity, limits))
+
+    def _show_controls(self) -> None:
+        image = self.bench.images.get(self.ui.images.value)
+        there = image is not None
+        self.ui.images.visible = self.ui.remove.visible = self.ui.images.visible or there
+        self.ui.again.visible = any(each.model != self.ui.model.value for each in self.bench.images.values())
+        self.ui.again.label = "Find again with this model" + (
+            " (corrections go)" if any(each.edits for each in self.bench.images.values()) else ""
+        )
+        self.ui.picture.visible, self.ui.nothing.visible, self.ui.histogram.visible = (
+            there,
+            not there,
+            there,
+        )
+        self.ui.undo.disabled = not self.bench.can_undo
+        self.ui.restore.disabled = image is None or not image.edits
+        for button in (self.ui.drop, self.ui.merge, self.ui.remove, self.ui.for_all):
+            button.disabled = not there
+        for button in self.ui.downloads:
+            button.disabled = not there
+        self.ui.pixel_size.disabled = not there
+        self._settling = True
+        self.ui.pixel_size.value = None if image is None else image.micrograph.pixel_size_nm
+        self._settling = False
+        self.ui.scale.object = "" if image is None else scale_words(image.micrograph.pixel_size)
+        self.ui.hint.object = hint(_HINTS[self.ui.mode.value])
+
+    def _show_failures(self) -> None:
+        self.ui.failures.object = failure_list(self.bench.failures)
+
+    def _show_sizes(self) -> None:
+        self._sizes, why = None, "Drop images at the left; sizes appear here."
+        if self.bench.images:
+            try:
+                self._sizes = self.bench.sizes()
+            except InputError as error:
+                why = str(error)
+        self.ui.table.object = hint(why) if self._sizes is None else statistics_html(self._sizes)
+        self._show_distribution()
+
+    def _show_distribution(self) -> None:
+        limits = (0.0, 1.0)
+        image = self.bench.images.get(self.ui.images.value)
+        if image is not None:
+            limits = size_limits(image.particles, self.bench.quantity)
+        self._draw(partial(self.ui.distribution.show, self._sizes, self.ui.weighting.value, limits))

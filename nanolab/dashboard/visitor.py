@@ -1,0 +1,102 @@
+"""A visitor's own temporary folder, and the models that are loaded once for all visitors."""
+
+import re
+import shutil
+import tempfile
+import threading
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from nanolab.checks import InputError
+from nanolab.dashboard.workbench import Finder
+from nanolab.models.shipped import shipped_model
+
+__all__ = ["Models", "VisitorFolder"]
+
+_OWN = "nanolab's own"
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
+
+
+class VisitorFolder:
+    """A folder under the system's temporary one that holds a visitor's files, and goes when the visit ends.
+
+    Files are numbered; of the names that the browser sends only the suffix is kept, because some formats are known by
+    it alone.
+    """
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="nanolab-visitor-"))
+        self._goes = weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)  # at the latest with Python
+        self._count = 0
+
+    def keep(self, content: bytes, given: str) -> Path:
+        """Write a file that came from the browser and return its path."""
+        self._count += 1
+        found = _SUFFIX.search(given)
+        path = self.path / f"upload-{self._count:05d}{found.group().lower() if found else ''}"
+        path.write_bytes(content)
+        return path
+
+    def remove(self) -> None:
+        """Delete the folder with all that is in it."""
+        self._goes()
+
+
+class _OneAtATime:
+    """A finder that visitors share: it works for one of them at a time, as one image takes all cores."""
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder, self._lock = finder, threading.Lock()
+
+    def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> npt.NDArray[np.int32]:
+        with self._lock:
+            return self._finder.segment(image, pixel_size_nm=pixel_size_nm)
+
+
+class Models:
+    """The networks to choose from, by name, each loaded when it is first used; the one that ships comes first.
+
+    Parameters
+    ----------
+    trainings
+        Folders of trainings, or checkpoints of one epoch.
+
+    Raises
+    ------
+    InputError
+        If one of them is not there, or there is none and the network that ships is missing as well.
+    """
+
+    def __init__(self, trainings: Sequence[Path | str] = ()) -> None:
+        self._paths: dict[str, Path] = {}
+        try:
+            self._paths[_OWN] = shipped_model()
+        except InputError:
+            if not trainings:
+                raise
+        for path in map(Path, trainings):
+            if not path.exists():
+                raise InputError(f"{path}: no such training; check the name, or train one with `nanolab train`")
+            self._paths[str(path)] = path
+        self._loaded: dict[str, Finder] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def names(self) -> list[str]:
+        """What the visitor chooses from."""
+        return list(self._paths)
+
+    def get(self, name: str) -> Finder:
+        """Return a network, ready to find particles."""
+        from nanolab.segment import Segmenter
+
+        with self._lock:
+            if name not in self._loaded:
+                # it must do for particles of any size, a training only for those that it was made for
+                segmenter = Segmenter(self._paths[name], magnification="auto" if name == _OWN else 1)
+                self._loaded[name] = _OneAtATime(segmenter)
+        return self._loaded[name]

@@ -1,0 +1,75 @@
+"""What the page says in HTML; whatever comes from a file or a visitor is escaped here."""
+
+import html
+from collections.abc import Mapping
+
+from nanolab.dashboard.workbench import Sizes
+from nanolab.distributions.fits import Fit
+from nanolab.pixelsize import PixelSize
+
+__all__ = ["count_words", "failure_list", "hint", "message", "scale_words", "statistics_html"]
+
+_STATISTICS = ("d10", "d50", "d90", "mean", "sd", "mode", "span", "geometric_sd")
+_WORDS = {"d10": "D10", "d50": "D50", "d90": "D90", "sd": "SD", "geometric_sd": "geometric SD"}
+
+
+def hint(text: str) -> str:
+    """Return a line of small print; `text` is no HTML."""
+    return f'<p class="hint">{html.escape(text)}</p>'
+
+
+def message(text: str, *, wrong: bool = False) -> str:
+    """Return what the visitor is told, read aloud by screen readers; `text` is no HTML."""
+    role, kind = ("alert", "message wrong") if wrong else ("status", "message")
+    return f'<div class="{kind}" role="{role}">{html.escape(text)}</div>' if text else ""
+
+
+def failure_list(failures: Mapping[str, str]) -> str:
+    """Return the files that could not be used, each with the reason."""
+    lines = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(why)}</li>" for name, why in failures.items())
+    return f'<ul class="failures" role="alert">{lines}</ul>' if lines else ""
+
+
+def count_words(number: int, what: str) -> str:
+    """Return "1 image" or "2 images"."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def scale_words(pixel_size: PixelSize) -> str:
+    """Return where the pixel size is known from, or that it is not."""
+    if pixel_size.nm is None:
+        why = html.escape(pixel_size.detail)
+        return f'<p class="hint warn">Unknown ({why}): sizes are in px until it is typed.</p>'
+    if pixel_size.source == "typed":
+        return hint("Typed by hand")
+    sure = "" if pixel_size.confidence is None else f", confidence {pixel_size.confidence:.0%}"
+    return hint(f"From {pixel_size.source}: {pixel_size.detail}{sure}")
+
+
+def statistics_html(sizes: Sizes) -> str:
+    """Return the statistics as an HTML table, with intervals, and a line on what was counted."""
+    result, rows = sizes.statistics, []
+    for name in _STATISTICS:
+        cells = []
+        for weighting in ("number", "volume"):
+            value, interval = result[weighting][name], result[weighting]["intervals"].get(name)
+            shown = "&ndash;" if value is None else f"{value:.4g}"
+            between = "" if interval is None else f" <small>{interval[0]:.3g}&ndash;{interval[1]:.3g}</small>"
+            cells.append(f"<td>{shown}{between}</td>")
+        unit = "" if name in ("span", "geometric_sd") else f" / {result['unit']}"
+        rows.append(f"<tr><th scope='row'>{_WORDS.get(name, name)}{unit}</th>{''.join(cells)}</tr>")
+    fitted = "" if sizes.fitted is None else f"; fit: {html.escape(_fit_words(sizes.fitted))}"
+    head = "<tr><th></th><th scope='col'>by number</th><th scope='col'>by volume</th></tr>"
+    note = (
+        f"{count_words(result['count'], 'particle')} in {count_words(result['images'], 'image')}; "
+        f"{result['touching_border']} cut by the border; 95 % intervals from {result['resampled']}{fitted}"
+    )
+    return f'<table class="statistics">{head}{"".join(rows)}</table><p class="hint">{note}</p>'
+
+
+def _fit_words(fitted: Fit) -> str:
+    named = []
+    for key, value in fitted.parameters.items():
+        values = value if isinstance(value, list) else [value]
+        named.append(f"{key.replace('_', ' ')} " + " and ".join(f"{each:.4g}" for each in values))
+    return f"{fitted.name} ({', '.join(named)})" if named else fitted.name

@@ -1,0 +1,371 @@
+"""What one visitor of the dashboard has: images, particles found in them, corrections, and what follows from them."""
+
+import logging
+import re
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nanolab.checks import InputError
+from nanolab.dashboard.edits import Edit, apply_edits
+from nanolab.distributions.fits import FITS, Fit, fit
+from nanolab.distributions.sample import Border, SizeSample, size_sample
+from nanolab.distributions.statistics import statistics
+from nanolab.files import atomic, output_folder, write_json
+from nanolab.labels import write_labels
+from nanolab.micrograph import Micrograph, read_micrograph
+from nanolab.pixelsize import PixelSize
+from nanolab.report import size_report, write_page, write_tables
+from nanolab.samplesizes import MeasuredImage, summarise
+from nanolab.seeds import generator
+from nanolab.sizes import measure
+from nanolab.tables import write_csv
+
+__all__ = ["FILES", "FIT_CHOICES", "File", "Finder", "Sizes", "Workbench", "WorkbenchImage", "image_files", "safe_name"]
+
+#: Distributions to choose from; "auto" has the lowest BIC.
+FIT_CHOICES = ("auto", *FITS, "none")
+#: What can be downloaded.
+File = Literal["particles.csv", "sizes.xlsx", "labels.zip", "report.pdf"]
+FILES: tuple[File, ...] = get_args(File)
+
+_REPEATS = 199  # bootstrap samples behind the intervals on the page: quick enough to follow each click
+_LONGEST_NAME = 60
+_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".dm3", ".dm4", ".emd", ".ser", ".mrc")
+
+
+class Finder(Protocol):
+    """What finds particles, such as a `nanolab.segment.Segmenter`."""
+
+    def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> npt.NDArray[np.int32]:
+        """Return a label map of the shape of the image, 0 = background."""
+        ...
+
+
+def safe_name(given: str, taken: Iterable[str] = ()) -> str:
+    """Return a name to show for a file that came with the name `given`, different from those `taken`.
+
+    Folders and suffix are cut off, and what is neither letter, digit, space nor one of `_-.()` becomes `_`, so that it
+    is harmless in a page, a table and an archive. Files on disk are not named by it.
+    """
+    base = re.split(r"[/\\]", given)[-1]
+    stem = base.rsplit(".", 1)[0] if "." in base[1:] else base
+    name = re.sub(r"[^\w .()-]", "_", stem).strip(" .")[:_LONGEST_NAME].lstrip("-") or "image"
+    taken, number, unique = set(taken), 1, name
+    while unique in taken:
+        number += 1
+        unique = f"{name} ({number})"
+    return unique
+
+
+def image_files(folder: Path | str) -> list[Path]:
+    """Return all files of a folder that have the suffix of an image, in the order of their names.
+
+    Raises
+    ------
+    InputError
+        If there is no such folder, or no image in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the one that holds the images")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    if not files:
+        raise InputError(f"{folder}: holds no image ({', '.join(_SUFFIXES)})")
+    return files
+
+
+@dataclass(frozen=True, eq=False)
+class WorkbenchImage:
+    """One micrograph with its particles as found and as corrected.
+
+    Attributes
+    ----------
+    name
+        As shown, see `safe_name`.
+    micrograph
+        Without data bar.
+    found
+        Label map of the network, shape (height, width) of the micrograph.
+    bar_rows
+        Rows of the file below it: the data bar.
+    model
+        Name of the network.
+    edits
+        Corrections in their order.
+    """
+
+    name: str
+    micrograph: Micrograph
+    found: npt.NDArray[np.int32]
+    bar_rows: int = 0
+    model: str = ""
+    edits: tuple[Edit, ...] = ()
+
+    @cached_property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """The label map after corrections."""
+        return apply_edits(self.found, self.edits)
+
+    @cached_property
+    def particles(self) -> pd.DataFrame:
+        """One row a particle, see `nanolab.sizes.measure`."""
+        pixels = self.micrograph.pixels
+        return measure(self.labels, pixel_size=self.micrograph.pixel_size, image=pixels, name=self.name)
+
+    @property
+    def measured(self) -> MeasuredImage:
+        """What a report takes."""
+        return MeasuredImage(self.name, self.labels, self.micrograph.pixel_size, self.particles, self.micrograph.pixels)
+
+    def edited(self, edits: tuple[Edit, ...]) -> "WorkbenchImage":
+        """Return it with these corrections instead, or raise the InputError that says why they are impossible."""
+        changed = replace(self, edits=edits)
+        _ = changed.labels
+        return changed
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """Sizes of all images together.
+
+    Attributes
+    ----------
+    sample
+        The particles that count.
+    statistics
+        Of `nanolab.distributions.statistics.statistics`.
+    fitted
+        The chosen distribution; None for "none", or for "auto" where there are too few particles.
+    """
+
+    sample: SizeSample
+    statistics: dict[str, Any]
+    fitted: Fit | None
+
+
+@dataclass(eq=False)
+class Workbench:
+    """The images of one visitor, by name, and how they are evaluated.
+
+    Attributes
+    ----------
+    quantity, fit_name, border
+        What counts as size, which distribution is fitted (one of `FIT_CHOICES`), what becomes of particles cut by the
+        border.
+    failures
+        What was wrong with files that could not be used, by their names.
+
+    Examples
+    --------
+    >>> bench = Workbench()
+    >>> bench.add("image.tif", "image.tif", Segmenter("training"))  # doctest: +SKIP
+    >>> bench.drop("image", [12])  # doctest: +SKIP
+    >>> bench.sizes().statistics["number"]["d50"]  # doctest: +SKIP
+    """
+
+    quantity: str = "ecd"
+    fit_name: str = "auto"
+    border: Border = "correct"
+    images: dict[str, WorkbenchImage] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    _undone: list[tuple[str, tuple[Edit, ...]]] = field(default_factory=list)
+
+    def add(
+        self,
+        path: Path | str,
+        given: str,
+        finder: Finder,
+        *,
+        model: str = "",
+        pixel_size_nm: float | None = None,
+        find_scale_bar: bool = False,
+    ) -> str | None:
+        """Read an image, find its particles and return its name; None where it could not be used, see `failures`.
+
+        Parameters
+        ----------
+        path
+            The file.
+        given
+            Its name as the visitor knows it.
+        finder, model
+            What finds the particles, and its name.
+        pixel_size_nm, find_scale_bar
+            See `nanolab.micrograph.read_micrograph`.
+        """
+        name = safe_name(given, [*self.images, *self.failures])
+        try:
+            whole = read_micrograph(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
+            micrograph = whole.crop_data_bar()
+            found = finder.segment(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
+        except InputError as error:
+            self.failures[name] = str(error).replace(str(path), "this file").removeprefix("this file: ")
+        except Exception as error:  # whatever a damaged file brings up must not spoil the others
+            logging.getLogger(__name__).exception("%s", name)
+            self.failures[name] = f"could not be used ({type(error).__name__}); please report it with the file"
+        else:
+            bar_rows = len(whole.pixels) - len(micrograph.pixels)
+            self.images[name] = WorkbenchImage(name, micrograph, found, bar_rows, model)
+            return name
+        return None
+
+    def find_again(self, name: str, finder: Finder, *, model: str = "") -> None:
+        """Find the particles of an image with another network; its corrections are gone."""
+        image = self.images[name]
+        micrograph = image.micrograph
+        found = finder.segment(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
+        self.images[name] = replace(image, found=found, model=model, edits=())
+        self._forget(name)
+
+    def remove(self, name: str) -> None:
+        """Take an image away."""
+        del self.images[name]
+        self._forget(name)
+
+    def _forget(self, name: str) -> None:
+        self._undone = [each for each in self._undone if each[0] != name]
+
+    def drop(self, name: str, labels: Iterable[int]) -> None:
+        """Drop wrong particles of an image."""
+        self._edit(name, Edit("drop", tuple(labels)))
+
+    def merge(self, name: str, first: int, second: int) -> None:
+        """Make one particle of two neighbours."""
+        self._edit(name, Edit("merge", (first, second)))
+
+    def _edit(self, name: str, edit: Edit) -> None:
+        image = self.images[name]
+        self.images[name] = image.edited((*image.edits, edit))
+        self._undone.append((name, image.edits))
+
+    def restore(self, name: str) -> None:
+        """Take all corrections of an image back."""
+        image = self.images[name]
+        if image.edits:
+            self.images[name] = image.edited(())
+            self._undone.append((name, image.edits))
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is anything to undo."""
+        return bool(self._undone)
+
+    def undo(self) -> str | None:
+        """Take the last change back, in whatever image it was, and return the image's name; None if there is none."""
+        if not self._undone:
+            return None
+        name, edits = self._undone.pop()
+        self.images[name] = self.images[name].edited(edits)
+        return name
+
+    def set_pixel_size(self, nm: float, names: Iterable[str] | None = None) -> None:
+        """Type the pixel size of these images, or of all.
+
+        Raises
+        ------
+        InputError
+            If it is not a number above 0.
+        """
+        for name in list(self.images) if names is None else names:
+            image = self.images[name]
+            self.images[name] = replace(image, micrograph=image.micrograph.with_pixel_size(nm))
+
+    def pixel_size(self, name: str) -> PixelSize:
+        """Return the pixel size of an image and where it is known from."""
+        return self.images[name].micrograph.pixel_size
+
+    def particles(self) -> pd.DataFrame:
+        """Return the particle table of all images.
+
+        Raises
+        ------
+        InputError
+            If there is no image.
+        """
+        if not self.images:
+            raise InputError("no image yet; add one")
+        tables = [each.particles for each in self.images.values()]
+        return pd.concat([each for each in tables if len(each)] or tables[:1], ignore_index=True)
+
+    def sizes(self) -> Sizes:
+        """Return size distribution, statistics and fit of all images together.
+
+        Raises
+        ------
+        InputError
+            If there is no particle that counts, some images have a pixel size and others none, or the fit chosen needs
+            more particles.
+        """
+        sample = size_sample(self.particles(), self.quantity, border=self.border)
+        result = statistics(sample, rng=generator(0, 0), repeats=_REPEATS)
+        return Sizes(sample, result, self._fitted(sample))
+
+    def _fitted(self, sample: SizeSample) -> Fit | None:
+        if self.fit_name == "none":
+            return None
+        try:
+            return fit(sample, self.fit_name)
+        except InputError:
+            if self.fit_name == "auto":  # says nothing of a handful of particles
+                return None
+            raise
+
+    def write(self, out: Path | str) -> list[Path]:
+        """Write everything into a folder and return the files.
+
+        `particles.csv`, `sizes.xlsx`, `sizes.json`, `report.pdf`, `report.png`, `labels.zip`, `corrections.json`.
+        """
+        out = output_folder(out)
+        size_report(self._measured(), out, **self._options())
+        self.write_label_maps(out / "labels.zip")
+        corrections = {
+            each.name: {
+                "model": each.model,
+                "edits": [{"action": edit.action, "labels": list(edit.labels)} for edit in each.edits],
+            }
+            for each in self.images.values()
+        }
+        write_json(out / "corrections.json", {"images": corrections, "failures": self.failures})
+        return sorted(path for path in out.iterdir() if path.is_file())
+
+    def write_file(self, file: File, folder: Path) -> Path:
+        """Write one of `FILES` into a folder and return its path."""
+        path = output_folder(folder) / file
+        if file == "particles.csv":
+            return write_csv(path, self.particles())
+        if file == "labels.zip":
+            return self.write_label_maps(path)
+        report = summarise(self._measured(), **self._options())
+        if file == "sizes.xlsx":
+            write_tables(report, folder)
+        else:
+            write_page(report, self._measured(), folder)
+        return path
+
+    def _measured(self) -> list[MeasuredImage]:
+        if not self.images:
+            raise InputError("no image yet; add one")
+        return [each.measured for each in self.images.values()]
+
+    def _options(self) -> dict[str, Any]:
+        fit_name = "auto" if self.fit_name == "none" else self.fit_name
+        return {"quantity": self.quantity, "border": self.border, "fit_name": fit_name}
+
+    def write_label_maps(self, path: Path) -> Path:
+        """Write the label maps, each of the size of its file, as TIFFs in an archive."""
+        with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            for number, each in enumerate(self.images.values()):
+                whole = np.pad(each.labels, ((0, each.bar_rows), (0, 0)))
+                tiff = path.with_name(f".labels-{number}.tif")
+                write_labels(tiff, whole, pixel_size_nm=each.micrograph.pixel_size_nm)
+                archive.write(tiff, f"{each.name}.labels.tif")
+                tiff.unlink()
+        return path

@@ -1,0 +1,127 @@
+"""The dashboard as a visitor uses it."""
+
+import io
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from bright import Bright
+
+from nanolab.micrograph import read_micrograph
+from nanolab.sizes import measure
+from nanolab.tiff import write_tiff
+
+FIELD = "input[type=file]"
+
+
+@pytest.fixture(scope="module")
+def micrograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real micrograph where there is one, or discs."""
+    folder = Path(os.environ.get("NANOLAB_DATA", "data/raw")) / "bam-tio2"
+    real = sorted(folder.rglob("Electron Microscopy Images/SEM/*.tif"))
+    if real:
+        return real[0]
+    path = tmp_path_factory.mktemp("images") / "discs.tif"
+    rows, cols = np.ogrid[:400, :500]
+    image = np.full((400, 500), 50, dtype=np.uint8)
+    for k in range(20):
+        image[(rows - 60 - 90 * (k // 5)) ** 2 + (cols - 60 - 95 * (k % 5)) ** 2 < (12 + k) ** 2] = 210
+    write_tiff(path, image, pixel_size_nm=2.5)
+    return path
+
+
+def expected(path: Path) -> pd.DataFrame:
+    """What the library finds in the file."""
+    image = read_micrograph(path).crop_data_bar()
+    return measure(Bright().segment(image.pixels), pixel_size=image.pixel_size, image=image.pixels, name=path.stem)
+
+
+def opened(page: Any, url: str) -> Any:
+    page.goto(url)
+    page.get_by_text("2 · Particles").wait_for()
+    return page
+
+
+def downloaded(page: Any, label: str) -> bytes:
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name=label).or_(page.get_by_role("button", name=label)).first.click()
+    return Path(waiting.value.path()).read_bytes()
+
+
+def test_from_an_image_to_the_csv_with_a_wrong_particle_dropped(page: Any, dashboard: Any, micrograph: Path) -> None:
+    truth = expected(micrograph)
+    opened(page, dashboard.url)
+    page.locator(FIELD).set_input_files(micrograph)
+    page.get_by_text("Ready: 1 image.").wait_for()
+    page.get_by_text(f"{micrograph.stem} ({len(truth)})").wait_for(state="attached")
+    wrong = int(truth["label"].iloc[len(truth) // 2])
+    page.get_by_placeholder("by number").fill(str(wrong))
+    page.get_by_role("button", name="Drop these").press("Enter")  # by keyboard
+    page.get_by_text(f"{len(truth)} → {len(truth) - 1} particles").wait_for()
+    table = pd.read_csv(io.BytesIO(downloaded(page, "Particles (CSV)")))
+    left = truth[truth["label"] != wrong]
+    assert table["label"].tolist() == left["label"].tolist()
+    for column in ("area_px", "ecd_nm", "feret_max_nm", "circularity", "mean_intensity"):
+        assert table[column].to_numpy() == pytest.approx(left[column].to_numpy(), rel=1e-6)
+    with zipfile.ZipFile(io.BytesIO(downloaded(page, "Labels (TIFF)"))) as archive:
+        assert archive.namelist() == [f"{micrograph.stem}.labels.tif"]
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_text(f"{len(truth) - 1} → {len(truth)} particles").wait_for()
+
+
+def test_a_click_on_a_particle_drops_it(page: Any, dashboard: Any, tmp_path: Path) -> None:
+    image = np.full((400, 400), 40, dtype=np.uint8)
+    image[120:280, 120:280] = 220  # in the middle, wherever the picture begins
+    image[20:60, 20:60] = image[20:60, 320:360] = 220
+    write_tiff(tmp_path / "squares.tif", image, pixel_size_nm=2.0)
+    opened(page, dashboard.url)
+    page.locator(FIELD).set_input_files(tmp_path / "squares.tif")
+    page.get_by_text("Ready: 1 image.").wait_for()
+    canvas = page.locator(".bk-Figure").first
+    canvas.wait_for()
+    page.wait_for_timeout(500)  # the drawing fits itself into the window
+    # the picture is centred in its frame, between the tools above and the colours at the right
+    box = canvas.bounding_box()
+    middle = {"x": (box["width"] - 70) / 2, "y": (box["height"] + 25) / 2}
+    canvas.hover(position=middle)
+    page.get_by_text("aspect ratio").first.wait_for()  # the numbers of the particle under the mouse
+    page.get_by_role("button", name="Drop", exact=True).click()
+    canvas.click(position=middle)
+    page.get_by_text("3 → 2 particles").wait_for()
+
+
+def test_a_bad_file_among_good_ones_is_named_and_the_rest_is_done(
+    page: Any, dashboard: Any, micrograph: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "notes<b>.tif").write_bytes(b"not a picture")
+    (tmp_path / "large.tif").write_bytes(b"II*\0" + bytes(4_000_000))
+    opened(page, dashboard.url)
+    page.locator(FIELD).set_input_files([tmp_path / "notes<b>.tif", micrograph])
+    page.get_by_text("Ready: 1 image, 1 not usable.").wait_for()
+    page.get_by_text("notes_b_").wait_for()
+    page.get_by_text("must be a TIFF").wait_for()
+    page.locator(FIELD).set_input_files(tmp_path / "large.tif")
+    page.get_by_text(re.compile("too large", re.IGNORECASE)).first.wait_for()
+
+
+def test_a_stranger_needs_the_token(page: Any) -> None:
+    command = [sys.executable, str(Path(__file__).parents[1] / "bright.py"), "0.0.0.0", "mine"]  # noqa: S104
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip().replace("0.0.0.0", "127.0.0.1").split("?")[0]  # noqa: S104
+        assert page.goto(url).status == 403
+        page.wrong.clear()  # the browser counts the 403 as an error
+        page.get_by_label("Token").fill("mine")
+        page.get_by_role("button", name="Open").click()
+        page.get_by_text("2 · Particles").wait_for()  # drawn by way of the web socket
+        assert "mine" not in page.url
+        server.terminate()
+        server.wait(30)
+    page.wrong.clear()  # the connection that was lost
