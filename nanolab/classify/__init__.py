@@ -1,0 +1,1 @@
+"""What whole micrographs show: a pretrained network, fine-tuned on a few images of each class."""
