@@ -65,7 +65,8 @@ def render_dataset(
     seed
         The run's one seed.
     workers
-        Processes that render side by side, each with a Blender of its own; by default one a processor core.
+        Processes that render side by side, each with a Blender of its own; by default one a processor core. Cores that
+        are left over are shared out among them.
     device
         "auto" renders on a GPU where Blender finds one, "cpu" never does.
     passes
@@ -90,27 +91,32 @@ def render_dataset(
         KeptPasses(passes, recipe, seed)  # refuses a folder of other scenes before anything is rendered
     missing = writer.missing(count)
     scenes = [(scene, list(images)) for scene, images in groupby(missing, lambda k: k // recipe.appearances_per_scene)]
-    workers = min(workers or processor_cores(), max(len(scenes), 1))
+    cores = processor_cores()
+    workers = min(workers or cores, max(len(scenes), 1))
+    threads = max(cores // workers, 1) if executor is None else 1  # of another machine's cores nothing is known
     folder, passes = (
         Path(folder).resolve(),
         None if passes is None else Path(passes).resolve(),
     )  # workers start elsewhere
     bar = tqdm(total=count, initial=count - len(missing), unit="image", desc="render", disable=not progress)
     with bar, worker_pool(workers) if executor is None else nullcontext(executor) as pool:
-        jobs = [pool.submit(_scene, text, folder, seed, scene, images, device, passes) for scene, images in scenes]
+        jobs = [
+            pool.submit(_scene, text, folder, seed, scene, images, (device, threads), passes)
+            for scene, images in scenes
+        ]
         for job in as_completed(jobs):
             bar.update(job.result())
     return writer.finish(count)
 
 
-_renderers: dict[tuple[int, Device], Renderer] = {}
+_renderers: dict[tuple[int, Device, int], Renderer] = {}
 
 
-def _renderer(device: Device) -> Renderer:
+def _renderer(device: Device, threads: int) -> Renderer:
     """Return this thread's renderer, which outlives the scenes; a worker may have several threads."""
-    key = threading.get_ident(), device
+    key = threading.get_ident(), device, threads
     if key not in _renderers:
-        _renderers[key] = Renderer(threads=1, device=device)
+        _renderers[key] = Renderer(threads=threads, device=device)
         atexit.register(_renderers[key].close)
     return _renderers[key]
 
@@ -177,16 +183,19 @@ def _scene(
     seed: int,
     index: int,
     images: Sequence[int],
-    device: Device,
+    where: tuple[Device, int],
     passes_folder: Path | str | None,
 ) -> int:
-    """Render one scene, or take its passes from where they are kept; write the given images of it, return how many."""
+    """Render one scene, or take its passes from where they are kept; write the given images of it, return how many.
+
+    `where` is the device and the threads of the renderer.
+    """
     recipe = _parsed(recipe_text)
     scene = scene_of(recipe, seed, index)
     kept = None if passes_folder is None else KeptPasses(passes_folder, recipe, seed)
     passes = kept.get(index) if kept is not None else None
     if passes is None:
-        passes = render_scene(_renderer(device), recipe, scene, index)
+        passes = render_scene(_renderer(*where), recipe, scene, index)
         if kept is not None:
             kept.put(index, passes)
     passes = _completed(passes, scene, recipe)
