@@ -134,6 +134,12 @@ def test_rim_brightens_edges_and_fades_inwards() -> None:
     assert extra[:10] == pytest.approx(-0.75, abs=0.02)  # the substrate keeps its level
 
 
+def test_an_image_without_an_edge_has_no_rim() -> None:
+    flat = half_covered()
+    flat = replace(flat, labels=np.ones_like(flat.labels), height_nm=np.full(flat.shape, 5, dtype=np.float32))
+    assert seen(flat, rim=3, rim_nm=0.5) == pytest.approx(seen(flat), abs=NOISE)
+
+
 def test_crumbs_lie_on_a_twentieth_of_the_particles_and_nowhere_else() -> None:
     plain, crumbs = seen(half_covered()), seen(half_covered(), crumbs=1.0)
     assert crumbs[:, :32] == pytest.approx(plain[:, :32], abs=NOISE)

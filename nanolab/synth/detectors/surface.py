@@ -108,6 +108,7 @@ def _edges(passes: Passes, width_nm: float) -> Image:
     width_px = max(width_nm / passes.pixel_size_nm, 0.7)
     drop = passes.height_nm - cv2.erode(passes.height_nm, np.ones((3, 3), np.uint8))
     away = cv2.distanceTransform((drop < 3 * passes.pixel_size_nm).astype(np.uint8), cv2.DIST_L2, 3)
+    away = np.minimum(away, np.float32(sum(passes.shape)))  # OpenCV gives its largest number where there is no edge
     normals = cv2.GaussianBlur(passes.normals[..., :2], (0, 0), max(0.5 * width_px, 0.5))
     bend = np.asarray(cv2.Sobel(normals[..., 0], cv2.CV_32F, 1, 0, scale=1 / 8))
     bend = bend + cv2.Sobel(normals[..., 1], cv2.CV_32F, 0, 1, scale=1 / 8)
