@@ -47,7 +47,8 @@ def ground_truth(
     inside = (visible_px > 0) | _reaches_in(table, scene)
     table = table[inside]
     shape = (seen.shape[0], seen.shape[1])
-    table["amodal_rle"] = [_outline(scene, particle, shape, pixel_size_nm) for particle in table.index]
+    outlines = [_outline(scene, particle, shape, pixel_size_nm) for particle in table.index]
+    table["amodal_rle"] = pd.Series(outlines, index=table.index, dtype="str")  # text also where there is no particle
     return number[labels], cast(pd.DataFrame, table.reset_index(drop=True))
 
 

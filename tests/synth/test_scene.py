@@ -1,6 +1,7 @@
 """Scenes and their ground truth, without Blender."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from nanolab.synth.particles import Sphere, make_mesh
@@ -63,3 +64,14 @@ def test_empty_scene() -> None:
     assert labels.max() == 0
     assert len(table) == 0
     assert scene.geometry()["triangles"].shape == (0, 3)
+
+
+def test_tables_with_and_without_particles_are_written_together() -> None:
+    nothing = np.zeros((60, 80), dtype=np.int32)
+    tables = [
+        pa.Table.from_pandas(ground_truth(Scene((60, 80), 2.0, particles, 1), nothing, 2.0)[1], preserve_index=False)
+        for particles in ((ball(80, 60),), ())
+    ]
+    together = pa.concat_tables(tables, promote_options="permissive")  # as a data set does
+    assert together.schema.field("amodal_rle").type == tables[0].schema.field("amodal_rle").type
+    assert together["template"].to_pylist() == ["sphere"]
