@@ -16,7 +16,10 @@ from nanolab.grey import resolve_palette, to_grey
 from nanolab.signals import SIGNAL_SUFFIXES, open_signal
 from nanolab.tiff import SOFTWARE, open_tiff
 
-__all__ = ["Kind", "file_kind", "open_picture", "read_grey"]
+__all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "open_picture", "read_grey"]
+
+#: Suffixes of the files that can be read, in lower case.
+IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"} | SIGNAL_SUFFIXES)
 
 Kind = Literal["tiff", "picture", "signal"]
 Grey = tuple[npt.NDArray[np.float32], dict[str, Any]]

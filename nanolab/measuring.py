@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from nanolab.checks import InputError
+from nanolab.imagefile import IMAGE_SUFFIXES
 from nanolab.labels import read_labels
 from nanolab.micrograph import read_micrograph
 from nanolab.pixelsize import PixelSize, Source, pixel_size_from_metadata
@@ -16,7 +17,6 @@ __all__ = ["label_files", "measure_files"]
 
 _SUFFIX = ".labels"
 _LABELS = (".tif", ".tiff", ".png")
-_IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".dm3", ".dm4", ".emd", ".ser", ".mrc")
 
 
 def label_files(paths: Iterable[Path | str]) -> list[Path]:
@@ -113,7 +113,7 @@ def _segmented(path: Path, name: str) -> tuple[Source | None, int | None]:
 
 def _image_of(name: str, folder: Path) -> Path:
     """Return the image of that name; `nanolab segment` adds the suffix to the name where two images share a stem."""
-    inside = [each for each in folder.iterdir() if each.suffix.lower() in _IMAGES] if folder.is_dir() else []
+    inside = [each for each in folder.iterdir() if each.suffix.lower() in IMAGE_SUFFIXES] if folder.is_dir() else []
     found = [each for each in inside if each.stem == name] or [
         each for each in inside if each.name.replace(".", "_") == name
     ]

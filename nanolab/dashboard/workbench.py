@@ -19,6 +19,7 @@ from nanolab.distributions.fits import FITS, Fit, fit
 from nanolab.distributions.sample import Border, SizeSample, size_sample
 from nanolab.distributions.statistics import statistics
 from nanolab.files import atomic, output_folder, write_json
+from nanolab.imagefile import IMAGE_SUFFIXES
 from nanolab.labels import write_labels
 from nanolab.micrograph import Micrograph, read_micrograph
 from nanolab.pixelsize import PixelSize
@@ -38,7 +39,6 @@ FILES: tuple[File, ...] = get_args(File)
 
 _REPEATS = 199  # bootstrap samples behind the intervals on the page: quick enough to follow each click
 _LONGEST_NAME = 60
-_SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".dm3", ".dm4", ".emd", ".ser", ".mrc")
 
 
 class Finder(Protocol):
@@ -76,9 +76,9 @@ def image_files(folder: Path | str) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the one that holds the images")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
-        raise InputError(f"{folder}: holds no image ({', '.join(_SUFFIXES)})")
+        raise InputError(f"{folder}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return files
 
 

@@ -12,15 +12,13 @@ from nanolab.catalog import PUBLIC
 from nanolab.catalog import samples as public_samples
 from nanolab.checks import InputError, check_same_shape
 from nanolab.dataset import Dataset, LazySamples
+from nanolab.imagefile import IMAGE_SUFFIXES
 from nanolab.labels import read_labels
 from nanolab.micrograph import read_micrograph
 from nanolab.samples import Sample
 
 __all__ = ["SAME_SIZE", "open_samples", "resample", "typical_pixel_size"]
 
-_IMAGES = frozenset(
-    {".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".dm3", ".dm4", ".emd", ".ser", ".mrc"}
-)  # what `nanolab.micrograph` reads
 #: Pixel sizes this close are one: a microscope's magnification is not known better.
 SAME_SIZE = 0.02
 
@@ -56,7 +54,7 @@ def open_samples(where: Path | str, *, labels: Path | str | None = None) -> Lazy
 def _images(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in _IMAGES:
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
         if path.stem in found:
             raise InputError(f"{path}: shares its stem with {found[path.stem].name}; rename one of them")
