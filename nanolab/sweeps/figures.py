@@ -35,7 +35,7 @@ def means(table: pd.DataFrame, state: Mapping[str, Any]) -> pd.DataFrame:
     fourth, `paper`.
     """
     names, keys = measures(table, state), _keys(state)
-    rows = table.assign(**{key: table[key].map(str) for key in keys if table[key].dtype == object})
+    rows = table.assign(**{key: table[key].map(_said) for key in keys if table[key].dtype == object})
     if not keys:
         rows, keys = rows.assign(sweep=state["name"]), ["sweep"]
     grouped = rows.groupby(keys, sort=False, dropna=False)
@@ -45,6 +45,13 @@ def means(table: pd.DataFrame, state: Mapping[str, Any]) -> pd.DataFrame:
             place = list(averages.columns).index((name, "count")) + 1
             averages.insert(place, (name, "paper"), grouped[PAPER + name].first())
     return averages
+
+
+def _said(value: Any) -> str:
+    """Return a parameter's value as people write it; of several settings, which and what."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_said(item)}" for key, item in value.items()) or "as it is"
+    return str(value)
 
 
 def _keys(state: Mapping[str, Any]) -> list[str]:
@@ -97,11 +104,11 @@ def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequen
 
 def _across(table: pd.DataFrame, keys: list[str]) -> tuple[str | None, list[str]]:
     """Return the parameter for the horizontal axis, numbers first, and those left for the colours."""
-    several = [key for key in keys if table[key].map(str).nunique() > 1]
+    several = [key for key in keys if table[key].map(_said).nunique() > 1]
     if not several:
         return None, []
-    across = max(several, key=lambda key: (_is_number(table[key]), table[key].map(str).nunique()))
-    texts = table[several].map(str)
+    across = max(several, key=lambda key: (_is_number(table[key]), table[key].map(_said).nunique()))
+    texts = table[several].map(_said)
     others = [key for key in several if key != across]
     return across, [key for key in others if texts.groupby(across)[key].nunique().max() > 1]
 
@@ -113,20 +120,20 @@ def _is_number(column: "pd.Series[Any]") -> bool:
 def _groups(table: pd.DataFrame, others: list[str]) -> dict[str, pd.DataFrame]:
     if not others:
         return {"": table}
-    label = table[others].apply(lambda row: ", ".join(f"{key} {row[key]}" for key in others), axis=1)
+    label = table[others].apply(lambda row: ", ".join(f"{key} {_said(row[key])}" for key in others), axis=1)
     return {str(name): rows for name, rows in table.groupby(label, sort=False)}
 
 
 def _draw(axes: Axes, groups: Mapping[str, pd.DataFrame], across: str | None, name: str) -> None:
     rows = pd.concat(groups.values())
     numeric = across is not None and _is_number(rows[across])
-    ticks = [] if numeric or across is None else list(dict.fromkeys(rows[across].map(str)))
+    ticks = [] if numeric or across is None else list(dict.fromkeys(rows[across].map(_said)))
     for number, (label, runs) in enumerate(groups.items()):
         colour, marker = LINES[number % len(LINES)], _MARKERS[number % len(_MARKERS)]
         if across is None:
             places = np.zeros(len(runs))
         else:
-            places = runs[across].to_numpy(float) if numeric else runs[across].map(str).map(ticks.index).to_numpy(float)
+            places = runs[across].to_numpy(float) if numeric else runs[across].map(_said).map(ticks.index).to_numpy(float)
         axes.plot(places, runs[name], marker, color=colour, ms=3.5, mec="none", alpha=0.6, label="_")
         spread = runs.groupby(places)[name].agg(["mean", "std"])
         line = "-" if numeric else "none"

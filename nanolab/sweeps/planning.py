@@ -66,6 +66,8 @@ def run_names(varying: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "+".join(f"{_text(key)}-{_text(item)}" for key, item in value.items()) or "none"
     if isinstance(value, list):
         return "+".join(_text(item) for item in value)
     return re.sub(r"[^A-Za-z0-9_.+-]+", "-", str(value))
@@ -73,7 +75,7 @@ def _text(value: Any) -> str:
 
 def _faithful(values: Mapping[str, Any], name: str) -> bool:
     """Tell whether a name says all that the values say and is short enough for a folder."""
-    exact = all(not isinstance(value, str | list) or _text(value) == value for value in values.values())
+    exact = all(not isinstance(value, str | list | dict) or _text(value) == value for value in values.values())
     return exact and len(name) <= _LONGEST and not name.endswith(".")
 
 
