@@ -32,9 +32,14 @@ def compare_images(
     for sample in tqdm(samples, desc="segment", unit="image", disable=not progress):
         if sample.labels is None:
             raise InputError(f"{sample.path}: has no annotation to compare with; leave it out")
-        found = segmenter.segment(sample.image, pixel_size_nm=sample.pixel_size.nm)
+        found = segmenter.find(sample.image, pixel_size_nm=sample.pixel_size.nm)
         comparisons[sample.name] = compare(
-            sample.labels, found, pixel_size_nm=sample.pixel_size.nm, iou=iou, min_area_px=min_area_px
+            sample.labels,
+            found.labels,
+            pixel_size_nm=sample.pixel_size.nm,
+            iou=iou,
+            min_area_px=min_area_px,
+            scores=found.scores,
         )
     return comparisons
 

@@ -7,15 +7,17 @@ import torch
 from discs import TINY, disc_labels, disc_sample
 from torch import nn
 
-from nanolab import segment
+from nanolab import segment, segmentfiles
 from nanolab.checks import InputError
 from nanolab.files import read_json
 from nanolab.labels import read_labels
 from nanolab.metrics.instance import match
 from nanolab.micrograph import read_micrograph
 from nanolab.models import NETWORKS
+from nanolab.models import blocks as parts
 from nanolab.pixelsize import pixel_size_from_metadata
-from nanolab.segment import Segmenter, segment_files
+from nanolab.segment import Segmenter
+from nanolab.segmentfiles import segment_files
 from nanolab.tiff import write_tiff
 from nanolab.train.checkpoint import save_checkpoint
 from nanolab.train.loop import train
@@ -110,8 +112,8 @@ def test_blocks_and_the_whole_image_give_the_same_particles(
 ) -> None:
     segmenter = Segmenter(model)
     whole = segmenter.segment(picture(discs))
-    monkeypatch.setattr(segment, "_BLOCK_PX", 64)
-    monkeypatch.setattr(segment, "_MARGIN_PX", 24)  # the discs are up to 18 px across
+    monkeypatch.setattr(segment, "BLOCK_PX", 64)
+    monkeypatch.setattr(parts, "_MARGIN_PX", 24)  # the discs are up to 18 px across
     blocks = segmenter.segment(picture(discs))
     scores = match(whole, blocks, 1)
     assert scores.tp == whole.max() == blocks.max()
@@ -121,9 +123,25 @@ def test_blocks_and_the_whole_image_give_the_same_particles(
 def test_a_block_without_particles_is_no_failure(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     image = np.full((150, 190), 0.2, dtype=np.float32)
     image[100:110, 150:160] = 0.8
-    monkeypatch.setattr(segment, "_BLOCK_PX", 64)
-    monkeypatch.setattr(segment, "_MARGIN_PX", 24)
+    monkeypatch.setattr(segment, "BLOCK_PX", 64)
+    monkeypatch.setattr(parts, "_MARGIN_PX", 24)
     np.testing.assert_array_equal(Segmenter(model).segment(image), image > 0.5)
+
+
+@pytest.mark.parametrize("block_px", [4096, 64])
+def test_scores_are_the_mean_probability_in_each_particle(
+    model: Path, discs: np.ndarray, block_px: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment, "BLOCK_PX", block_px)
+    monkeypatch.setattr(parts, "_MARGIN_PX", 24)
+    image = picture(discs) - np.where(discs % 2, 0.25, 0).astype(np.float32)
+    segmenter = Segmenter(model)
+    found = segmenter.find(image)
+    probability = segmenter.probabilities(image)[0]
+    expected = [probability[found.labels == label].mean() for label in range(1, found.labels.max() + 1)]
+    assert len(found.scores) == found.labels.max() > 20
+    assert len(set(found.scores.round(2))) > 1
+    np.testing.assert_allclose(found.scores, expected, atol=1e-5)
 
 
 def test_small_particles_are_dropped(model: Path) -> None:
@@ -226,7 +244,7 @@ def test_images_of_one_stem_do_not_overwrite_each_other(model: Path, discs: np.n
 
 
 def test_even_case_alone_keeps_names_apart(tmp_path: Path) -> None:
-    names = segment._names([tmp_path / "a.tif", tmp_path / "A.tif", tmp_path / "b" / "a.tif", tmp_path / "c.tif"])
+    names = segmentfiles._names([tmp_path / "a.tif", tmp_path / "A.tif", tmp_path / "b" / "a.tif", tmp_path / "c.tif"])
     assert len(set(names.values())) == 4
     assert names[tmp_path / "c.tif"] == "c"
     assert names[tmp_path / "b" / "a.tif"] == "b__a"
@@ -299,7 +317,7 @@ def outlining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_outlines_overlap_and_are_written(outlining: Path, tmp_path: Path) -> None:
     image = np.full((40, 60), 0.2, dtype=np.float32)
     image[20, [12, 24, 46]] = 0.8
-    found = Segmenter(outlining).outlines(image)
+    found = Segmenter(outlining).find(image, outlines=True).outlines
     assert sorted(found.centres.tolist()) == [[20, 12], [20, 24], [20, 46]]
     np.testing.assert_allclose(found.distances, 8, rtol=0.005)  # bfloat16, where it is used
     file = write_image(tmp_path / "dots.tif", image)
@@ -315,17 +333,17 @@ def test_outlines_of_blocks_are_those_of_the_whole_image(outlining: Path, monkey
     image = np.full((150, 190), 0.2, dtype=np.float32)
     image[10::13, 10::17] = 0.8
     segmenter = Segmenter(outlining)
-    whole = segmenter.outlines(image)
-    monkeypatch.setattr(segment, "_BLOCK_PX", 128)
-    monkeypatch.setattr(segment, "_MARGIN_PX", 24)
-    blocks = segmenter.outlines(image)
+    whole = segmenter.find(image, outlines=True).outlines
+    monkeypatch.setattr(segment, "BLOCK_PX", 128)
+    monkeypatch.setattr(parts, "_MARGIN_PX", 24)
+    blocks = segmenter.find(image, outlines=True).outlines
     assert sorted(blocks.centres.tolist()) == sorted(whole.centres.tolist())
     assert len(whole) == 11 * 11
 
 
 def test_outlines_of_a_network_without_are_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="outlines: this network has none"):
-        Segmenter(model).outlines(np.eye(50))
+        Segmenter(model).find(np.eye(50), outlines=True)
     with pytest.raises(InputError, match="outlines: this network has none"):
         segment_files([tmp_path / "a.tif"], model, tmp_path / "out", outlines=True, progress=False)
 
@@ -369,7 +387,7 @@ def test_rays_of_a_magnified_image_are_as_long_as_in_the_image(outlining: Path) 
     image = np.full((64, 96), 0.2, dtype=np.float32)
     for column in (16, 48, 80):
         image[32:34, column : column + 2] = 0.8  # one pixel of the image seen
-    found = Segmenter(outlining, magnification=0.5).outlines(image)
+    found = Segmenter(outlining, magnification=0.5).find(image, outlines=True).outlines
     # 8 px of the image seen; interpolation lets neighbouring pixels share in the one pixel that knows
     assert found.distances[0].max() == pytest.approx(16, rel=0.1)
 

@@ -108,7 +108,8 @@ def segment(
     """Find the particles in micrographs and measure them."""
     from nanolab.magnification import parse_magnification
     from nanolab.models.shipped import shipped_model
-    from nanolab.segment import Segmenter, segment_files
+    from nanolab.segment import Segmenter
+    from nanolab.segmentfiles import segment_files
 
     if model is None:
         if epoch is not None:

@@ -133,7 +133,9 @@ def _draw(axes: Axes, groups: Mapping[str, pd.DataFrame], across: str | None, na
         if across is None:
             places = np.zeros(len(runs))
         else:
-            places = runs[across].to_numpy(float) if numeric else runs[across].map(_said).map(ticks.index).to_numpy(float)
+            places = (
+                runs[across].to_numpy(float) if numeric else runs[across].map(_said).map(ticks.index).to_numpy(float)
+            )
         axes.plot(places, runs[name], marker, color=colour, ms=3.5, mec="none", alpha=0.6, label="_")
         spread = runs.groupby(places)[name].agg(["mean", "std"])
         line = "-" if numeric else "none"
