@@ -1,9 +1,9 @@
 """What a sweep found: means over the seeds, and each result against what was varied."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,6 +18,7 @@ __all__ = ["means", "measures", "sweep_figure"]
 
 _RECORD = ("duration_s", "threads")
 _MARKERS = "osD^vP"
+_APART = 0.2  # of neighbouring categories, between the groups of one
 
 
 def measures(table: pd.DataFrame, state: Mapping[str, Any]) -> list[str]:
@@ -63,8 +64,8 @@ def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequen
     """Draw each measure against the parameter that has most values, a colour for each combination of the others.
 
     A dot is a run, a line goes through the means over runs of the same parameters, its band is their standard deviation
-    (n - 1), a cross the number that a paper gives. Parameters that follow from the one on the horizontal axis, such as
-    one of two counts with a fixed sum, have no colours.
+    (n - 1), a cross the number that a paper gives. Values that are no numbers have a row each. Parameters that follow
+    from the one on the axis, such as one of two counts with a fixed sum, have no colours.
 
     Parameters
     ----------
@@ -84,11 +85,17 @@ def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequen
     if table.empty or not names:
         raise InputError(f"sweep {state['name']}: no complete run has a number in its results, so nothing to draw")
     across, others = _across(table, _keys(state))
+    groups, categories = _groups(table, others), _categories(table, across)
     columns = min(3, len(names))
-    figure, panels = make_panels(-(-len(names) // columns), columns, aspect=0.75, stand_in=False, panel_in=3.1)
-    groups = _groups(table, others)
-    for axes, name in zip(panels, names, strict=False):
-        _draw(axes, groups, across, name)
+    rows = len(categories or []) * len(groups)  # of dots
+    aspect = 0.75 if categories is None else min(3, 0.2 + 0.09 * max(rows, 2 * len(categories)))
+    figure, panels = make_panels(-(-len(names) // columns), columns, aspect=aspect, stand_in=False, panel_in=3.1)
+    for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
+        if across is not None and categories is None:
+            _draw_curves(axes, groups, across, name)
+        else:
+            _draw_dots(axes, groups, across, categories or [], name)
+            axes.tick_params(labelleft=place % columns == 0)
     for axes in panels[len(names) :]:
         axes.remove()
     handles = panels[0].get_legend_handles_labels()[0] if len(groups) > 1 else []
@@ -124,33 +131,44 @@ def _groups(table: pd.DataFrame, others: list[str]) -> dict[str, pd.DataFrame]:
     return {str(name): rows for name, rows in table.groupby(label, sort=False)}
 
 
-def _draw(axes: Axes, groups: Mapping[str, pd.DataFrame], across: str | None, name: str) -> None:
-    rows = pd.concat(groups.values())
-    numeric = across is not None and _is_number(rows[across])
-    ticks = [] if numeric or across is None else list(dict.fromkeys(rows[across].map(_said)))
+def _categories(table: pd.DataFrame, across: str | None) -> list[str] | None:
+    """Return the values along the axis, as text, if they are not numbers."""
+    if across is None:
+        return ["all runs"]
+    return None if _is_number(table[across]) else list(dict.fromkeys(table[across].map(_said)))
+
+
+def _draw_curves(axes: Axes, groups: Mapping[str, pd.DataFrame], across: str, name: str) -> None:
+    for (label, runs), colour, marker in zip(groups.items(), cycle(LINES), cycle(_MARKERS)):
+        axes.plot(runs[across], runs[name], marker, color=colour, ms=3.5, mec="none", alpha=0.6, label="_")
+        spread = runs.groupby(across)[name].agg(["mean", "std"])
+        axes.plot(spread.index, spread["mean"], marker=marker, color=colour, ms=6, label=label)
+        low, high = spread["mean"] - spread["std"], spread["mean"] + spread["std"]
+        axes.fill_between(spread.index, low, high, color=colour, alpha=0.15, lw=0)
+        if PAPER + name in runs:
+            axes.plot(runs[across], runs[PAPER + name], "x", color=colour, ms=8, mew=2, label="_")
+    axes.set_title(name)
+    axes.set_xlabel(across)
+    if all(pd.api.types.is_integer_dtype(runs[across]) for runs in groups.values()):
+        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+
+
+def _draw_dots(
+    axes: Axes, groups: Mapping[str, pd.DataFrame], across: str | None, categories: Sequence[str], name: str
+) -> None:
+    """Draw a line for each category, so that long names can be read; the groups of one lie below each other."""
     for number, (label, runs) in enumerate(groups.items()):
         colour, marker = LINES[number % len(LINES)], _MARKERS[number % len(_MARKERS)]
-        if across is None:
-            places = np.zeros(len(runs))
-        else:
-            places = (
-                runs[across].to_numpy(float) if numeric else runs[across].map(_said).map(ticks.index).to_numpy(float)
-            )
-        axes.plot(places, runs[name], marker, color=colour, ms=3.5, mec="none", alpha=0.6, label="_")
+        offset = _APART * (number - (len(groups) - 1) / 2)
+        places = offset + (runs[across].map(_said).map(categories.index) if across else pd.Series(0.0, runs.index))
+        axes.plot(runs[name], places, marker, color=colour, ms=3.5, mec="none", alpha=0.6, label="_")
         spread = runs.groupby(places)[name].agg(["mean", "std"])
-        line = "-" if numeric else "none"
-        axes.plot(spread.index, spread["mean"], ls=line, marker=marker, color=colour, ms=6, label=label)
-        low, high = spread["mean"] - spread["std"], spread["mean"] + spread["std"]
+        axes.plot(spread["mean"], spread.index, marker, color=colour, ms=6, label=label)
+        axes.hlines(spread.index, spread["mean"] - spread["std"], spread["mean"] + spread["std"], color=colour)
         if PAPER + name in runs:
-            axes.plot(places, runs[PAPER + name], "x", color=colour, ms=8, mew=2, label="_")
-        if numeric:
-            axes.fill_between(spread.index, low, high, color=colour, alpha=0.15, lw=0)
-        else:
-            axes.vlines(spread.index, low, high, color=colour)
+            axes.plot(runs[PAPER + name], places, "x", color=colour, ms=8, mew=2, label="_")
     axes.set_title(name)
-    axes.set_xlabel(across or "")
-    if numeric and pd.api.types.is_integer_dtype(rows[across]):
-        axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
-    if not numeric:
-        axes.set_xticks(range(len(ticks)), ticks, rotation=30 if len(ticks) > 3 else 0)
-        axes.margins(x=0.2)
+    axes.set_yticks(range(len(categories)), categories)
+    axes.set_ylim(len(categories) - 0.5, -0.5)
+    axes.grid(axis="x", color="0.9")
+    axes.set_axisbelow(True)
