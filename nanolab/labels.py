@@ -8,7 +8,7 @@ from scipy import ndimage
 from skimage.segmentation import relabel_sequential
 
 from nanolab.checks import InputError, check_file, check_label_map
-from nanolab.imagefile import file_kind, open_picture
+from nanolab.reading.imagefile import file_kind, open_picture
 from nanolab.tiff import read_tiff, write_tiff
 
 __all__ = ["labels_from_mask", "read_labels", "relabel", "remove_small", "write_labels"]

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from nanolab.checks import InputError
-from nanolab.imagefile import IMAGE_SUFFIXES
 from nanolab.labels import read_labels
 from nanolab.micrograph import read_micrograph
 from nanolab.pixelsize import PixelSize, Source, pixel_size_from_metadata
+from nanolab.reading.imagefile import IMAGE_SUFFIXES
 from nanolab.samplesizes import MeasuredImage, measured
 
 __all__ = ["label_files", "measure_files"]

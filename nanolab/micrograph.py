@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.databar import find_data_bar
-from nanolab.grey import robust_range, stretch
-from nanolab.imagefile import read_grey
 from nanolab.pixelsize import PixelSize, pixel_size_from_metadata
+from nanolab.reading.databar import find_data_bar
+from nanolab.reading.grey import robust_range, stretch
+from nanolab.reading.imagefile import read_grey
 
 __all__ = ["Micrograph", "PixelSize", "read_micrograph"]
 
@@ -66,8 +66,8 @@ class Micrograph:
     def crop_data_bar(self) -> "Micrograph":
         """Return this micrograph without the data bar burnt in at its bottom; itself if there is none to be seen.
 
-        See `nanolab.databar.find_data_bar` for what counts as one. The rows cut are kept in the metadata. Where the
-        grey range was taken from the values, it is taken anew, so that white text does not darken the image.
+        See `nanolab.reading.databar.find_data_bar` for what counts as one. The rows cut are kept in the metadata. Where
+        the grey range was taken from the values, it is taken anew, so that white text does not darken the image.
         """
         top = find_data_bar(self.pixels)
         if top is None:
@@ -86,8 +86,8 @@ def read_micrograph(
     """Read a micrograph from a TIFF, PNG, JPEG, BMP, DM3, DM4, EMD, SER or MRC file.
 
     Grey values become float32 in [0, 1]: 8-bit images keep the range of their type, in others the range that the image
-    uses is stretched over [0, 1] (see `nanolab.grey.to_grey`). Colour becomes luma. A stack is refused; of a file with
-    several signals the first image is read.
+    uses is stretched over [0, 1] (see `nanolab.reading.grey.to_grey`). Colour becomes luma. A stack is refused; of a
+    file with several signals the first image is read.
 
     Parameters
     ----------

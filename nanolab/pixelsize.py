@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 from nanolab.checks import check_positive
-from nanolab.imagefile import file_kind, open_picture
-from nanolab.sidecars import sidecar_calibration
-from nanolab.signals import signal_calibration
+from nanolab.reading.imagefile import file_kind, open_picture
+from nanolab.reading.sidecars import sidecar_calibration
+from nanolab.reading.signals import signal_calibration
+from nanolab.reading.vendors import Calibration, Undecided, has_other_tags, tiff_calibration
 from nanolab.tiff import open_tiff
-from nanolab.vendors import Calibration, Undecided, has_other_tags, tiff_calibration
 
 __all__ = ["PixelSize", "Source", "pixel_size_from_metadata"]
 

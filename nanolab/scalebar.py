@@ -9,10 +9,10 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.bars import Bar, find_bars, join
-from nanolab.ocr import Text, read_text
 from nanolab.pixelsize import PixelSize
-from nanolab.vendors import length_nm
+from nanolab.reading.bars import Bar, find_bars, join
+from nanolab.reading.ocr import Text, read_text
+from nanolab.reading.vendors import length_nm
 
 __all__ = ["read_scale_bar", "weigh"]
 

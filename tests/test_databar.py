@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanolab.databar import find_data_bar
-from nanolab.imagefile import read_grey
+from nanolab.reading.databar import find_data_bar
+from nanolab.reading.imagefile import read_grey
 
 
 def noise(rng, height=480, width=640, level=90):

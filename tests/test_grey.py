@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanolab.checks import InputError
-from nanolab.grey import resolve_palette, robust_range, to_grey
+from nanolab.reading.grey import resolve_palette, robust_range, to_grey
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -15,9 +15,9 @@ import tifffile
 from instrument_files import write_dm, write_emd, write_mrc, write_ser
 from PIL import Image
 
-from nanolab import imagefile
 from nanolab.checks import InputError
 from nanolab.micrograph import Micrograph, PixelSize, read_micrograph
+from nanolab.reading import imagefile
 from nanolab.tiff import write_tiff
 
 

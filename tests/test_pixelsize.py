@@ -10,7 +10,7 @@ from instrument_files import write_dm, write_emd, write_mrc, write_ser
 
 from nanolab.checks import InputError
 from nanolab.pixelsize import PixelSize, pixel_size_from_metadata
-from nanolab.vendors import length_nm
+from nanolab.reading.vendors import length_nm
 
 IMAGE = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
 

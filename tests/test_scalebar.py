@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanolab.bars import find_bars
-from nanolab.imagefile import read_grey
-from nanolab.ocr import Text, read_text
 from nanolab.pixelsize import PixelSize
+from nanolab.reading.bars import find_bars
+from nanolab.reading.imagefile import read_grey
+from nanolab.reading.ocr import Text, read_text
 from nanolab.scalebar import _rejoined, read_scale_bar, weigh
 
 HEIGHT, WIDTH = 512, 640
@@ -276,7 +276,7 @@ def test_unlabelled_emps_images(emps_folder):
 
 
 def test_the_reader_is_quiet_and_offline(monkeypatch, capfd, caplog, rng):
-    from nanolab import ocr
+    from nanolab.reading import ocr
 
     def refused(*_args, **_options):
         raise AssertionError("the network was asked for")

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from nanolab.annotations.annotation import Annotation
 from nanolab.checks import InputError, check_file, check_label_map
-from nanolab.imagefile import file_kind, open_picture
 from nanolab.labels import labels_from_mask
+from nanolab.reading.imagefile import file_kind, open_picture
 from nanolab.tiff import open_tiff
 
 __all__ = ["MaskKind", "read_mask"]

@@ -12,7 +12,7 @@ from nanolab.annotations.labelme import read_labelme
 from nanolab.annotations.maskfiles import read_mask
 from nanolab.annotations.via import read_via, read_via_csv
 from nanolab.checks import InputError
-from nanolab.signals import SIGNAL_SUFFIXES
+from nanolab.reading.signals import SIGNAL_SUFFIXES
 
 __all__ = ["Format", "Pair", "find_pairs"]
 

@@ -19,10 +19,10 @@ from nanolab.distributions.fits import FITS, Fit, fit
 from nanolab.distributions.sample import Border, SizeSample, size_sample
 from nanolab.distributions.statistics import statistics
 from nanolab.files import atomic, output_folder, write_json
-from nanolab.imagefile import IMAGE_SUFFIXES
 from nanolab.labels import write_labels
 from nanolab.micrograph import Micrograph, read_micrograph
 from nanolab.pixelsize import PixelSize
+from nanolab.reading.imagefile import IMAGE_SUFFIXES
 from nanolab.report import size_report, write_page, write_tables
 from nanolab.samplesizes import MeasuredImage, summarise
 from nanolab.seeds import generator

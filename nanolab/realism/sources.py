@@ -12,9 +12,9 @@ from nanolab.catalog import PUBLIC
 from nanolab.catalog import samples as public_samples
 from nanolab.checks import InputError, check_same_shape
 from nanolab.dataset import Dataset, LazySamples
-from nanolab.imagefile import IMAGE_SUFFIXES
 from nanolab.labels import read_labels
 from nanolab.micrograph import read_micrograph
+from nanolab.reading.imagefile import IMAGE_SUFFIXES
 from nanolab.samples import Sample
 
 __all__ = ["SAME_SIZE", "open_samples", "resample", "typical_pixel_size"]

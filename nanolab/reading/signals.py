@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nanolab.checks import InputError
-from nanolab.vendors import Calibration, length_nm
+from nanolab.reading.vendors import Calibration, length_nm
 
 __all__ = ["SIGNAL_SUFFIXES", "open_signal", "signal_calibration"]
 

@@ -12,8 +12,8 @@ import psutil  # type: ignore[import-untyped]
 import tifffile
 
 from nanolab.checks import InputError, check_file
-from nanolab.grey import resolve_palette, to_grey
-from nanolab.signals import SIGNAL_SUFFIXES, open_signal
+from nanolab.reading.grey import resolve_palette, to_grey
+from nanolab.reading.signals import SIGNAL_SUFFIXES, open_signal
 from nanolab.tiff import SOFTWARE, open_tiff
 
 __all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "open_picture", "read_grey"]
@@ -33,8 +33,8 @@ _WORKSPACE = 2**28  # bytes that reading may need besides the arrays
 def read_grey(path: Path | str) -> Grey:
     """Read one image as grey values, shape (height, width), float32 in [0, 1], with what its file says.
 
-    See `nanolab.grey.to_grey` for how values become grey; a TIFF that nanolab wrote keeps the range of its type. Of a
-    TIFF with smaller pictures behind the first (thumbnails) the first is read; a stack is refused. Of a file with
+    `nanolab.reading.grey.to_grey` says how values become grey; a TIFF that nanolab wrote keeps the range of its type.
+    Of a TIFF with smaller pictures behind the first (thumbnails) the first is read; a stack is refused. Of a file with
     several signals, such as an EMD, the first image is read.
 
     Returns

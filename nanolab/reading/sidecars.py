@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from nanolab.vendors import Calibration, length_nm, positive, require_width
+from nanolab.reading.vendors import Calibration, length_nm, positive, require_width
 
 __all__ = ["sidecar_calibration"]
 
