@@ -28,8 +28,9 @@ model: setup ## train and test the network that ships, data/models/particles.saf
 	  -p settings '$(MODEL_SETTINGS)' -p test_data '[bam-tio2, emps]' -p magnification auto \
 	  -p compare_with_real false -p model_file data/models/particles.safetensors $(ARGS)
 
+# A process a core, one thread each: with more, they would fight. Tests of one file stay together and share what they made.
 test: lint ## all checks and the tests
-	$(BIN)/pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile $(PYTEST_ARGS)
 
 test-slow: setup ## the tests that take longer
 	$(BIN)/pytest -m slow $(PYTEST_ARGS)

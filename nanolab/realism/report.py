@@ -14,6 +14,7 @@ from nanolab.realism.descriptors import DESCRIPTORS
 from nanolab.realism.figures import page_figure
 from nanolab.realism.scores import MEASURES
 from nanolab.samples import Sample
+from nanolab.tables import write_csv
 
 __all__ = ["patch_table", "realism_report", "score_table", "summary", "write_report"]
 
@@ -77,8 +78,7 @@ def write_report(
     save_figure(out, "realism", page)
     with atomic(Path(out) / "realism.pdf") as temporary:
         page.savefig(temporary, metadata={"CreationDate": None})  # the same numbers give the same file
-    with atomic(Path(out) / "patches.csv") as temporary:
-        patch_table(comparison).to_csv(temporary, index=False)
+    write_csv(Path(out) / "patches.csv", patch_table(comparison))
     results = {"sources": dict(sources or {}), **comparison.results(), "stand_in": stand_in}
     save_results(out, results)
     return results
