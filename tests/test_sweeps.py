@@ -220,6 +220,27 @@ def test_a_figure_shows_each_measure_and_each_group(varying: list[str]) -> None:
         assert list(means_drawn[0].get_ydata()) == [0.25, 0.5, 1.0]
 
 
+def test_settings_that_vary_have_names_rows_and_means() -> None:
+    variants: list[dict[str, Any]] = [{}, {"loss": "dice"}, {"augmentation": {"noise": 0, "blur_px": 0}}]
+    rows = [{"variant": each, "seed": seed, "dice": k + seed / 2} for k, each in enumerate(variants) for seed in (0, 1)]
+    table = pd.DataFrame(rows)
+    about = {"parameters": {"variant": {}, "seed": 0}}
+    state = {"name": "demo", "varying": ["variant", "seed"], "seed_parameter": "seed", "runs": {"r": about}}
+    said = ["as it is", "loss dice", "augmentation noise 0, blur_px 0"]
+    averages = means(table, state)
+    assert list(averages.index.get_level_values("variant")) == said
+    assert averages["dice"]["mean"].tolist() == [0.25, 1.25, 2.25]
+    (axes,) = sweep_figure(table, state).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == said
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == len(variants)]  # the means; above them the runs
+    assert [list(line.get_xdata()) for line in drawn] == [[0.25, 1.25, 2.25]]
+    names = run_names([{"variant": each} for each in variants])
+    assert [name.rpartition("-")[0] for name in names[1:]] == [
+        "variant=loss-dice",
+        "variant=augmentation-noise-0+blur_px-0",
+    ]
+
+
 def test_nothing_to_draw_is_said(finished: Path) -> None:
     with pytest.raises(InputError, match="nothing to draw"):
         sweep_figure(collect(finished).iloc[:0], sweep_state(finished))
