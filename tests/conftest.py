@@ -1,6 +1,7 @@
 """Fixtures every test may use: where the real micrographs are, and generators."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,9 @@ from hypothesis import settings
 # Tests do not judge speed (that is for the benchmarks), and a failure must come back on the next run.
 settings.register_profile("nanolab", deadline=None, max_examples=40, derandomize=True)
 settings.load_profile("nanolab")
+
+# What runs in the background or in a worker of pytest-xdist ignores Ctrl-C, and so would what tests start to stop it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _real(name: str) -> Path:

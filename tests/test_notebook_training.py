@@ -20,7 +20,7 @@ def test_notebook_trains_tests_and_writes_the_model(tmp_path: Path, monkeypatch:
     monkeypatch.delenv("NANOLAB_DATA", raising=False)
     given = {
         "recipes": {"tio2_sem": 2, "spheres_tem": 2},
-        "settings": {"epochs": 2, "steps_per_epoch": 6, "batch_size": 2, "patch_px": 128, "ema_decay": 0.5},
+        "settings": {"epochs": 2, "steps_per_epoch": 6, "batch_size": 2, "patch_px": 128, "ema_decay": 0.5, "learning_rate": 0.02},
         "n_test": 4,
         "model_file": "model.safetensors",
     }

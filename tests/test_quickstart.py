@@ -17,7 +17,7 @@ from nanolab.sizes import equivalent_diameter
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
 
 NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "00_quickstart.ipynb"
-SMALL = {"n_real": 2, "n_synthetic": 12, "epochs": 3, "steps_per_epoch": 12, "patch_px": 128}
+SMALL = {"n_real": 2, "n_synthetic": 12, "epochs": 3, "steps_per_epoch": 30, "patch_px": 128}
 FIGURES = ("real", "rendered", "synthetic_and_real", "training", "epochs", "segmented", "sizes", "results")
 STEPS = {"load", "render", "train", "choose", "segment", "measure"}
 
@@ -43,7 +43,7 @@ def check(folder: Path, results: dict[str, Any]) -> None:
     assert len(table) == labels.max() == results["n_found"] > 0
     assert table["ecd_nm"].to_numpy() == pytest.approx(equivalent_diameter(areas) * nm)
     assert results["median_ecd_found_nm"] == pytest.approx(table["ecd_nm"].median())
-    # Far from a good segmentation after 36 steps, but far from none as well: most pixels are not particle, so that
+    # Far from a good segmentation after 90 steps, but far from none as well: most pixels are not particle, so that
     # calling all of them particle gives a Dice of 0.2 to 0.4 on these images.
     assert 0.5 < results["dice"] <= 1
     assert results["n_annotated"] > 20

@@ -18,7 +18,7 @@ from nanolab.notebooks import run_notebook
 
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
 ROOT = Path(__file__).parents[2]
-TINY = {"epochs": 2, "steps_per_epoch": 8, "batch_size": 2, "patch_px": 128, "ema_decay": 0.5}
+TINY = {"epochs": 2, "steps_per_epoch": 8, "batch_size": 2, "patch_px": 128, "ema_decay": 0.5, "learning_rate": 0.02}
 
 
 @pytest.fixture(scope="module")
