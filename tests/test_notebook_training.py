@@ -18,9 +18,10 @@ NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "04_training.ipynb"
 def test_notebook_trains_tests_and_writes_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # the rendered images, which runs share, come to data/synthetic
     monkeypatch.delenv("NANOLAB_DATA", raising=False)
+    short = {"epochs": 2, "steps_per_epoch": 6, "batch_size": 2, "patch_px": 128}
     given = {
         "recipes": {"tio2_sem": 2, "spheres_tem": 2},
-        "settings": {"epochs": 2, "steps_per_epoch": 6, "batch_size": 2, "patch_px": 128, "ema_decay": 0.5, "learning_rate": 0.02},
+        "settings": {**short, "ema_decay": 0.5, "learning_rate": 0.02},
         "n_test": 4,
         "model_file": "model.safetensors",
     }
