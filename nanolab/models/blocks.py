@@ -70,9 +70,10 @@ class Canvas:
         """
         numbers = np.where(_owned(found, block), self._count + np.arange(int(found.max(initial=0)) + 1), 0)
         view = self._labels[block.seen]
-        fresh = (view == 0) & (numbers != 0)[found]
-        view[fresh] = numbers[found[fresh]]
-        self._sums.append(np.bincount(found[fresh], probability[fresh], minlength=len(numbers))[1:])
+        fresh = numbers.astype(np.int32)[found] * (view == 0)
+        view += fresh
+        sums = np.bincount(found.ravel(), (probability * (fresh > 0)).ravel(), minlength=len(numbers))
+        self._sums.append(sums[1:])
         self._count += len(numbers) - 1
 
     def particles(self) -> tuple[Labels, Values]:
