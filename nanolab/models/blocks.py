@@ -53,9 +53,8 @@ class Canvas:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self._labels = np.zeros(shape, dtype=np.int32)
-        self._sums: list[npt.NDArray[np.generic]] = [
-            np.zeros(1)
-        ]  # of the probabilities in each particle; the first is the background
+        # of the probabilities in each particle; the background is the first
+        self._sums: list[npt.NDArray[np.generic]] = [np.zeros(1)]
         self._count = 0
 
     def paste(self, found: Labels, probability: Values, block: Block) -> None:
