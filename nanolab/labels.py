@@ -48,10 +48,12 @@ def relabel(labels: npt.NDArray[np.integer]) -> Labels:
 
 def remove_small(labels: npt.NDArray[np.integer], min_area_px: int) -> Labels:
     """Return the label map without the particles of fewer than `min_area_px` pixels, the others renumbered 1..N."""
-    numbered = relabel(labels)
-    keep = np.bincount(numbered.ravel()) >= min_area_px
+    check_label_map(labels, "label map")
+    if labels.max(initial=0) > labels.size:  # numbers too large to count by; otherwise sorting all pixels takes longest
+        labels = relabel(labels)
+    keep = np.bincount(labels.ravel().astype(np.intp, copy=False)) >= max(min_area_px, 1)
     keep[:1] = False
-    return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[numbered]
+    return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
 
 
 def read_labels(path: Path | str) -> Labels:

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from skimage.measure import label
-from skimage.segmentation import relabel_sequential, watershed
+from skimage.segmentation import watershed
 
 __all__ = ["split_touching"]
 
@@ -54,7 +54,7 @@ def split_touching(height: Heights, mask: npt.NDArray[np.bool_], dynamic: float)
     summits = np.full(int(basins.max()) + 1, -np.inf, dtype=np.float32)
     np.maximum.at(summits, markers.ravel(), inside.ravel())
     joined = _join(summits, *_passes(basins, inside), dynamic)
-    return relabel_sequential(joined[basins])[0].astype(np.int32, copy=False)
+    return np.unique(joined, return_inverse=True)[1].astype(np.int32)[basins]
 
 
 def _passes(basins: Basins, height: Heights) -> tuple[npt.NDArray[np.int64], Heights]:
