@@ -1,7 +1,8 @@
 """What a sweep found: means over the seeds, and each result against what was varied."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, takewhile
+from textwrap import fill
 from typing import Any
 
 import pandas as pd
@@ -19,6 +20,7 @@ __all__ = ["means", "measures", "sweep_figure"]
 _RECORD = ("duration_s", "threads")
 _MARKERS = "osD^vP"
 _APART = 0.2  # of neighbouring categories, between the groups of one
+_LABEL_WIDTH = 34  # characters
 
 
 def measures(table: pd.DataFrame, state: Mapping[str, Any]) -> list[str]:
@@ -88,9 +90,11 @@ def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequen
     groups, categories = _groups(table, others), _categories(table, across)
     columns = min(3, len(names))
     rows = len(categories or []) * len(groups)  # of dots
-    aspect = 0.75 if categories is None else min(3, 0.2 + 0.09 * max(rows, 2 * len(categories)))
+    aspect = 0.75 if categories is None else min(3, 0.2 + 0.09 * max(rows, 1.5 * len(categories)))
     figure, panels = make_panels(-(-len(names) // columns), columns, aspect=aspect, stand_in=False, panel_in=3.1)
+    titles = _titles(names)
     for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
+        axes.set_title(titles[name])
         if across is not None and categories is None:
             _draw_curves(axes, groups, across, name)
         else:
@@ -107,6 +111,18 @@ def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequen
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
     return figure
+
+
+def _titles(names: Sequence[str]) -> dict[str, str]:
+    """Return dotted names without the beginning that all those of a family share, as `dice` for `scores.bam.dice`."""
+    titles = {}
+    for name in names:
+        first, *_ = parts = name.split(".")
+        family = [other.split(".")[:-1] for other in names if other.split(".")[0] == first]
+        shared = list(takewhile(lambda level: len(set(level)) == 1, zip(*family, strict=False)))
+        short = ".".join(parts[len(shared) if len(family) > 1 else 0 :])
+        titles[name] = name if short in names else short
+    return titles
 
 
 def _across(table: pd.DataFrame, keys: list[str]) -> tuple[str | None, list[str]]:
@@ -147,7 +163,6 @@ def _draw_curves(axes: Axes, groups: Mapping[str, pd.DataFrame], across: str, na
         axes.fill_between(spread.index, low, high, color=colour, alpha=0.15, lw=0)
         if PAPER + name in runs:
             axes.plot(runs[across], runs[PAPER + name], "x", color=colour, ms=8, mew=2, label="_")
-    axes.set_title(name)
     axes.set_xlabel(across)
     if all(pd.api.types.is_integer_dtype(runs[across]) for runs in groups.values()):
         axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
@@ -167,8 +182,7 @@ def _draw_dots(
         axes.hlines(spread.index, spread["mean"] - spread["std"], spread["mean"] + spread["std"], color=colour)
         if PAPER + name in runs:
             axes.plot(runs[PAPER + name], places, "x", color=colour, ms=8, mew=2, label="_")
-    axes.set_title(name)
-    axes.set_yticks(range(len(categories)), categories)
+    axes.set_yticks(range(len(categories)), [fill(text, _LABEL_WIDTH) for text in categories])
     axes.set_ylim(len(categories) - 0.5, -0.5)
     axes.grid(axis="x", color="0.9")
     axes.set_axisbelow(True)
