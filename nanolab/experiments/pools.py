@@ -21,6 +21,8 @@ AS_THEY_ARE = AugmentationSettings(
 )
 
 _POOL_KEY = 6  # keeps the crops apart from other draws of the same seed
+_LEAST_SHOWN = 0.01  # share of a crop's pixels that are particle
+_ATTEMPTS = 20
 
 
 def crop_pool(
@@ -28,7 +30,9 @@ def crop_pool(
 ) -> LazySamples:
     """Return augmented crops of a few images, made when asked for, as 10.1371/journal.pone.0311228 augments its images.
 
-    Crop k is of the image k modulo their number and depends on that image, the seed and k alone.
+    Crop k is of the image k modulo their number and depends on that image, the seed and k alone. It shows some of a
+    particle, if its image has any: each crop is normalised by itself, and empty ground would be stretched until it
+    looked like particles, or be refused as blank.
 
     Parameters
     ----------
@@ -59,8 +63,13 @@ def _crop(sample: Sample, number: int, side_px: int, augmentation: AugmentationS
     if sample.labels is None:
         raise InputError(f"{sample.path}: has no annotation; a pool needs some")
     rng = generator(seed, _POOL_KEY, number)
-    view = draw_view(rng, sample.image.shape, side_px, augmentation)
-    labels = cut(sample.labels.astype(np.float32), view, side_px, smooth=False)  # exact below 2**24 particles
+    annotated, particles = sample.labels.astype(np.float32), np.argwhere(sample.labels)  # exact below 2**24 particles
+    for _ in range(_ATTEMPTS):
+        around = tuple(particles[rng.integers(len(particles))].tolist()) if len(particles) else None
+        view = draw_view(rng, sample.image.shape, side_px, augmentation, around)
+        labels = cut(annotated, view, side_px, smooth=False)
+        if np.count_nonzero(labels) >= _LEAST_SHOWN * labels.size:
+            break
     pixels = vary_grey(cut(sample.image, view, side_px, smooth=True), rng, augmentation)
     size = PixelSize.unknown("an augmented crop")
     return Sample(f"{sample.name} crop {number}", pixels, relabel(labels.astype(np.int32)), size, sample.path)

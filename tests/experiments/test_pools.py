@@ -34,6 +34,17 @@ def test_a_crop_is_a_part_of_its_image_with_its_particles() -> None:
         assert crop.labels.max() == np.unique(crop.labels[crop.labels > 0]).size  # numbered 1..N
 
 
+def test_a_crop_shows_a_particle_if_there_is_one() -> None:
+    one = sample(0.5)
+    labels = np.zeros((400, 400), dtype=np.int32)
+    labels[300:312, 40:52] = 1  # a tenth of a percent of the image
+    sparse = Sample("sparse", np.where(labels, 0.5, 0).astype(np.float32), labels, one.pixel_size, one.path)
+    shown = [np.count_nonzero(crop.labels) for crop in crop_pool([sparse], 40, 64, AugmentationSettings(), seed=0)]
+    assert min(shown) >= 41  # 1 % of 64 x 64
+    empty = Sample("empty", one.image, np.zeros_like(one.labels), one.pixel_size, one.path)
+    assert not crop_pool([empty], 1, SIDE_PX, AS_THEY_ARE, seed=0)[0].labels.any()
+
+
 def test_a_crop_depends_on_its_number_and_the_seed_alone() -> None:
     settings = AugmentationSettings()
     small, large = (crop_pool([sample(0.5)], count, SIDE_PX, settings, seed=3) for count in (5, 50))
