@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle, takewhile
-from textwrap import fill
+from textwrap import fill, wrap
 from typing import Any
 
 import pandas as pd
@@ -89,8 +89,9 @@ def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequen
     across, others = _across(table, _keys(state))
     groups, categories = _groups(table, others), _categories(table, across)
     columns = min(3, len(names))
-    rows = len(categories or []) * len(groups)  # of dots
-    aspect = 0.75 if categories is None else min(3, 0.2 + 0.09 * max(rows, 1.5 * len(categories)))
+    lines = sum(len(wrap(text, _LABEL_WIDTH)) for text in categories or [])
+    dots = len(categories or []) * len(groups)
+    aspect = 0.75 if categories is None else min(3, 0.2 + max(0.09 * dots, 0.075 * lines))
     figure, panels = make_panels(-(-len(names) // columns), columns, aspect=aspect, stand_in=False, panel_in=3.1)
     titles = _titles(names)
     for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
