@@ -30,8 +30,7 @@ _ARGUMENTS = [
     # The bar that tqdm draws in a notebook is a widget, which no terminal shows and no executed notebook keeps.
     "--IPKernelApp.exec_lines=import sys, tqdm.std; sys.modules['tqdm.auto'] = tqdm.std",
     "--IPKernelApp.log_level=50",  # what goes wrong comes back in messages; the rest is noise on the terminal
-    "--HistoryManager.enabled=False",  # one database in the home folder, for which kernels side by side would wait
-]
+]  # nbclient keeps the history in memory; one that is disabled makes every second kernel hang for 3 s as it ends
 _THREAD_VARIABLES = (
     "NANOLAB_THREADS",
     "OMP_NUM_THREADS",  # PyTorch and scikit-learn too
