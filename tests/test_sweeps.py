@@ -243,6 +243,7 @@ def test_settings_that_vary_have_names_rows_and_means() -> None:
 
 def test_titles_leave_out_what_measures_share_unless_two_would_be_alike() -> None:
     names = ["scores.bam.dice", "scores.bam.f1", "real, both.f1", "seconds.train", "f1"]
+    names += ["halves.kappa.a", "halves.kappa.b", "thirds.kappa.a", "thirds.kappa.b"]
     state = {"name": "demo", "varying": ["n"], "seed_parameter": None, "runs": {"r": {"parameters": {"n": 1}}}}
     table = pd.DataFrame({"n": [1, 2], **{name: [0.1, 0.2] for name in names}})
     figure = sweep_figure(table, state)

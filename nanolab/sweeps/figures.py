@@ -116,14 +116,13 @@ def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequen
 
 def _titles(names: Sequence[str]) -> dict[str, str]:
     """Return dotted names without the beginning that all those of a family share, as `dice` for `scores.bam.dice`."""
-    titles = {}
+    shorts = []
     for name in names:
         first, *_ = parts = name.split(".")
         family = [other.split(".")[:-1] for other in names if other.split(".")[0] == first]
         shared = list(takewhile(lambda level: len(set(level)) == 1, zip(*family, strict=False)))
-        short = ".".join(parts[len(shared) if len(family) > 1 else 0 :])
-        titles[name] = name if short in names else short
-    return titles
+        shorts.append(".".join(parts[len(shared) if len(family) > 1 else 0 :]))
+    return {name: short if shorts.count(short) == 1 else name for name, short in zip(names, shorts, strict=True)}
 
 
 def _across(table: pd.DataFrame, keys: list[str]) -> tuple[str | None, list[str]]:
