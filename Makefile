@@ -12,7 +12,7 @@ NOTEBOOKS := $(wildcard notebooks/*.ipynb)
 # How the network that ships is made: an hour on one core, and the same weights again on the same processor.
 MODEL_RECIPES := {spheres_sem: 160, spheres_tem: 160, cubes_sem: 160, cubes_tem: 160, rods_sem: 160, au_rods_tem: 160, \
   tio2_sem: 160, pt_on_carbon_haadf: 100, sio2_him: 100, tio2_him: 100, ag_agglomerates_him: 100}
-MODEL_SETTINGS := {epochs: 20, steps_per_epoch: 150, threads: 1, augmentation.scale: [0.5, 2.0]}
+MODEL_SETTINGS := {epochs: 20, steps_per_epoch: 150, threads: 1, particle_share: 0, augmentation.scale: [0.5, 2.0]}
 
 .DEFAULT_GOAL := help
 .PHONY: help demo model test test-slow bench lint format lab setup lock clean

@@ -1,7 +1,7 @@
 """Settings of trainings by name: those of the papers, and the default.
 
 What a paper does not say is said here. Where a paper leaves weights as they come, `ema_decay` is 0 and nothing is
-clipped.
+clipped; where it cuts patches anywhere, `particle_share` is 0.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ _NO_AUGMENTATION = {
     "noise": 0.0,
 }
 
-_AS_THEY_COME = {"ema_decay": 0.0, "gradient_clip": None}
+_AS_THEY_COME = {"ema_decay": 0.0, "gradient_clip": None, "particle_share": 0.0}
 
 _MILL = {
     **_AS_THEY_COME,

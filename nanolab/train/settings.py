@@ -147,7 +147,7 @@ class TrainingSettings(BaseModel):
     steps_per_epoch: Annotated[int, Field(ge=1)] = 50
     batch_size: Annotated[int, Field(ge=1)] = 8
     patch_px: Annotated[int, Field(ge=SIZE_MULTIPLE_PX)] = 256
-    particle_share: Amount = 0.0
+    particle_share: Amount = 0.8
     clahe: bool = False
     loss: Literal["readout", "bce", "dice"] = "readout"
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
