@@ -22,8 +22,16 @@ FIGURES = ("real", "rendered", "synthetic_and_real", "training", "epochs", "segm
 STEPS = {"load", "render", "train", "choose", "segment", "measure"}
 
 
-def run(root: Path, real_data: str) -> tuple[Path, dict[str, Any]]:
-    folder = run_notebook(NOTEBOOK, {**SMALL, "real_data": real_data}, run="small", root=root, progress=False)
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder to run in, whose rendered images both tests share."""
+    return tmp_path_factory.mktemp("quickstart")
+
+
+def run(place: Path, real_data: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, dict[str, Any]]:
+    monkeypatch.chdir(place)
+    given = {**SMALL, "real_data": real_data}
+    folder = run_notebook(NOTEBOOK, given, run=real_data, root=place, progress=False)
     return folder, read_json(folder / "results.json")
 
 
@@ -49,16 +57,17 @@ def check(folder: Path, results: dict[str, Any]) -> None:
     assert results["n_annotated"] > 20
 
 
-def test_from_real_micrographs_to_sizes(bam_folder: Path, tmp_path: Path) -> None:
-    folder, results = run(tmp_path, "bam-tio2")
+def test_from_real_micrographs_to_sizes(bam_folder: Path, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NANOLAB_DATA", str(bam_folder.parent.resolve()))
+    folder, results = run(place, "bam-tio2", monkeypatch)
     assert results["real_data"] == "bam-tio2"
     check(folder, results)
     # 99 components in the mask of the second image, 7 of them fragments below 20 px.
     assert 50 < results["median_ecd_annotated_nm"] < 300
 
 
-def test_stand_in_says_so_in_every_table(tmp_path: Path) -> None:
-    folder, results = run(tmp_path, "stand-in")
+def test_stand_in_says_so_in_every_table(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, results = run(place, "stand-in", monkeypatch)
     assert results["real_data"] == "stand-in"
     check(folder, results)
     texts = [
