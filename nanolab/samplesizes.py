@@ -211,11 +211,10 @@ def _notes(report: SizeReport) -> list[str]:
         notes.append("One image: the intervals know nothing of differences between places of the sample.")
     elif len(sample.images) < FEW_IMAGES:
         notes.append(f"Fewer than {FEW_IMAGES} images: the intervals are too narrow.")
-    if report.needed["error_now"] is not None:
-        notes.append(
-            f"D50 is known to {report.needed['error_now']:.1%}; {_ERROR:.0%} needs about "
-            f"{report.needed['particles']} particles in {report.needed['images']} images like these."
-        )
+    needed = report.needed
+    if needed["error_now"] is not None:
+        more = f"; {_ERROR:.0%} needs about {needed['particles']} particles in {needed['images']} images like these"
+        notes.append(f"D50 is known to {needed['error_now']:.1%}{more if needed['more_particles'] else ''}.")
     if report.goodness is not None and report.chosen is not None:
         notes.append(
             f"Fit: {report.chosen.name}; Kolmogorov-Smirnov p = {report.goodness.ks_p:.2g}, Anderson-Darling "

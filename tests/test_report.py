@@ -54,6 +54,18 @@ def test_without_a_pixel_size_everything_is_in_px(tmp_path: Path):
     assert any("One image" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(("spread", "asks"), [(0.01, False), (1.0, True)])
+def test_more_particles_are_asked_for_where_the_median_is_uncertain(tmp_path: Path, spread: float, asks: bool):
+    labels, top = np.zeros((20, 2000), dtype=np.int32), 0
+    for k in range(20):  # squares of 6 px, or of 2 to 18
+        side = round(6 + 12 * spread * (k / 19 - 0.35))
+        labels[1 : 1 + side, top + 1 : top + 1 + side] = k + 1
+        top += side + 2
+    report = size_report([measured("a", labels, pixel_size=KNOWN)], tmp_path, page=False)
+    (note,) = [note for note in report.notes if note.startswith("D50 is known to")]
+    assert ("5% needs about" in note) is asks
+
+
 def test_images_with_and_without_a_scale_are_not_mixed(tmp_path: Path):
     images = [measured("a", discs(0), pixel_size=KNOWN), measured("b", discs(1), pixel_size=UNKNOWN)]
     with pytest.raises(InputError, match="b: no pixel size, but others have one"):
