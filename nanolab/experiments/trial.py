@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from nanolab.experiments.images import split_by_image
+from nanolab.magnification import Magnification
 from nanolab.metrics.evaluate import Comparison, Scores, pooled
 from nanolab.samples import Sample
 from nanolab.scoring import compare_images
@@ -60,6 +61,7 @@ def run_trial(
     settings: TrainingSettings,
     *,
     min_area_px: int,
+    magnification: Magnification = 1.0,
     postprocessing: str | None = None,
     progress: bool = True,
 ) -> Trial:
@@ -77,13 +79,13 @@ def run_trial(
         Where the training is kept.
     min_area_px
         Smaller particles, annotated or found, are not counted.
-    postprocessing
+    magnification, postprocessing
         See `nanolab.segment.Segmenter`.
     """
     clock = Stopwatch()
     with clock("train"):
         run = train(sources, folder, settings, resume=True, progress=progress)
-    segmenter = Segmenter(run, run.epochs[-1], postprocessing=postprocessing)
+    segmenter = Segmenter(run, run.epochs[-1], magnification=magnification, postprocessing=postprocessing)
     with clock("test"):
         comparisons = compare_images(segmenter, test, min_area_px=min_area_px, iou=_IOU, progress=progress)
     return Trial(run, comparisons, clock.seconds)
