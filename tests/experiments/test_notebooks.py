@@ -137,6 +137,7 @@ def test_model_comparison(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_few_annotations(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {**TINY, "readout_options": {"rays": 8}}
     given = {"shape": "cube", "n_images": 5, "n_real": 2, "n_test": 2, "synthetic_per_real": 1, "settings": settings}
+    given["magnification"] = "0.5"
     folder, results = run("12_few_annotations", given, place, monkeypatch)
     by_image = pd.read_csv(folder / "scores.csv", dtype={"image": str})
     assert by_image["image"].tolist() == results["tested_on"]
