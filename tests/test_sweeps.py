@@ -241,6 +241,16 @@ def test_settings_that_vary_have_names_rows_and_means() -> None:
     ]
 
 
+def test_a_name_is_drawn_and_not_the_number_that_goes_with_it() -> None:
+    cases = [("gray", 39), ("black", 62), ("rods", 0)]
+    rows = [{"case": case, "n_test": n, "method": method, "f1": 0.5} for case, n in cases for method in "xy"]
+    about = {"parameters": {"case": "", "n_test": 1, "method": "x"}}
+    state = {"name": "demo", "varying": ["case", "n_test", "method"], "seed_parameter": None, "runs": {"r": about}}
+    figure = sweep_figure(pd.DataFrame(rows), state)
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [case for case, _ in cases]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["method x", "method y"]
+
+
 def test_titles_leave_out_what_measures_share_unless_two_would_be_alike() -> None:
     names = ["scores.bam.dice", "scores.bam.f1", "real, both.f1", "seconds.train", "f1"]
     names += ["halves.kappa.a", "halves.kappa.b", "thirds.kappa.a", "thirds.kappa.b"]

@@ -126,14 +126,25 @@ def _titles(names: Sequence[str]) -> dict[str, str]:
 
 
 def _across(table: pd.DataFrame, keys: list[str]) -> tuple[str | None, list[str]]:
-    """Return the parameter for the horizontal axis, numbers first, and those left for the colours."""
+    """Return the parameter for the horizontal axis, numbers first, and those left for the colours.
+
+    A number that goes with a name, as each case with its count of images, is not for the axis: the name is.
+    """
     several = [key for key in keys if table[key].map(_said).nunique() > 1]
     if not several:
         return None, []
-    across = max(several, key=lambda key: (_is_number(table[key]), table[key].map(_said).nunique()))
     texts = table[several].map(_said)
-    others = [key for key in several if key != across]
-    return across, [key for key in others if texts.groupby(across)[key].nunique().max() > 1]
+
+    def follows(key: str, other: str) -> bool:
+        return bool(texts.groupby(other)[key].nunique().max() == 1)
+
+    def named(key: str) -> bool:
+        others = [other for other in several if not pd.api.types.is_numeric_dtype(table[other])]
+        return any(follows(key, other) and follows(other, key) for other in others)
+
+    numbers = {key for key in several if _is_number(table[key]) and not named(key)}
+    across = max(several, key=lambda key: (key in numbers, not _is_number(table[key]), texts[key].nunique()))
+    return across, [key for key in several if key != across and not follows(key, across)]
 
 
 def _is_number(column: "pd.Series[Any]") -> bool:
