@@ -20,7 +20,7 @@ def _real(name: str) -> Path:
     folder = Path(os.environ.get("NANOLAB_DATA", "data/raw")) / name
     if not folder.is_dir():
         pytest.skip(f"needs the real images: set NANOLAB_DATA or run `nanolab data get {name}`")
-    return folder
+    return folder.resolve()  # tests change the folder they run in
 
 
 @pytest.fixture(scope="session")
