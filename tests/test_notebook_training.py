@@ -33,11 +33,14 @@ def test_notebook_trains_tests_and_writes_the_model(tmp_path: Path, monkeypatch:
     assert scores["images"] == 4
     # Twelve small steps: better than nothing, which has a Dice of 0.
     assert 0.2 < scores["dice"] <= 1
+    low, high = results["intervals"]["bam-tio2"]["dice"]
+    assert low <= scores["dice"] <= high
     compared = results["real_against_rendered"]
     assert compared["rendered, both"]["dice"] == pytest.approx(scores["dice"])
     assert compared["real, first half"]["images"] + compared["real, second half"]["images"] == 4
     table = pd.read_csv(folder / "scores.csv")
     assert list(table["test data"]) == ["bam-tio2"] * 4
+    assert results["means"]["bam-tio2"]["dice"] == pytest.approx(table["dice"].mean())
     assert Segmenter(tmp_path / "model.safetensors").readout.channels == 2
     for name in ("patches", "training", "from_worst_to_best"):
         with Image.open(folder / f"{name}.png") as figure:
