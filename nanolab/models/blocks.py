@@ -69,9 +69,11 @@ class Canvas:
         """
         numbers = np.where(_owned(found, block), self._count + np.arange(int(found.max(initial=0)) + 1), 0)
         view = self._labels[block.seen]
-        fresh = numbers.astype(np.int32)[found] * (view == 0)
+        fresh = numbers.astype(np.int32)[found]
+        fresh[view > 0] = 0
         view += fresh
-        sums = np.bincount(found.ravel(), (probability * (fresh > 0)).ravel(), minlength=len(numbers))
+        kept = fresh > 0
+        sums = np.bincount(found[kept], probability[kept], minlength=len(numbers))
         self._sums.append(sums[1:])
         self._count += len(numbers) - 1
 
