@@ -44,11 +44,14 @@ def steps(learner: Learner, batches: Iterator[Any], first: int) -> float:
     return time.perf_counter() - start
 
 
-@pytest.mark.parametrize("preset", ["default", "utilegen2023"])
-def test_the_network_never_waits_for_patches(preset: str) -> None:
+@pytest.mark.parametrize(
+    ("preset", "changes"),
+    [("default", {}), ("utilegen2023", {}), ("utilegen2023", {"readout_options.spacing_px": 2})],
+)
+def test_the_network_never_waits_for_patches(preset: str, changes: dict[str, Any]) -> None:
     device = choose_device("auto")
     machine = {"device": device.type, "precision": choose_precision("auto", device)}
-    settings = preset_settings(preset, {**machine, "threads": torch.get_num_threads()})
+    settings = preset_settings(preset, {**changes, **machine, "threads": torch.get_num_threads()})
     readout = make_readout(settings.readout, **settings.readout_options)
     patches = Patches([micrograph(seed) for seed in range(10)], readout, settings)
     learner, cached = Learner(settings, readout), repeat(patches.batch(0))
@@ -65,7 +68,7 @@ def test_the_network_never_waits_for_patches(preset: str) -> None:
     alone = (time.perf_counter() - alone) / STEPS
     each, best = median(live) / STEPS, median(still) / STEPS
     print(
-        f"\n{preset} on {device.type}, {settings.precision}: {each * 1e3:.0f} ms a step, "
+        f"\n{preset} {changes or ''} on {device.type}, {settings.precision}: {each * 1e3:.0f} ms a step, "
         f"{settings.batch_size / each:.1f} patches of {settings.patch_px} px a second, "
         f"{each * settings.steps_per_epoch:.1f} s an epoch; "
         f"making a batch alone {alone * 1e3:.0f} ms; {best / each:.2f} of the speed on one cached batch"
