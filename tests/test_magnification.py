@@ -65,6 +65,19 @@ def test_an_image_without_particles_is_seen_as_it_is() -> None:
     )
 
 
+def test_the_lowest_magnification_is_never_chosen() -> None:
+    shares = dict.fromkeys(MAGNIFICATIONS[::2], 0.1) | dict.fromkeys(MAGNIFICATIONS[1::2], 0.9)
+    shares |= dict.fromkeys(MAGNIFICATIONS[-2:], 0.3)  # the same particle at these two alone
+    heights = {round(768 * magnification): share for magnification, share in shares.items()}
+
+    def find(image: np.ndarray) -> np.ndarray:
+        labels = np.zeros(image.shape, np.int32)
+        labels[: round(heights[len(image)] * len(image))] = 1
+        return labels
+
+    assert choose_magnification(find, np.zeros((768, 768), np.float32)) == MAGNIFICATIONS[-2]
+
+
 def test_a_small_image_is_not_made_smaller() -> None:
     seen: list[tuple[int, ...]] = []
 
@@ -73,7 +86,7 @@ def test_a_small_image_is_not_made_smaller() -> None:
         return np.zeros(image.shape, np.int32)
 
     choose_magnification(find, np.zeros((70, 90), np.float32))
-    assert min(min(shape) for shape in seen) >= 64
+    assert min(min(shape) for shape in seen) == 49  # and not 35
 
 
 @given(
