@@ -16,6 +16,7 @@ from nanolab.magnification import Magnification, choose_magnification, in_shape,
 from nanolab.models import SIZE_MULTIPLE_PX
 from nanolab.models.blocks import BLOCK_PX, Canvas, blocks, own_outlines
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
+from nanolab.models.interior import with_dynamic
 from nanolab.models.normalisation import normalise
 from nanolab.models.postprocessing import make_postprocessing
 from nanolab.models.readouts import MIN_AREA_PX, HasOutlines, find_particles
@@ -83,6 +84,10 @@ class Segmenter:
     postprocessing
         One of `nanolab.models.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground by a
         published method instead of the read-out's own.
+    dynamic
+        How readily the read-out `interior+border` cuts particles apart, 0 to 1, instead of its own value (see
+        `nanolab.models.interior.InteriorBorder`): higher where particles come in pieces, lower where neighbours stay
+        together.
 
     Attributes
     ----------
@@ -113,6 +118,7 @@ class Segmenter:
         flips: bool = False,
         magnification: Magnification = 1.0,
         postprocessing: str | None = None,
+        dynamic: float | None = None,
     ) -> None:
         if magnification != "auto":
             check_positive(magnification, "magnification", "pixels seen for a pixel")
@@ -120,7 +126,8 @@ class Segmenter:
             check_positive(min_diameter_nm, "min_diameter_nm", "nm")
         if tile_px % SIZE_MULTIPLE_PX or tile_px <= OVERLAP_PX:
             raise InputError(f"tile_px must be a multiple of {SIZE_MULTIPLE_PX} above {OVERLAP_PX}, got {tile_px}")
-        network, self.readout, self.record = load_network(_checkpoint(model, epoch))
+        network, readout, self.record = load_network(_checkpoint(model, epoch))
+        self.readout = readout if dynamic is None else with_dynamic(readout, dynamic)
         self._clahe = bool(self.record["settings"].get("clahe", False))  # trained so, used so
         self._device = choose_device(device)
         self._precision = choose_precision(precision, self._device)

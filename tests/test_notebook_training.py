@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from nanolab.files import read_json
+from nanolab.models.interior import InteriorBorder
 from nanolab.notebooks import run_notebook
 from nanolab.segment import Segmenter
 
@@ -23,6 +24,7 @@ def test_notebook_trains_tests_and_writes_the_model(tmp_path: Path, monkeypatch:
         "recipes": {"tio2_sem": 2, "spheres_tem": 2},
         "settings": {**short, "ema_decay": 0.5, "learning_rate": 0.02},
         "n_test": 4,
+        "held_out": 1,
         "model_file": "model.safetensors",
     }
     folder = run_notebook(NOTEBOOK, given, run="small", root=tmp_path, progress=False)
@@ -41,7 +43,12 @@ def test_notebook_trains_tests_and_writes_the_model(tmp_path: Path, monkeypatch:
     table = pd.read_csv(folder / "scores.csv")
     assert list(table["test data"]) == ["bam-tio2"] * 4
     assert results["means"]["bam-tio2"]["dice"] == pytest.approx(table["dice"].mean())
-    assert Segmenter(tmp_path / "model.safetensors").readout.channels == 2
+    by_dynamic = pd.read_csv(folder / "f1_by_dynamic.csv", index_col="recipe")
+    assert list(by_dynamic.index) == ["tio2_sem", "spheres_tem"]
+    assert results["dynamic"] == float(by_dynamic.mean().idxmax())
+    readout = Segmenter(tmp_path / "model.safetensors").readout
+    assert isinstance(readout, InteriorBorder)
+    assert readout.dynamic == results["dynamic"]
     for name in ("patches", "training", "from_worst_to_best"):
         with Image.open(folder / f"{name}.png") as figure:
             assert np.ptp(np.asarray(figure.convert("L"))) > 100  # something is drawn on it

@@ -341,6 +341,23 @@ def test_outlines_of_blocks_are_those_of_the_whole_image(outlining: Path, monkey
     assert len(whole) == 11 * 11
 
 
+def test_how_readily_particles_are_cut_apart_can_be_chosen(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "interior.safetensors"
+    record = {"settings": {"network": "threshold", "readout": "interior+border"}}
+    save_checkpoint(path, Threshold(2).state_dict(), record)
+    image = np.full((64, 96), 0.2, dtype=np.float32)
+    image[20:44, 20:76] = 0.8
+    image[20:44, 47:49] = 0.51  # a valley: once smoothed, the depth there is 0.27 lower
+    shallow = Segmenter(path, dynamic=0.2).segment(image)
+    deep = Segmenter(path, dynamic=0.35).segment(image)
+    assert (shallow.max(), deep.max()) == (2, 1)
+    assert ((shallow > 0) == (deep > 0)).all()
+    with pytest.raises(InputError, match=r"dynamic must lie between 0 and 1, got 1\.5"):
+        Segmenter(path, dynamic=1.5)
+    with pytest.raises(InputError, match="dynamic: this network's read-out has none"):
+        Segmenter(model, dynamic=0.2)
+
+
 def test_outlines_of_a_network_without_are_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="outlines: this network has none"):
         Segmenter(model).find(np.eye(50), outlines=True)

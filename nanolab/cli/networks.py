@@ -101,6 +101,13 @@ def segment(
             "not given."
         ),
     ] = None,
+    dynamic: Annotated[
+        float | None,
+        typer.Option(
+            help="How readily particles are cut apart, 0 to 1: higher where they come in pieces, lower where "
+            "neighbours stay together; the network's own value if not given."
+        ),
+    ] = None,
     outlines: Annotated[
         bool, typer.Option("--outlines", help="Also write whole, overlapping outlines (networks with stardist only).")
     ] = False,
@@ -126,6 +133,7 @@ def segment(
             flips=flips,
             magnification=parse_magnification(magnification or "1"),
             postprocessing=postprocessing,
+            dynamic=dynamic,
         ),
         output,
         pixel_size_nm=pixel_size_nm,

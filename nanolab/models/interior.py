@@ -1,6 +1,7 @@
 """The read-out that separates touching particles: foreground, and how deep inside its particle a pixel lies."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -8,11 +9,15 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.nn import functional
 
+from nanolab.checks import InputError
 from nanolab.models.channels import ProbabilityChannels
 from nanolab.models.losses import cross_entropy_and_dice
 from nanolab.models.watershed import split_touching
 
-__all__ = ["InteriorBorder", "depth"]
+if TYPE_CHECKING:
+    from nanolab.models.readouts import Readout
+
+__all__ = ["InteriorBorder", "depth", "with_dynamic"]
 
 _NEIGHBOURS = np.ones((3, 3), dtype=np.uint8)
 
@@ -79,3 +84,18 @@ class InteriorBorder(ProbabilityChannels):
         """Return the foreground, cut apart between the summits of the depth by a watershed."""
         height = cv2.GaussianBlur(probabilities[1], (0, 0), self.smoothing_px)
         return split_touching(height, probabilities[0] >= self.threshold, self.dynamic)
+
+
+def with_dynamic(readout: "Readout", dynamic: float) -> InteriorBorder:
+    """Return the read-out with another `dynamic`.
+
+    Raises
+    ------
+    InputError
+        If it is no `InteriorBorder`, or the value is not between 0 and 1.
+    """
+    if not isinstance(readout, InteriorBorder):
+        raise InputError("dynamic: this network's read-out has none, only interior+border has; leave it out")
+    if not 0 <= dynamic <= 1:
+        raise InputError(f"dynamic must lie between 0 and 1, got {dynamic}")
+    return replace(readout, dynamic=dynamic)

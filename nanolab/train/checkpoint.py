@@ -15,7 +15,7 @@ from nanolab.models import build
 from nanolab.models.readouts import Readout, make_readout
 from nanolab.train.settings import TrainingSettings
 
-__all__ = ["load_checkpoint", "load_network", "save_checkpoint"]
+__all__ = ["copy_network", "load_checkpoint", "load_network", "save_checkpoint"]
 
 _KEY = "nanolab"
 
@@ -66,3 +66,26 @@ def load_network(path: Path | str) -> tuple[nn.Module, Readout, dict[str, Any]]:
     except (InputError, RuntimeError) as error:
         raise InputError(f"{path}: the weights fit no network that this nanolab can build ({error})") from error
     return network.eval(), readout, record
+
+
+def copy_network(source: Path | str, target: Path | str, readout_options: Mapping[str, Any] = {}) -> None:
+    """Copy the checkpoint of a network, with some options of its read-out changed.
+
+    Parameters
+    ----------
+    source, target
+        Files.
+    readout_options
+        Options that do not change what the network learned, such as a threshold.
+
+    Raises
+    ------
+    InputError
+        If `source` is not a checkpoint of a network, or the options do not fit its read-out.
+    """
+    load_network(source)
+    tensors, record = load_checkpoint(source)
+    settings = record["settings"]
+    settings["readout_options"] = {**settings.get("readout_options", {}), **readout_options}
+    make_readout(settings["readout"], **settings["readout_options"])
+    save_checkpoint(target, tensors, record)

@@ -9,7 +9,7 @@ from safetensors.numpy import save_file
 
 from nanolab.checks import InputError
 from nanolab.models import NETWORKS
-from nanolab.train.checkpoint import load_checkpoint, load_network, save_checkpoint
+from nanolab.train.checkpoint import copy_network, load_checkpoint, load_network, save_checkpoint
 
 RECORD = {"settings": {"network": "tiny", "readout": "foreground"}, "epoch": 3}
 
@@ -46,6 +46,21 @@ def test_a_network_comes_back_ready_to_predict(path: Path) -> None:
     assert not found.training
     assert readout.names == ("foreground",)
     assert record["epoch"] == 3
+
+
+def test_a_copy_may_read_its_network_differently(path: Path, tmp_path: Path) -> None:
+    save_checkpoint(
+        path, TinyNetwork(2).state_dict(), RECORD | {"settings": {"network": "tiny", "readout": "interior+border"}}
+    )
+    copy_network(path, tmp_path / "copy.safetensors", {"dynamic": 0.3})
+    (before, readout, record), (after, other, copied) = load_network(path), load_network(tmp_path / "copy.safetensors")
+    assert (readout.dynamic, other.dynamic) == (0.1, 0.3)  # type: ignore[attr-defined]
+    assert copied == record | {"settings": record["settings"] | {"readout_options": {"dynamic": 0.3}}}
+    for one, same in zip(before.state_dict().values(), after.state_dict().values(), strict=True):
+        assert torch.equal(one, same)
+    with pytest.raises(InputError, match="unexpected keyword argument 'dynamics'"):
+        copy_network(path, tmp_path / "none.safetensors", {"dynamics": 0.3})
+    assert not (tmp_path / "none.safetensors").exists()
 
 
 class Harmful:
