@@ -28,6 +28,7 @@ class ProbabilityChannels:
     """A read-out whose channels are probabilities, the first that a pixel is particle."""
 
     names: tuple[str, ...]
+    holds_lock = False
 
     @property
     def channels(self) -> int:

@@ -40,6 +40,8 @@ class Readout(Protocol):
         From which probability on a pixel is particle.
     kept
         One name, fit for a file name, for each array that `pack` returns.
+    holds_lock
+        Whether `targets` keeps Python's lock, so that only other processes can compute them beside a training.
     """
 
     @property
@@ -50,6 +52,9 @@ class Readout(Protocol):
 
     @property
     def kept(self) -> tuple[str, ...]: ...  # noqa: D102
+
+    @property
+    def holds_lock(self) -> bool: ...  # noqa: D102
 
     @property
     def channels(self) -> int:

@@ -80,6 +80,7 @@ class StarConvex:
     object_threshold: float = 0.5
     overlap: float = 0.4
     spacing_px: int = 3
+    holds_lock = True  # the package's compiled code does
 
     def __post_init__(self) -> None:
         if self.rays < 4 or self.rays % 4:

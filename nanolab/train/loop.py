@@ -28,6 +28,7 @@ from nanolab.train.run import TrainingRun
 from nanolab.train.settings import TrainingSettings
 from nanolab.train.starting import claimed, disk_need, reproducible, resolved, restored
 from nanolab.train.watched import Watched
+from nanolab.workers import worker_pool
 
 __all__ = ["train"]
 
@@ -71,7 +72,8 @@ def train(
     tensorboard
         Write what TensorBoard shows.
     workers
-        Threads that make patches, which does not change them; one for a CPU, up to eight for a GPU if None.
+        Threads that make patches, and processes beside them where the read-out's targets keep Python's lock; patches
+        do not depend on it. One for a CPU, up to eight for a GPU if None.
 
     Raises
     ------
@@ -111,7 +113,9 @@ def train(
             tqdm.write(f"{folder}: the training will take up to about {in_words(need)} on the disk", file=sys.stderr)
         todo = range(len(rows) * settings.steps_per_epoch, settings.steps)
         bar = stack.enter_context(tqdm(total=settings.steps, initial=todo.start, unit="step", disable=not progress))
-        made = prefetch(lambda step: patches.batch(step, part), todo, workers=workers or _threads(processes))
+        workers = workers or _threads(processes)
+        pool = stack.enter_context(worker_pool(workers)) if readout.holds_lock and todo else None
+        made = prefetch(lambda step: patches.batch(step, part, pool=pool), todo, workers=workers)
         batches = stack.enter_context(closing(made))
         board = stack.enter_context(Board(folder, todo.start)) if tensorboard and processes.first and todo else None
         for epoch in range(len(rows) + 1, settings.epochs + 1):

@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -105,6 +105,28 @@ class Patches:
 
     def patch(self, step: int, item: int) -> tuple[Values, Values]:
         """Return a patch, shape (side, side) in [0, 1], and its targets, shape (C, side, side)."""
+        pixels, labels = self._cut(step, item)
+        return pixels, self._readout.targets(labels)
+
+    def batch(
+        self, step: int, items: Iterable[int] | None = None, *, pool: Executor | None = None
+    ) -> tuple[Values, Values]:
+        """Return the patches of a step, shape (batch, 1, side, side), and targets, shape (batch, C, side, side).
+
+        Parameters
+        ----------
+        items
+            Which of the patches; all if None.
+        pool
+            Where the targets are computed, each patch by itself; in this thread if None.
+        """
+        chosen = range(self._settings.batch_size) if items is None else items
+        images, labels = zip(*(self._cut(step, item) for item in chosen), strict=True)
+        targets = (map if pool is None else pool.map)(self._readout.targets, labels)
+        return np.stack(images)[:, None], np.stack(list(targets))
+
+    def _cut(self, step: int, item: int) -> tuple[Values, npt.NDArray[np.int32]]:
+        """Return the pixels and the label map of a patch."""
         settings = self._settings
         rng = generator(settings.seed, _PATCH_KEY, step, item)
         image = self._images[int(np.searchsorted(self._odds, rng.random(), side="right"))]
@@ -112,19 +134,7 @@ class Patches:
         view = draw_view(rng, image.pixels.shape, settings.patch_px, settings.augmentation, around)
         labels = cut(image.labels, view, settings.patch_px, smooth=False).astype(np.int32)
         pixels = cut(image.pixels, view, settings.patch_px, smooth=True) / np.float32(255)
-        return vary_grey(pixels, rng, settings.augmentation), self._readout.targets(labels)
-
-    def batch(self, step: int, items: Iterable[int] | None = None) -> tuple[Values, Values]:
-        """Return the patches of a step, shape (batch, 1, side, side), and targets, shape (batch, C, side, side).
-
-        Parameters
-        ----------
-        items
-            Which of the patches; all if None.
-        """
-        chosen = range(self._settings.batch_size) if items is None else items
-        images, targets = zip(*(self.patch(step, item) for item in chosen), strict=True)
-        return np.stack(images)[:, None], np.stack(targets)
+        return vary_grey(pixels, rng, settings.augmentation), labels
 
 
 def _around(rng: np.random.Generator, image: _Image, particle_share: float) -> tuple[float, float] | None:
@@ -140,7 +150,8 @@ def prefetch(
 ) -> Generator[T, None, None]:
     """Yield `make(step)` for each step in order; other threads make the next `ahead` of them meanwhile.
 
-    Threads do, because nearly all of the work on a patch is done by NumPy and OpenCV, which let go of Python's lock.
+    Threads do, because nearly all of the work on a patch is done by NumPy and OpenCV, which let go of Python's lock;
+    for targets that do not, `Patches.batch` takes a pool of processes.
     """
     ahead = max(ahead, 2 * workers)
     with ThreadPoolExecutor(max_workers=workers) as pool:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import repeat
 from pathlib import Path
 from statistics import median
@@ -19,6 +19,7 @@ from nanolab.samples import Sample
 from nanolab.train.learner import Learner
 from nanolab.train.patches import Patches, prefetch
 from nanolab.train.presets import preset_settings
+from nanolab.workers import worker_pool
 
 pytestmark = pytest.mark.bench
 
@@ -57,7 +58,13 @@ def test_the_network_never_waits_for_patches(preset: str, changes: dict[str, Any
     learner, cached = Learner(settings, readout), repeat(patches.batch(0))
     steps(learner, cached, 0)
     live, still = [], []
-    with closing(prefetch(patches.batch, range(ROUNDS * STEPS + 1), workers=1 if device.type == "cpu" else 8)) as made:
+    workers = 1 if device.type == "cpu" else 8
+    with ExitStack() as stack:
+        pool = stack.enter_context(worker_pool(workers)) if readout.holds_lock else None
+        todo = range(ROUNDS * STEPS + 1)
+        made = stack.enter_context(
+            closing(prefetch(lambda step: patches.batch(step, pool=pool), todo, workers=workers))
+        )
         next(made)
         for turn in range(ROUNDS):  # in turns, so that what else the machine does falls on both
             live.append(steps(learner, made, turn * STEPS))

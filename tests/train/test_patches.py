@@ -9,6 +9,7 @@ from nanolab.checks import InputError
 from nanolab.models.readouts import make_readout
 from nanolab.train.patches import Patches, prefetch
 from nanolab.train.settings import TrainingSettings
+from nanolab.workers import worker_pool
 
 SETTINGS = TrainingSettings(patch_px=64, batch_size=3)
 READOUT = make_readout("interior+border")
@@ -146,3 +147,14 @@ def test_part_of_a_batch_is_that_part_of_it(patches: Patches) -> None:
 def test_several_threads_make_the_same_in_order(patches: Patches) -> None:
     for step, (images, _) in enumerate(prefetch(patches.batch, range(6), workers=3)):
         np.testing.assert_array_equal(images, patches.batch(step)[0])
+
+
+def test_targets_of_other_processes_are_the_same() -> None:
+    readout = make_readout("stardist", rays=8)
+    assert readout.holds_lock
+    patches = Patches([disc_sample(seed) for seed in range(2)], readout, SETTINGS)
+    with worker_pool(2) as pool:
+        made = list(prefetch(lambda step: patches.batch(step, pool=pool), range(3), workers=2))
+    for step, found in enumerate(made):
+        for one, other in zip(found, patches.batch(step), strict=True):
+            np.testing.assert_array_equal(one, other)
