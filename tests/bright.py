@@ -27,7 +27,7 @@ class BrightModels(Models):
     def names(self) -> list[str]:
         return ["bright", "bright as well"]
 
-    def get(self, name: str) -> Finder:
+    def get(self, name: str, dynamic: float | None = None) -> Finder:
         return self._finder
 
 

@@ -55,4 +55,25 @@ class TinyNetwork(nn.Module):
         return logits
 
 
+class Threshold(nn.Module):
+    """Takes a pixel for particle if it is brighter than mid-grey: a network whose answers are known."""
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.steepness = nn.Parameter(torch.full((out_channels, 1, 1), 20.0))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.steepness * (image - 0.5)
+
+
+def valleys() -> npt.NDArray[np.float32]:
+    """Make an image of one bright bar in three parts; to `Threshold` the valleys between them are 0.27 less deep."""
+    image = np.full((64, 96), 0.2, dtype=np.float32)
+    image[20:44, 20:78] = 0.8
+    for col in (39, 58):
+        image[20:44, col - 1 : col + 1] = 0.51
+    return image
+
+
 TINY = {"tiny": "discs:TinyNetwork"}
+THRESHOLD = {"threshold": "discs:Threshold"}

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
+from discs import THRESHOLD, Threshold, valleys
 
 from nanolab.calibration import f1_by_dynamic
 from nanolab.checks import InputError
@@ -17,39 +16,23 @@ from nanolab.segment import Segmenter
 from nanolab.train.checkpoint import save_checkpoint
 
 
-class Bright(nn.Module):
-    """Takes what is bright for particle, and what is brighter for deeper inside it."""
-
-    def __init__(self, out_channels: int) -> None:
-        super().__init__()
-        self.steepness = nn.Parameter(torch.full((out_channels, 1, 1), 20.0))
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.steepness * (image - 0.5)
-
-
 @pytest.fixture(autouse=True)
 def _networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(NETWORKS, "bright", "test_calibration_networks:Bright")
-    monkeypatch.setitem(__import__("sys").modules, "test_calibration_networks", __import__("sys").modules[__name__])
+    monkeypatch.setitem(NETWORKS, "threshold", THRESHOLD["threshold"])
 
 
 def model(folder: Path, readout: str, channels: int) -> Segmenter:
     path = folder / "model.safetensors"
-    save_checkpoint(path, Bright(channels).state_dict(), {"settings": {"network": "bright", "readout": readout}})
+    save_checkpoint(path, Threshold(channels).state_dict(), {"settings": {"network": "threshold", "readout": readout}})
     return Segmenter(path)
 
 
 def thirds(annotated: int) -> Sample:
-    """Three bright parts with valleys between them that are 0.27 less deep, annotated as one particle or as three."""
-    image = np.full((64, 96), 0.2, dtype=np.float32)
-    image[20:44, 20:78] = 0.8
-    labels = (image > 0.5).astype(np.int32)
-    for number, col in enumerate((39, 58), start=2):
-        image[20:44, col - 1 : col + 1] = 0.51
-        if annotated == 3:
-            labels[20:44, col:78] = number
-    return Sample("thirds", image, labels, PixelSize.typed(1.0), Path("thirds.tif"))
+    """Three bright parts with valleys between them, annotated as one particle or as three."""
+    labels = (valleys() > 0.5).astype(np.int32)
+    if annotated == 3:
+        labels *= 1 + np.searchsorted((39, 58), np.arange(labels.shape[1]), side="right").astype(np.int32)
+    return Sample("thirds", valleys(), labels, PixelSize.typed(1.0), Path("thirds.tif"))
 
 
 def test_each_set_has_the_f1_that_its_annotation_asks_for(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from bright import Bright, BrightModels
+from discs import THRESHOLD, Threshold, valleys
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -15,12 +16,14 @@ from nanolab.dashboard.edits import MOST_GAP_PX, Edit, apply_edits
 from nanolab.dashboard.outlines import outline_polygons
 from nanolab.dashboard.page import Page
 from nanolab.dashboard.visitor import Models, VisitorFolder
-from nanolab.dashboard.workbench import Workbench, safe_name
+from nanolab.dashboard.workbench import Finder, Workbench, safe_name
 from nanolab.files import read_json
 from nanolab.labels import read_labels
+from nanolab.models import NETWORKS
 from nanolab.pixelsize import PixelSize
 from nanolab.sizes import measure
 from nanolab.tiff import write_tiff
+from nanolab.train.checkpoint import save_checkpoint
 
 SIDE = 20  # of the squares in `picture`
 
@@ -258,6 +261,19 @@ def test_a_training_that_is_not_there_is_named(tmp_path: Path) -> None:
         Models([tmp_path / "nowhere"])
 
 
+def test_a_model_cuts_as_it_is_asked_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(NETWORKS, "threshold", THRESHOLD["threshold"])
+    path, other = tmp_path / "model.safetensors", tmp_path / "foreground.safetensors"
+    for file, readout, channels in ((path, "interior+border", 2), (other, "foreground", 1)):
+        record = {"settings": {"network": "threshold", "readout": readout}}
+        save_checkpoint(file, Threshold(channels).state_dict(), record)
+    models = Models([path, other])
+    assert [models.get(str(path), dynamic).segment(valleys()).max() for dynamic in (None, 0.2, 0.4)] == [3, 3, 1]
+    assert models.get(str(path), 0.4) is models.get(str(path), 0.4)
+    with pytest.raises(InputError, match="read-out has none"):
+        models.get(str(other), 0.4)
+
+
 # outlines
 
 
@@ -317,6 +333,33 @@ def test_two_clicks_that_cannot_be_merged_say_why(page: Page, tmp_path: Path) ->
     page._tapped([15])
     assert "apart" in page.ui.message.object
     assert count(page.bench) == 15
+
+
+class Picky(BrightModels):
+    """Knows no way to cut at deep valleys."""
+
+    def get(self, name: str, dynamic: float | None = None) -> Finder:
+        if dynamic == 0.4:
+            raise InputError("dynamic: this network's read-out has none")
+        return super().get(name)
+
+
+def test_particles_are_found_again_with_other_choices(page: Page, tmp_path: Path) -> None:
+    page._models = Picky()
+    content = stored(tmp_path / "a.tif").read_bytes()
+    asyncio.run(page.take({"a.tif": content}))
+    assert (page.bench.images["a"].model, page.ui.again.visible) == ("bright", False)
+    page.ui.cutting.value = 0.2
+    assert page.ui.again.visible
+    asyncio.run(page._find_again(None))
+    assert (page.bench.images["a"].model, page.ui.again.visible) == ("bright, cut at clear valleys", False)
+    page.ui.cutting.value = 0.4
+    asyncio.run(page._find_again(None))
+    assert "read-out has none" in page.ui.message.object
+    assert page.bench.images["a"].model == "bright, cut at clear valleys"
+    asyncio.run(page.take({"b.tif": content}))
+    assert "read-out has none" in page.ui.failures.object
+    assert list(page.bench.images) == ["a"]
 
 
 def test_a_typed_pixel_size_is_used(page: Page, tmp_path: Path) -> None:

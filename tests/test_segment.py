@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from discs import TINY, disc_labels, disc_sample
+from discs import THRESHOLD, TINY, Threshold, disc_labels, disc_sample, valleys
 from torch import nn
 
 from nanolab import segment, segmentfiles
@@ -25,20 +25,9 @@ from nanolab.train.run import TrainingRun
 from nanolab.train.settings import TrainingSettings
 
 
-class Threshold(nn.Module):
-    """Takes a pixel for particle if it is brighter than mid-grey: a network whose answers are known."""
-
-    def __init__(self, out_channels: int) -> None:
-        super().__init__()
-        self.steepness = nn.Parameter(torch.full((out_channels, 1, 1), 20.0))
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.steepness * (image - 0.5)
-
-
 @pytest.fixture(autouse=True)
 def _networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(NETWORKS, "threshold", "test_segment_networks:Threshold")
+    monkeypatch.setitem(NETWORKS, "threshold", THRESHOLD["threshold"])
     monkeypatch.setitem(NETWORKS, "tiny", TINY["tiny"])
     monkeypatch.setitem(__import__("sys").modules, "test_segment_networks", __import__("sys").modules[__name__])
 
@@ -345,12 +334,9 @@ def test_how_readily_particles_are_cut_apart_can_be_chosen(tmp_path: Path, model
     path = tmp_path / "interior.safetensors"
     record = {"settings": {"network": "threshold", "readout": "interior+border"}}
     save_checkpoint(path, Threshold(2).state_dict(), record)
-    image = np.full((64, 96), 0.2, dtype=np.float32)
-    image[20:44, 20:76] = 0.8
-    image[20:44, 47:49] = 0.51  # a valley: once smoothed, the depth there is 0.27 lower
-    shallow = Segmenter(path, dynamic=0.2).segment(image)
-    deep = Segmenter(path, dynamic=0.35).segment(image)
-    assert (shallow.max(), deep.max()) == (2, 1)
+    shallow = Segmenter(path, dynamic=0.2).segment(valleys())
+    deep = Segmenter(path, dynamic=0.35).segment(valleys())
+    assert (shallow.max(), deep.max()) == (3, 1)
     assert ((shallow > 0) == (deep > 0)).all()
     with pytest.raises(InputError, match=r"dynamic must lie between 0 and 1, got 1\.5"):
         Segmenter(path, dynamic=1.5)

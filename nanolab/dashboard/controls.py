@@ -26,6 +26,13 @@ _QUANTITIES = {
     "perimeter": "perimeter",
 }
 _BORDERS = {"corrected": "correct", "left out": "drop", "counted": "keep"}
+#: Where touching particles are cut apart: the read-out's `dynamic`.
+_CUTTING = {
+    "as the model does": None,
+    "at slight valleys": 0.05,
+    "at clear valleys": 0.2,
+    "at deep valleys": 0.4,
+}
 _NOTHING = '<div class="nothing"><p>Drop micrographs into the field at the left, or choose them there.</p></div>'
 _DOWNLOADS: dict[File, str] = {
     "particles.csv": "Particles (CSV)",
@@ -74,7 +81,8 @@ class Controls:
             **stretch,
         )
         self.model = widgets.Select(label="Model", options=models, **stretch)
-        self.again = widgets.Button(label="Find again with this model", visible=False, **stretch)
+        self.cutting = widgets.Select(label="Cut touching particles apart", options=_CUTTING, **stretch)
+        self.again = widgets.Button(label="Find again this way", visible=False, **stretch)
         self.scale_bars = widgets.Checkbox(label="Read scale bars if files lack it", value=True, **stretch)
         self.progress = widgets.indicators.Progress(
             label="progress", value=0, max=100, visible=False, height=12, bar_color="info", **stretch
@@ -118,6 +126,12 @@ class Controls:
         self.nothing = pn.pane.HTML(_NOTHING, sizing_mode="stretch_both", stylesheets=[_STYLE])
         self.histogram = pn.pane.Bokeh(self.distribution.figure, sizing_mode="stretch_width")
 
+    @property
+    def chosen_model(self) -> str:
+        """The model as it is named beside its results."""
+        how = next(label for label, dynamic in _CUTTING.items() if dynamic == self.cutting.value)
+        return str(self.model.value) if self.cutting.value is None else f"{self.model.value}, cut {how}"
+
     def layout(self) -> Any:
         """Return all of it as Panel serves it: images, particles, sizes and downloads side by side."""
         column: dict[str, Any] = {"stylesheets": [_STYLE], "css_classes": ["card"]}
@@ -125,7 +139,7 @@ class Controls:
         left = pn.Column(
             _heading("1 · Images"),
             self.dropper, self.progress, self.failures, self.images, self.remove,
-            self.model, self.again, self.scale_bars, self.pixel_size, self.scale, self.for_all,
+            self.model, self.cutting, self.again, self.scale_bars, self.pixel_size, self.scale, self.for_all,
             width=250, **column,
         )  # fmt: skip
         middle = pn.Column(

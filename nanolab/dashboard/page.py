@@ -14,7 +14,7 @@ from nanolab.dashboard.controls import Controls
 from nanolab.dashboard.drawings import size_limits
 from nanolab.dashboard.visitor import Models, VisitorFolder
 from nanolab.dashboard.wording import count_words, failure_list, hint, message, scale_words, statistics_html
-from nanolab.dashboard.workbench import File, Sizes, Workbench
+from nanolab.dashboard.workbench import File, Sizes, Workbench, safe_name
 
 __all__ = ["MOST_UPLOAD_MB", "Page"]
 
@@ -74,7 +74,8 @@ class Page:
     def _listen(self) -> None:
         self.ui.dropper.param.watch(self._dropped, "value")
         self.ui.images.param.watch(lambda event: self._show(), "value")
-        self.ui.model.param.watch(lambda event: self._show_controls(), "value")
+        for choice in (self.ui.model, self.ui.cutting):
+            choice.param.watch(lambda event: self._show_controls(), "value")
         self.ui.pixel_size.param.watch(lambda event: self._type_pixel_size(), "value")
         for widget, name in (
             (self.ui.quantity, "quantity"),
@@ -129,11 +130,16 @@ class Page:
     async def _find_again(self, event: Any) -> None:  # noqa: ARG002  # Panel passes it
         if self._working:
             return
-        self._working, model, names = True, self.ui.model.value, list(self.bench.images)
+        self._working, model, names = True, self.ui.chosen_model, list(self.bench.images)
         try:
+            finder = await asyncio.to_thread(self._models.get, self.ui.model.value, self.ui.cutting.value)
             for done, name in enumerate(names):
                 self._tell_progress(done, len(names), f"finding particles in {name}")
-                await asyncio.to_thread(lambda: self.bench.find_again(name, self._models.get(model), model=model))  # noqa: B023  # waited for
+                await asyncio.to_thread(self.bench.find_again, name, finder, model=model)
+        except InputError as error:
+            self.ui.progress.visible = False
+            self._say(str(error), wrong=True)
+            return
         finally:
             self._working = False
         self._refresh_images(self.ui.images.value)
@@ -157,13 +163,17 @@ class Page:
             self._document.add_next_tick_callback(act)
 
     async def _add(self, given: str, content: bytes) -> str | None:
-        model, scale_bars = self.ui.model.value, self.ui.scale_bars.value
+        model, cutting, scale_bars = self.ui.model.value, self.ui.cutting.value, self.ui.scale_bars.value
+        called = self.ui.chosen_model
 
         def add() -> str | None:
             path = self._folder.keep(content, given)
             try:
-                finder = self._models.get(model)
-                return self.bench.add(path, given, finder, model=model, find_scale_bar=scale_bars)
+                finder = self._models.get(model, cutting)
+                return self.bench.add(path, given, finder, model=called, find_scale_bar=scale_bars)
+            except InputError as error:  # of the model: `add` itself tells what is wrong with a file
+                self.bench.failures[safe_name(given, [*self.bench.images, *self.bench.failures])] = str(error)
+                return None
             finally:
                 path.unlink()
 
@@ -294,8 +304,8 @@ class Page:
         image = self.bench.images.get(self.ui.images.value)
         there = image is not None
         self.ui.images.visible = self.ui.remove.visible = self.ui.images.visible or there
-        self.ui.again.visible = any(each.model != self.ui.model.value for each in self.bench.images.values())
-        self.ui.again.label = "Find again with this model" + (
+        self.ui.again.visible = any(each.model != self.ui.chosen_model for each in self.bench.images.values())
+        self.ui.again.label = "Find again this way" + (
             " (corrections go)" if any(each.edits for each in self.bench.images.values()) else ""
         )
         self.ui.picture.visible, self.ui.nothing.visible, self.ui.histogram.visible = (

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nanolab.checks import InputError
 from nanolab.dashboard.workbench import Finder
+from nanolab.magnification import Magnification
 from nanolab.models.shipped import shipped_model
 
 __all__ = ["Models", "VisitorFolder"]
@@ -82,7 +83,7 @@ class Models:
             if not path.exists():
                 raise InputError(f"{path}: no such training; check the name, or train one with `nanolab train`")
             self._paths[str(path)] = path
-        self._loaded: dict[str, Finder] = {}
+        self._loaded: dict[tuple[str, float | None], Finder] = {}
         self._lock = threading.Lock()
 
     @property
@@ -90,13 +91,20 @@ class Models:
         """What the visitor chooses from."""
         return list(self._paths)
 
-    def get(self, name: str) -> Finder:
-        """Return a network, ready to find particles."""
+    def get(self, name: str, dynamic: float | None = None) -> Finder:
+        """Return a network, ready to find particles and to cut them apart as `nanolab.segment.Segmenter` says.
+
+        Raises
+        ------
+        InputError
+            If its files are damaged, or it knows no `dynamic`.
+        """
         from nanolab.segment import Segmenter
 
         with self._lock:
-            if name not in self._loaded:
+            if (name, dynamic) not in self._loaded:
                 # it must do for particles of any size, a training only for those that it was made for
-                segmenter = Segmenter(self._paths[name], magnification="auto" if name == _OWN else 1)
-                self._loaded[name] = _OneAtATime(segmenter)
-        return self._loaded[name]
+                magnification: Magnification = "auto" if name == _OWN else 1
+                segmenter = Segmenter(self._paths[name], magnification=magnification, dynamic=dynamic)
+                self._loaded[name, dynamic] = _OneAtATime(segmenter)
+        return self._loaded[name, dynamic]
