@@ -18,8 +18,8 @@ __all__ = ["MAGNIFICATIONS", "Magnification", "choose_magnification", "in_shape"
 Image = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
 
-#: Magnifications in steps of the square root of two, the highest first; the lowest is only compared with.
-MAGNIFICATIONS = tuple(float(2 ** (-step / 2)) for step in range(-1, 7))
+#: Magnifications in steps of the square root of two, the highest first; the first and the last are only compared with.
+MAGNIFICATIONS = tuple(float(2 ** (-step / 2)) for step in range(-2, 7))
 
 #: A factor, or the choice of one for each image.
 Magnification = float | Literal["auto"]
@@ -60,9 +60,9 @@ def choose_magnification(find: Callable[[Image], Labels], image: Image) -> float
     A network finds particles that have about the size of those it was trained on. Far larger ones fall to pieces and
     far smaller ones run together, into other pieces at each magnification, while particles that suit it are the same
     at the next higher and the next lower one. Agreement is F1 over particles at an IoU of 0.5, the mean of that with
-    both neighbours; no annotation is needed. The lowest magnification is never chosen, because it has one neighbour
-    alone, and the few large pieces that are left there often agree by chance. Magnification above 1 is tried only if 1
-    is the best of the others.
+    both neighbours; no annotation is needed. Only a magnification that has two neighbours can be chosen: at the lowest,
+    the few large pieces that are left agree with those before by chance. One above 1 is tried only if 1 is the best of
+    the others.
 
     Parameters
     ----------
@@ -73,13 +73,11 @@ def choose_magnification(find: Callable[[Image], Labels], image: Image) -> float
     """
     middle = tuple(slice(max(0, (side - _SAMPLE_PX) // 2), (side + _SAMPLE_PX) // 2) for side in image.shape)
     sample = image[middle]
-    finer = [each for each in MAGNIFICATIONS if each > 1]
-    others = [each for each in MAGNIFICATIONS if each <= 1 and each * min(sample.shape) >= _LEAST_SIDE_PX] or [1.0]
+    finest, *others = (each for each in MAGNIFICATIONS if each >= 1 or each * min(sample.shape) >= _LEAST_SIDE_PX)
     found = {each: in_shape(find(magnified(sample, each)), sample.shape) for each in others}
     best = _steadiest(found)
-    if best == others[0]:
-        found = {each: in_shape(find(magnified(sample, each)), sample.shape) for each in finer} | found
-        best = _steadiest(found)
+    if best == 1:
+        best = _steadiest({finest: in_shape(find(magnified(sample, finest)), sample.shape)} | found)
     return best
 
 
@@ -113,7 +111,7 @@ def in_shape(labels: Labels, shape: tuple[int, ...]) -> Labels:
 
 
 def _steadiest(found: dict[float, Labels]) -> float:
-    """Return the magnification that agrees best with its neighbours, the highest of equals, but never the lowest."""
+    """Return the magnification that agrees best with both neighbours, of equals the one nearest to 1."""
     between = [np.nan_to_num(match(one, other, _IOU).f1) for one, other in pairwise(found.values())]
-    agreement = [np.mean(between[max(0, at - 1) : at + 1]) for at in range(len(between))] or [0.0]
-    return list(found)[int(np.argmax(agreement))]
+    agreement = {each: sum(pair) for each, pair in zip(list(found)[1:-1], pairwise(between), strict=True)}
+    return max(agreement, key=lambda each: (agreement[each], min(each, 1 / each)), default=1.0)
