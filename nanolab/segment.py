@@ -79,7 +79,7 @@ class Segmenter:
     magnification
         By how much images are enlarged before the network sees them, or made smaller: for particles that are far from
         the size in px of those it was trained on. `auto` chooses for each image (see
-        `nanolab.magnification.choose_magnification`), which takes four to eight times as long. The label map always has
+        `nanolab.magnification.choose_magnification`), which takes five to nine times as long. The label map always has
         the size of the image; `min_area_px` counts its pixels and those that the network saw.
     postprocessing
         One of `nanolab.models.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground by a
