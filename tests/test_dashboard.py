@@ -349,11 +349,11 @@ def test_particles_are_found_again_with_other_choices(page: Page, tmp_path: Path
     content = stored(tmp_path / "a.tif").read_bytes()
     asyncio.run(page.take({"a.tif": content}))
     assert (page.bench.images["a"].model, page.ui.again.visible) == ("bright", False)
-    page.ui.cutting.value = 0.2
+    page.ui.cutting.value = "at clear valleys"
     assert page.ui.again.visible
     asyncio.run(page._find_again(None))
     assert (page.bench.images["a"].model, page.ui.again.visible) == ("bright, cut at clear valleys", False)
-    page.ui.cutting.value = 0.4
+    page.ui.cutting.value = "at deep valleys"
     asyncio.run(page._find_again(None))
     assert "read-out has none" in page.ui.message.object
     assert page.bench.images["a"].model == "bright, cut at clear valleys"

@@ -81,7 +81,7 @@ class Controls:
             **stretch,
         )
         self.model = widgets.Select(label="Model", options=models, **stretch)
-        self.cutting = widgets.Select(label="Cut touching particles apart", options=_CUTTING, **stretch)
+        self.cutting = widgets.Select(label="Cut touching particles apart", options=list(_CUTTING), **stretch)
         self.again = widgets.Button(label="Find again this way", visible=False, **stretch)
         self.scale_bars = widgets.Checkbox(label="Read scale bars if files lack it", value=True, **stretch)
         self.progress = widgets.indicators.Progress(
@@ -127,10 +127,14 @@ class Controls:
         self.histogram = pn.pane.Bokeh(self.distribution.figure, sizing_mode="stretch_width")
 
     @property
+    def dynamic(self) -> float | None:
+        """Where touching particles are to be cut apart; None leaves it to the model."""
+        return _CUTTING[self.cutting.value]
+
+    @property
     def chosen_model(self) -> str:
         """The model as it is named beside its results."""
-        how = next(label for label, dynamic in _CUTTING.items() if dynamic == self.cutting.value)
-        return str(self.model.value) if self.cutting.value is None else f"{self.model.value}, cut {how}"
+        return str(self.model.value) if self.dynamic is None else f"{self.model.value}, cut {self.cutting.value}"
 
     def layout(self) -> Any:
         """Return all of it as Panel serves it: images, particles, sizes and downloads side by side."""

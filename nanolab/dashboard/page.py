@@ -132,7 +132,7 @@ class Page:
             return
         self._working, model, names = True, self.ui.chosen_model, list(self.bench.images)
         try:
-            finder = await asyncio.to_thread(self._models.get, self.ui.model.value, self.ui.cutting.value)
+            finder = await asyncio.to_thread(self._models.get, self.ui.model.value, self.ui.dynamic)
             for done, name in enumerate(names):
                 self._tell_progress(done, len(names), f"finding particles in {name}")
                 await asyncio.to_thread(self.bench.find_again, name, finder, model=model)
@@ -163,13 +163,13 @@ class Page:
             self._document.add_next_tick_callback(act)
 
     async def _add(self, given: str, content: bytes) -> str | None:
-        model, cutting, scale_bars = self.ui.model.value, self.ui.cutting.value, self.ui.scale_bars.value
+        model, dynamic, scale_bars = self.ui.model.value, self.ui.dynamic, self.ui.scale_bars.value
         called = self.ui.chosen_model
 
         def add() -> str | None:
             path = self._folder.keep(content, given)
             try:
-                finder = self._models.get(model, cutting)
+                finder = self._models.get(model, dynamic)
                 return self.bench.add(path, given, finder, model=called, find_scale_bar=scale_bars)
             except InputError as error:  # of the model: `add` itself tells what is wrong with a file
                 self.bench.failures[safe_name(given, [*self.bench.images, *self.bench.failures])] = str(error)
