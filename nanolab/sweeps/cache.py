@@ -11,6 +11,7 @@ from nanolab.files import output_folder, read_json, write_json
 from nanolab.fingerprints import digest
 from nanolab.notebooks import plain_name
 from nanolab.records import versions
+from nanolab.workers import check_main_is_guarded
 
 if TYPE_CHECKING:
     from nanolab.dataset import LazySamples
@@ -89,5 +90,6 @@ def _folder(name: str, settings: Mapping[str, Any], root: Path) -> tuple[Path, d
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
+    check_main_is_guarded()  # the process that holds the lock would wait for this one
     with FileLock(output_folder(folder.parent) / f".{folder.name}.lock"):
         yield

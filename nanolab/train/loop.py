@@ -79,8 +79,8 @@ def train(
     ------
     InputError
         If a sample cannot be used, the folder cannot be written, it holds a training that is not to be resumed or
-        differs in data or settings, memory or disk are too small, or the loss is no longer finite. Finished epochs
-        stay.
+        differs in data or settings, memory or disk are too small, a script trains with the read-out StarDist outside
+        `if __name__ == "__main__":`, or the loss is no longer finite. Finished epochs stay.
     """
     folder = output_folder(folder)
     started = (folder / "run.json").exists()

@@ -14,8 +14,7 @@ from nanolab.train.settings import TrainingSettings
 __all__ = ["check_memory", "memory_explained", "needed_bytes"]
 
 _PROBE_PX = 128
-# the last is what a pool says when the system has ended one of its processes
-_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu", "terminated abruptly")
+_SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu")
 
 
 def needed_bytes(network: nn.Module, settings: TrainingSettings, batch_size: int) -> int:
