@@ -126,6 +126,8 @@ class Segmenter:
             check_positive(min_diameter_nm, "min_diameter_nm", "nm")
         if tile_px % SIZE_MULTIPLE_PX or tile_px <= OVERLAP_PX:
             raise InputError(f"tile_px must be a multiple of {SIZE_MULTIPLE_PX} above {OVERLAP_PX}, got {tile_px}")
+        if dynamic is not None and postprocessing is not None:
+            raise InputError(f"dynamic: {postprocessing} separates particles in its own way; leave one of the two out")
         network, readout, self.record = load_network(_checkpoint(model, epoch))
         self.readout = readout if dynamic is None else with_dynamic(readout, dynamic)
         self._clahe = bool(self.record["settings"].get("clahe", False))  # trained so, used so

@@ -342,6 +342,8 @@ def test_how_readily_particles_are_cut_apart_can_be_chosen(tmp_path: Path, model
         Segmenter(path, dynamic=1.5)
     with pytest.raises(InputError, match="dynamic: this network's read-out has none"):
         Segmenter(model, dynamic=0.2)
+    with pytest.raises(InputError, match="leave one of the two out"):
+        Segmenter(path, dynamic=0.2, postprocessing="mill2021_sio2")
 
 
 def test_outlines_of_a_network_without_are_refused(model: Path, tmp_path: Path) -> None:

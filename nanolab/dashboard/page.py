@@ -136,14 +136,13 @@ class Page:
             for done, name in enumerate(names):
                 self._tell_progress(done, len(names), f"finding particles in {name}")
                 await asyncio.to_thread(self.bench.find_again, name, finder, model=model)
+            self._tell_ready()
         except InputError as error:
             self.ui.progress.visible = False
             self._say(str(error), wrong=True)
-            return
         finally:
             self._working = False
-        self._refresh_images(self.ui.images.value)
-        self._tell_ready()
+            self._refresh_images(self.ui.images.value)
 
     def _tell_progress(self, done: int, of: int, doing: str) -> None:
         self.ui.progress.param.update(visible=True, value=max(2, round(100 * done / of)))
