@@ -143,8 +143,8 @@ class TrainingSettings(BaseModel):
     network_options: dict[str, Any] = {}
     readout: Annotated[str, _one_of(READOUTS)] = "interior+border"
     readout_options: dict[str, Any] = {}
-    epochs: Annotated[int, Field(ge=1)] = 20
-    steps_per_epoch: Annotated[int, Field(ge=1)] = 50
+    epochs: Annotated[int, Field(ge=1)] = 16
+    steps_per_epoch: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=1)] = 8
     patch_px: Annotated[int, Field(ge=SIZE_MULTIPLE_PX)] = 256
     particle_share: Amount = 0.8
