@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from nanolab.files import read_json
-from nanolab.parameters import notebook_parameters
+from nanolab.core.files import read_json
+from nanolab.runs.parameters import notebook_parameters
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

@@ -13,7 +13,7 @@ __all__ = ["data_get", "data_list", "export", "import_labels"]
 @data.command("list")
 def data_list() -> None:
     """Say which public sets there are, which are here, and what their licences ask."""
-    from nanolab.catalog import status
+    from nanolab.datasets.public import status
 
     for row in status():
         here = (
@@ -32,7 +32,7 @@ def data_get(
     source: Annotated[Path | None, typer.Option("--from", metavar="PATH", help="Import a local copy instead.")] = None,
 ) -> None:
     """Download a public set into data/raw, or import a local copy; every file is checked."""
-    from nanolab.catalog import get
+    from nanolab.datasets.public import get
 
     typer.echo(get(name, source=source))
 
@@ -58,8 +58,8 @@ def import_labels(
     ] = False,
 ) -> None:
     """Make a data set of your own images and their annotations."""
-    from nanolab.annotations.importing import import_labels as import_annotations
-    from nanolab.annotations.pairing import Format
+    from nanolab.datasets.annotations.importing import import_labels as import_annotations
+    from nanolab.datasets.annotations.pairing import Format
 
     dataset = import_annotations(
         annotations, images, output, cast(Format, kind), pixel_size_nm=pixel_size_nm, crop_data_bar=crop_data_bar
@@ -85,9 +85,9 @@ def export(
     ] = None,
 ) -> None:
     """Write the annotation of a data set for other programs."""
-    from nanolab.dataset import Dataset
-    from nanolab.exports import ExportFormat
-    from nanolab.exports import export as export_dataset
+    from nanolab.datasets.dataset import Dataset
+    from nanolab.datasets.exports import ExportFormat
+    from nanolab.datasets.exports import export as export_dataset
 
     source = Dataset(dataset)
     written = export_dataset(source, cast(ExportFormat, kind), output, amodal=amodal, erosion_px=erosion_px)

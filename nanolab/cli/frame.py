@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nanolab import __version__
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 
 __all__ = [
     "Parameters",

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.cli.frame import PixelSizeNm, app, report_errors
 
 if TYPE_CHECKING:
-    from nanolab.samplesizes import MeasuredImage
+    from nanolab.measurement.summary import MeasuredImage
 
 __all__ = ["evaluate", "measure"]
 
@@ -36,7 +36,7 @@ def measure(
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Measure the particles of label maps: table, statistics with intervals, fit."""
-    from nanolab.measuring import label_files, measure_files
+    from nanolab.measurement.label_files import label_files, measure_files
 
     if output.suffix.lower() in (".xlsx", ".json", ".pdf"):
         raise InputError(f"{output}: must be a folder or a CSV file; a folder gets tables in all formats")
@@ -65,8 +65,8 @@ def _title(path: Path) -> str:
 
 
 def _write_table(images: "list[MeasuredImage]", output: Path) -> None:
-    from nanolab.samplesizes import particles_of
-    from nanolab.tables import write_csv
+    from nanolab.measurement.summary import particles_of
+    from nanolab.core.tables import write_csv
 
     table = particles_of(images)
     write_csv(output, table)
@@ -74,7 +74,7 @@ def _write_table(images: "list[MeasuredImage]", output: Path) -> None:
 
 
 def _report(images: "list[MeasuredImage]", output: Path, title: str, choices: dict[str, Any]) -> None:
-    from nanolab.report import size_report
+    from nanolab.reports.sizes import size_report
 
     found = size_report(images, output, title=title, **choices)
     unit, number = found.sample.unit, found.statistics["number"]
@@ -94,7 +94,7 @@ def _compare(
     choices: dict[str, Any],
     names: tuple[str, str],
 ) -> None:
-    from nanolab.report import compare_report
+    from nanolab.reports.sizes import compare_report
 
     seed = choices.pop("seed")
     result = compare_report(images, others, output, names=names, seed=seed, **choices)
@@ -116,7 +116,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Compare label maps of the same stem: all scores, with 95 % intervals over images."""
-    from nanolab.files import write_json
+    from nanolab.core.files import write_json
     from nanolab.metrics.evaluate import evaluate_folders
 
     result = evaluate_folders(truth, pred, iou=iou, min_area_px=min_area_px, boundary_px=boundary_px, seed=seed)

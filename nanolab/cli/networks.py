@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.cli.frame import PixelSizeNm, Settings, WithPairs, app, pairs, report_errors
 
 __all__ = ["segment", "train"]
@@ -39,15 +39,15 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 2 -m nanolab train ...
     """
-    from nanolab.parameters import parse_value
-    from nanolab.realism.sources import open_samples
-    from nanolab.samples import read_sample
-    from nanolab.train.keeping import Keep
-    from nanolab.train.leave_one_out import leave_one_out as train_each
-    from nanolab.train.leave_one_out import select_best
-    from nanolab.train.loop import train as run_training
-    from nanolab.train.mix import Source, drawn, split_count
-    from nanolab.train.presets import preset_settings
+    from nanolab.runs.parameters import parse_value
+    from nanolab.realism.resampling import open_samples
+    from nanolab.datasets.annotated import read_sample
+    from nanolab.training.keep import Keep
+    from nanolab.training.leave_one_out import leave_one_out as train_each
+    from nanolab.training.leave_one_out import select_best
+    from nanolab.training.loop import train as run_training
+    from nanolab.training.sources import Source, drawn, split_count
+    from nanolab.training.presets import preset_settings
 
     if share and len(share) != len(datasets):
         raise InputError(f"--share: give one for each of the {len(datasets)} data sets, got {len(share)}")
@@ -113,10 +113,10 @@ def segment(
     ] = False,
 ) -> None:
     """Find the particles in micrographs and measure them."""
-    from nanolab.magnification import parse_magnification
+    from nanolab.segmentation.magnification import parse_magnification
     from nanolab.models.shipped import shipped_model
-    from nanolab.segment import Segmenter
-    from nanolab.segmentfiles import segment_files
+    from nanolab.segmentation.segmenter import Segmenter
+    from nanolab.segmentation.files import segment_files
 
     if model is None:
         if epoch is not None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.cli.frame import Parameters, WithPairs, app, ended, failing, pairs
 
 __all__ = ["report", "run", "sweep"]
@@ -22,8 +22,8 @@ def run(
     timeout: Annotated[float | None, typer.Option(min=1, help="Longest time in seconds for one cell.")] = None,
 ) -> None:
     """Execute a notebook and keep its results in papermill_runs."""
-    from nanolab.notebooks import NotebookError, run_notebook
-    from nanolab.parameters import parse_parameters
+    from nanolab.runs.notebook import NotebookError, run_notebook
+    from nanolab.runs.parameters import parse_parameters
 
     values = parse_parameters(notebook, pairs(parameters))
     with failing(NotebookError):
@@ -41,7 +41,7 @@ def sweep(
     again: Annotated[bool, typer.Option("--again", help="Do the complete runs again, too.")] = False,
 ) -> None:
     """Execute a notebook with many sets of parameters; runs that are complete and unchanged are kept."""
-    from nanolab.sweeps import run_sweep
+    from nanolab.runs.sweeps import run_sweep
 
     if workers is not None and scheduler is not None:
         raise InputError("--workers is for this machine, --scheduler for others; give one of them")
@@ -61,8 +61,8 @@ def report(
     ] = None,
 ) -> None:
     """Write a page with the tables and figures of a sweep, as HTML and as a notebook."""
-    from nanolab.notebooks import NotebookError
-    from nanolab.sweeps.report import report_sweep
+    from nanolab.runs.notebook import NotebookError
+    from nanolab.runs.sweeps.report import report_sweep
 
     with failing(NotebookError):
         typer.echo(report_sweep(sweep, to=to))

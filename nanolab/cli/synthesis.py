@@ -5,7 +5,7 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.cli.frame import PixelSizeNm, app, failing
 
 __all__ = ["cutpaste", "realism", "render"]
@@ -31,10 +31,10 @@ def render(
     With --passes, another detector or substrate for the same scenes needs no Blender: change the recipe, and give
     another --output.
     """
-    from nanolab.clusters import scheduler_executor
-    from nanolab.synth.generate import render_dataset
-    from nanolab.synth.recipe import load_recipe
-    from nanolab.synth.render import Device, RenderError
+    from nanolab.core.dask import scheduler_executor
+    from nanolab.synthesis.generate import render_dataset
+    from nanolab.synthesis.recipe import load_recipe
+    from nanolab.synthesis.rendering.client import Device, RenderError
 
     if device not in get_args(Device):
         raise InputError(f"--device must be one of {', '.join(get_args(Device))}, got {device!r}")
@@ -69,9 +69,9 @@ def cutpaste(
     pixel_size_nm: PixelSizeNm = None,
 ) -> None:
     """Cut the particles out of annotated micrographs and paste them into new ones."""
-    from nanolab.samples import read_sample
-    from nanolab.synth.cutpaste.generate import cut_and_paste_dataset
-    from nanolab.synth.cutpaste.settings import PRESETS
+    from nanolab.datasets.annotated import read_sample
+    from nanolab.synthesis.cutpaste.generate import cut_and_paste_dataset
+    from nanolab.synthesis.cutpaste.settings import PRESETS
 
     if len(image) != len(mask):
         raise InputError(f"--image and --mask must be given equally often, got {len(image)} and {len(mask)}")
@@ -97,8 +97,8 @@ def realism(
     seed: Annotated[int, typer.Option(min=0, help="Decides which patches are drawn.")] = 0,
 ) -> None:
     """Say how far synthetic micrographs are from real ones, and by what: a page of figures, and the numbers."""
-    from nanolab.realism.report import realism_report, summary
-    from nanolab.realism.sources import open_samples
+    from nanolab.reports.realism import realism_report, summary
+    from nanolab.realism.resampling import open_samples
 
     sets = open_samples(real, labels=real_labels), open_samples(synthetic, labels=synthetic_labels)
     results = realism_report(

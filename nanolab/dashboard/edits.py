@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 
 __all__ = ["MOST_GAP_PX", "Edit", "apply_edits"]
 

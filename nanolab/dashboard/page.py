@@ -9,7 +9,7 @@ from typing import Any
 
 import panel as pn
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.dashboard.controls import Controls
 from nanolab.dashboard.drawings import size_limits
 from nanolab.dashboard.visitor import Models, VisitorFolder

@@ -9,7 +9,7 @@ from typing import Any
 import panel as pn
 from tornado.ioloop import IOLoop
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.dashboard.access import guarded, is_local, new_token
 from nanolab.dashboard.page import MOST_UPLOAD_MB, Page
 from nanolab.dashboard.visitor import Models

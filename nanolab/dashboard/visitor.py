@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.dashboard.workbench import Finder
-from nanolab.magnification import Magnification
+from nanolab.segmentation.magnification import Magnification
 from nanolab.models.shipped import shipped_model
 
 __all__ = ["Models", "VisitorFolder"]
@@ -92,14 +92,14 @@ class Models:
         return list(self._paths)
 
     def get(self, name: str, dynamic: float | None = None) -> Finder:
-        """Return a network, ready to find particles and to cut them apart as `nanolab.segment.Segmenter` says.
+        """Return a network, ready to find particles and to cut them apart as `nanolab.segmentation.segmenter.Segmenter` says.
 
         Raises
         ------
         InputError
             If its files are damaged, or it knows no `dynamic`.
         """
-        from nanolab.segment import Segmenter
+        from nanolab.segmentation.segmenter import Segmenter
 
         with self._lock:
             if (name, dynamic) not in self._loaded:

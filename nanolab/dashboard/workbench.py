@@ -13,21 +13,21 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.dashboard.edits import Edit, apply_edits
-from nanolab.distributions.fits import FITS, Fit, fit
-from nanolab.distributions.sample import Border, SizeSample, size_sample
-from nanolab.distributions.statistics import statistics
-from nanolab.files import atomic, output_folder, write_json
-from nanolab.labels import write_labels
-from nanolab.micrograph import Micrograph, read_micrograph
-from nanolab.pixelsize import PixelSize
-from nanolab.reading.imagefile import IMAGE_SUFFIXES
-from nanolab.report import size_report, write_page, write_tables
-from nanolab.samplesizes import MeasuredImage, summarise
-from nanolab.seeds import generator
-from nanolab.sizes import measure
-from nanolab.tables import write_csv
+from nanolab.measurement.fits import FITS, Fit, fit
+from nanolab.measurement.size_sample import Border, SizeSample, size_sample
+from nanolab.measurement.statistics import statistics
+from nanolab.core.files import atomic, output_folder, write_json
+from nanolab.images.labels import write_labels
+from nanolab.images.micrograph import Micrograph, read_micrograph
+from nanolab.images.pixel_size import PixelSize
+from nanolab.images.formats.image_file import IMAGE_SUFFIXES
+from nanolab.reports.sizes import size_report, write_page, write_tables
+from nanolab.measurement.summary import MeasuredImage, summarise
+from nanolab.core.seeds import generator
+from nanolab.measurement.particles import measure
+from nanolab.core.tables import write_csv
 
 __all__ = ["FILES", "FIT_CHOICES", "File", "Finder", "Sizes", "Workbench", "WorkbenchImage", "image_files", "safe_name"]
 
@@ -42,7 +42,7 @@ _LONGEST_NAME = 60
 
 
 class Finder(Protocol):
-    """What finds particles, such as a `nanolab.segment.Segmenter`."""
+    """What finds particles, such as a `nanolab.segmentation.segmenter.Segmenter`."""
 
     def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> npt.NDArray[np.int32]:
         """Return a label map of the shape of the image, 0 = background."""
@@ -116,7 +116,7 @@ class WorkbenchImage:
 
     @cached_property
     def particles(self) -> pd.DataFrame:
-        """One row a particle, see `nanolab.sizes.measure`."""
+        """One row a particle, see `nanolab.measurement.particles.measure`."""
         pixels = self.micrograph.pixels
         return measure(self.labels, pixel_size=self.micrograph.pixel_size, image=pixels, name=self.name)
 
@@ -141,7 +141,7 @@ class Sizes:
     sample
         The particles that count.
     statistics
-        Of `nanolab.distributions.statistics.statistics`.
+        Of `nanolab.measurement.statistics.statistics`.
     fitted
         The chosen distribution; None for "none", or for "auto" where there are too few particles.
     """
@@ -199,7 +199,7 @@ class Workbench:
         finder, model
             What finds the particles, and its name.
         pixel_size_nm, find_scale_bar
-            See `nanolab.micrograph.read_micrograph`.
+            See `nanolab.images.micrograph.read_micrograph`.
         """
         name = safe_name(given, [*self.images, *self.failures])
         try:

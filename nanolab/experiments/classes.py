@@ -6,19 +6,19 @@ from itertools import chain
 
 import pandas as pd
 
-from nanolab.catalog import locate
-from nanolab.checks import InputError
-from nanolab.classify.classifier import ImageClassifier
-from nanolab.classify.learning import ClassifierSettings, fine_tune
-from nanolab.classify.scores import confusion
-from nanolab.dataset import Dataset
+from nanolab.datasets.public import locate
+from nanolab.core.checks import InputError
+from nanolab.classification.classifier import ImageClassifier
+from nanolab.classification.learning import ClassifierSettings, fine_tune
+from nanolab.classification.scores import confusion
+from nanolab.datasets.dataset import Dataset
 from nanolab.experiments.images import Split, draw_split
 from nanolab.experiments.shapes import SHAPES, images_of, rendered_like
-from nanolab.samples import Sample
-from nanolab.sweeps.cache import rendered, shared
-from nanolab.synth.cutpaste.generate import cut_and_paste_dataset
-from nanolab.synth.cutpaste.settings import PRESETS, CutPasteSettings
-from nanolab.synth.stand_in import STAND_IN, STAND_IN_SEED
+from nanolab.datasets.annotated import Sample
+from nanolab.core.shared import rendered, shared
+from nanolab.synthesis.cutpaste.generate import cut_and_paste_dataset
+from nanolab.synthesis.cutpaste.settings import PRESETS, CutPasteSettings
+from nanolab.synthesis.stand_in import STAND_IN, STAND_IN_SEED
 
 __all__ = [
     "METHODS",
@@ -153,7 +153,7 @@ class ClassTrial:
     classifier
         After the last epoch.
     log
-        See `nanolab.classify.learning.Learned.log`.
+        See `nanolab.classification.learning.Learned.log`.
     predictions
         One row a test image: image, shape (the true class), predicted, and the probability of each class.
     learned_from
@@ -167,7 +167,7 @@ class ClassTrial:
 
     @property
     def counts(self) -> pd.DataFrame:
-        """See `nanolab.classify.scores.confusion`."""
+        """See `nanolab.classification.scores.confusion`."""
         table = self.predictions
         return confusion(table["shape"].tolist(), table["predicted"].tolist(), self.classifier.classes)
 

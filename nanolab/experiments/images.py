@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from itertools import islice
 
 from nanolab import catalog
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.experiments.rings import SEMI_REAL_RINGS, semi_real_rings
-from nanolab.samples import LazySamples, Sample
-from nanolab.seeds import generator
-from nanolab.sweeps.cache import rendered
-from nanolab.synth.stand_in import STAND_IN, STAND_IN_RECIPE, STAND_IN_SEED, Micrographs
+from nanolab.datasets.annotated import LazySamples, Sample
+from nanolab.core.seeds import generator
+from nanolab.core.shared import rendered
+from nanolab.synthesis.stand_in import STAND_IN, STAND_IN_RECIPE, STAND_IN_SEED, Micrographs
 
 __all__ = ["Split", "draw_images", "draw_split", "real_images", "split_by_image"]
 
@@ -29,7 +29,7 @@ class Split:
 def real_images(name: str, count: int = 1000) -> Micrographs:
     """Return the first `count` images of a public set if it is on this machine, and otherwise a stand-in.
 
-    The stand-in (see `nanolab.synth.stand_in`) is rendered once for all runs.
+    The stand-in (see `nanolab.synthesis.stand_in`) is rendered once for all runs.
 
     Parameters
     ----------

@@ -7,11 +7,11 @@ from operator import add
 import pandas as pd
 from tqdm.auto import tqdm
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.metrics.pixel import pixel_scores
-from nanolab.samples import Sample
-from nanolab.segment import Segmenter
-from nanolab.train.run import TrainingRun
+from nanolab.datasets.annotated import Sample
+from nanolab.segmentation.segmenter import Segmenter
+from nanolab.training.run import TrainingRun
 
 __all__ = ["PIXEL_SCORES", "scores_by_iteration", "smoothed"]
 

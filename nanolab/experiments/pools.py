@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nanolab.checks import InputError
-from nanolab.labels import relabel
-from nanolab.pixelsize import PixelSize
-from nanolab.samples import LazySamples, Sample
-from nanolab.seeds import generator
-from nanolab.train.augmentation import cut, draw_view, vary_grey
-from nanolab.train.mix import Source
-from nanolab.train.settings import AugmentationSettings
+from nanolab.core.checks import InputError
+from nanolab.images.labels import relabel
+from nanolab.images.pixel_size import PixelSize
+from nanolab.datasets.annotated import LazySamples, Sample
+from nanolab.core.seeds import generator
+from nanolab.training.augmentation import cut, draw_view, vary_grey
+from nanolab.training.sources import Source
+from nanolab.training.settings import AugmentationSettings
 
 __all__ = ["AS_THEY_ARE", "crop_pool", "taken"]
 
@@ -95,7 +95,7 @@ def taken(
     pool
         How many crops there are to draw from; if 0 the images themselves are drawn from.
     name, share
-        See `nanolab.train.mix.Source`.
+        See `nanolab.training.sources.Source`.
     """
     if not count:
         return []

@@ -7,15 +7,15 @@ annotation. Particles, ground and noise are real; where the particles lie is not
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.catalog import image_classes, locate
+from nanolab.datasets.public import image_classes, locate
 from nanolab.experiments.shapes import images_of
-from nanolab.labels import relabel
-from nanolab.pixelsize import PixelSize
-from nanolab.samples import LazySamples, Sample
-from nanolab.seeds import generator
-from nanolab.synth.cutpaste.composition import compose, draw_composition
-from nanolab.synth.cutpaste.material import prepare
-from nanolab.synth.cutpaste.settings import CutPasteSettings
+from nanolab.images.labels import relabel
+from nanolab.images.pixel_size import PixelSize
+from nanolab.datasets.annotated import LazySamples, Sample
+from nanolab.core.seeds import generator
+from nanolab.synthesis.cutpaste.composition import compose, draw_composition
+from nanolab.synthesis.cutpaste.material import prepare
+from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 
 __all__ = ["SEMI_REAL_RINGS", "semi_real_rings"]
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from nanolab.catalog import image_classes
-from nanolab.catalog import samples as public_samples
-from nanolab.checks import InputError
-from nanolab.samples import LazySamples, Sample
-from nanolab.sweeps.cache import rendered
-from nanolab.synth.cutpaste.material import check_source
-from nanolab.synth.cutpaste.settings import CutPasteSettings
-from nanolab.train.mix import Source
+from nanolab.datasets.public import image_classes
+from nanolab.datasets.public import samples as public_samples
+from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import LazySamples, Sample
+from nanolab.core.shared import rendered
+from nanolab.synthesis.cutpaste.material import check_source
+from nanolab.synthesis.cutpaste.settings import CutPasteSettings
+from nanolab.training.sources import Source
 
 __all__ = ["CASES", "SHAPES", "can_be_cut_up", "images_of", "rendered_like"]
 

@@ -7,17 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from nanolab.experiments.images import split_by_image
-from nanolab.magnification import Magnification
+from nanolab.segmentation.magnification import Magnification
 from nanolab.metrics.evaluate import Comparison, Scores, pooled
-from nanolab.samples import Sample
-from nanolab.scoring import compare_images
-from nanolab.segment import Segmenter
-from nanolab.timing import Stopwatch
-from nanolab.train.leave_one_out import leave_one_out
-from nanolab.train.loop import train
-from nanolab.train.mix import Source
-from nanolab.train.run import TrainingRun
-from nanolab.train.settings import TrainingSettings
+from nanolab.datasets.annotated import Sample
+from nanolab.segmentation.scoring import compare_images
+from nanolab.segmentation.segmenter import Segmenter
+from nanolab.core.timing import Stopwatch
+from nanolab.training.leave_one_out import leave_one_out
+from nanolab.training.loop import train
+from nanolab.training.sources import Source
+from nanolab.training.run import TrainingRun
+from nanolab.training.settings import TrainingSettings
 
 __all__ = ["Trial", "cross_validate", "mean_scores", "run_trial"]
 
@@ -72,7 +72,7 @@ def run_trial(
     Parameters
     ----------
     sources
-        See `nanolab.train.loop.train`.
+        See `nanolab.training.loop.train`.
     test
         Annotated images, none of which is in the sources.
     folder
@@ -80,7 +80,7 @@ def run_trial(
     min_area_px
         Smaller particles, annotated or found, are not counted.
     magnification, postprocessing
-        See `nanolab.segment.Segmenter`.
+        See `nanolab.segmentation.segmenter.Segmenter`.
     """
     clock = Stopwatch()
     with clock("train"):
@@ -109,7 +109,7 @@ def cross_validate(
         Annotated images.
     folds
         See `nanolab.experiments.images.split_by_image`. None for as many as there are images: then each training is
-        that of `nanolab.train.leave_one_out.leave_one_out`, which chooses its epoch on another image than the one it
+        that of `nanolab.training.leave_one_out.leave_one_out`, which chooses its epoch on another image than the one it
         is tested on; otherwise the last epoch is tested.
     folder
         Where the trainings are kept.

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.metrics.comparison import Comparison, pooled
-from nanolab.seeds import generator
+from nanolab.core.seeds import generator
 
 __all__ = ["Intervals", "intervals"]
 

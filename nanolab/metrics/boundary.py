@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.checks import InputError, check_label_map, check_same_shape
+from nanolab.core.checks import InputError, check_label_map, check_same_shape
 from nanolab.metrics.pixel import ratio
 
 __all__ = ["BoundaryScores", "boundary_scores", "outlines"]

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.metrics.instance import Overlaps
 from nanolab.metrics.pixel import ratio
 

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import wasserstein_distance
 
-from nanolab.checks import InputError, check_label_map, check_positive
-from nanolab.labels import relabel, remove_small
+from nanolab.core.checks import InputError, check_label_map, check_positive
+from nanolab.images.labels import relabel, remove_small
 from nanolab.metrics.boundary import BoundaryScores, boundary_scores
 from nanolab.metrics.coco import CocoScores, coco_scores
 from nanolab.metrics.instance import InstanceScores, match_overlaps, overlaps
 from nanolab.metrics.panoptic import PanopticScores, panoptic_scores
 from nanolab.metrics.pixel import PixelScores, pixel_scores, ratio
 from nanolab.metrics.topology import WarpingScores, warping_scores
-from nanolab.sizes import equivalent_diameter
+from nanolab.measurement.particles import equivalent_diameter
 
 __all__ = ["Comparison", "Scores", "compare", "ks_distance", "pooled"]
 

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nanolab.checks import InputError
-from nanolab.labels import read_labels
+from nanolab.core.checks import InputError
+from nanolab.images.labels import read_labels
 from nanolab.metrics.bootstrap import intervals
 from nanolab.metrics.comparison import Comparison, Scores, compare, pooled
-from nanolab.pixelsize import pixel_size_from_metadata
+from nanolab.images.pixel_size import pixel_size_from_metadata
 
 __all__ = [
     "Comparison",
@@ -181,7 +181,7 @@ def evaluate_folders(
 
     The stem is the file name without `.tif`, `.tiff` or `.png`, and without a trailing `.labels` (what nanolab writes)
     or `_m` (what the BAM masks have). Where a folder holds files `*.labels.tif`, only these count. Binary masks
-    are split into particles (see `nanolab.labels.read_labels`).
+    are split into particles (see `nanolab.images.labels.read_labels`).
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 
-from nanolab.checks import InputError, check_label_map, check_same_shape
+from nanolab.core.checks import InputError, check_label_map, check_same_shape
 from nanolab.metrics.pixel import ratio
 
 __all__ = ["InstanceScores", "Overlaps", "match", "match_overlaps", "overlaps"]

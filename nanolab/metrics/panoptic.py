@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.metrics.instance import InstanceScores
 from nanolab.metrics.pixel import ratio
 

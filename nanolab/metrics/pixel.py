@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.checks import check_same_shape
+from nanolab.core.checks import check_same_shape
 
 __all__ = ["PixelScores", "pixel_scores", "ratio"]
 

@@ -1,6 +1,6 @@
 """Errors that change the topology: splits, merges, holes, and particles too many or too few.
 
-Particles are 4-connected and the background is 8-connected, as in `nanolab.labels.labels_from_mask`.
+Particles are 4-connected and the background is 8-connected, as in `nanolab.images.labels.labels_from_mask`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from nanolab.checks import check_label_map, check_same_shape
+from nanolab.core.checks import check_label_map, check_same_shape
 from nanolab.metrics.pixel import ratio
 
 __all__ = ["WarpingScores", "simple_points", "warp", "warping_scores"]

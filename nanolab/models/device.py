@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 
 __all__ = ["Device", "Precision", "autocast", "choose_device", "choose_precision"]
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 
 __all__ = ["PERCENTILES", "normalise"]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 
 __all__ = ["look_up"]
 

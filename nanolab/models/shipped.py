@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import nanolab
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 
 __all__ = ["shipped_model"]
 
@@ -11,7 +11,7 @@ _FILE = "particles.safetensors"
 
 
 def shipped_model() -> Path:
-    """Return the checkpoint that `nanolab.segment.Segmenter` takes where no training is named.
+    """Return the checkpoint that `nanolab.segmentation.segmenter.Segmenter` takes where no training is named.
 
     Its card is `data/models/README.md`: how it was made, on what it was tested, where it fails.
 

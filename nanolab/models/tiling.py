@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from nanolab.models import SIZE_MULTIPLE_PX
 from nanolab.models.device import Precision, autocast
-from nanolab.models.readouts import Readout
+from nanolab.models.readouts.base import Readout
 from nanolab.models.views import VIEWS, View
 
 __all__ = ["OVERLAP_PX", "TILE_PX", "predict", "spans"]

@@ -9,18 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.realism.descriptors import describe, what_differs
 from nanolab.realism.embedding import principal_components, tsne
 from nanolab.realism.features import extract_features, load_extractor
 from nanolab.realism.patches import KINDS, Patches, random_patches, sequential_patches
 from nanolab.realism.presets import find_preset
 from nanolab.realism.scores import LEAST, Cloud, halve_images, score_sets
-from nanolab.realism.sources import SAME_SIZE, resample, typical_pixel_size
+from nanolab.realism.resampling import SAME_SIZE, resample, typical_pixel_size
 from nanolab.realism.twosample import TwoSampleTest, classifier_two_sample_test
-from nanolab.samples import LazySamples, Sample
-from nanolab.seeds import generator
-from nanolab.timing import Stopwatch
+from nanolab.datasets.annotated import LazySamples, Sample
+from nanolab.core.seeds import generator
+from nanolab.core.timing import Stopwatch
 
 __all__ = ["GROUPS", "Comparison", "compare_sets"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 
 __all__ = ["NEIGHBOURS", "NeighbourScores", "frechet_distance", "kid", "kid_interval", "neighbour_scores"]
 

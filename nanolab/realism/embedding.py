@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.decomposition import PCA
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 
 __all__ = ["Method", "principal_components", "tsne"]
 

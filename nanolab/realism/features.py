@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from tqdm.auto import tqdm
 
-from nanolab.checks import InputError, check_file
+from nanolab.core.checks import InputError, check_file
 from nanolab.models.device import autocast, choose_device, choose_precision
-from nanolab.models.pretrained import IMAGENET_MEAN, IMAGENET_SD, efficientnet_lite0, load_weights
+from nanolab.models.networks.pretrained import IMAGENET_MEAN, IMAGENET_SD, efficientnet_lite0, load_weights
 from nanolab.realism.presets import Extractor
 
 __all__ = ["VGG16", "extract_features", "load_extractor"]

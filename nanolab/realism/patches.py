@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.realism.dirt import find_dirt
-from nanolab.samples import Sample
+from nanolab.datasets.annotated import Sample
 
 __all__ = ["KINDS", "Patches", "random_patches", "sequential_patches"]
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.realism.embedding import Method
 
 __all__ = ["PRESETS", "Extractor", "Preset", "find_preset"]

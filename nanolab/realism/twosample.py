@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 
 __all__ = ["TwoSampleTest", "classifier_two_sample_test"]
 

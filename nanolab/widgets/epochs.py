@@ -14,13 +14,13 @@ import numpy.typing as npt
 import traitlets
 from matplotlib.figure import Figure
 
-from nanolab.checks import InputError, check_same_shape
-from nanolab.plots import gallery
-from nanolab.samples import Sample
-from nanolab.train.predictions import Prediction
-from nanolab.train.run import TrainingRun
-from nanolab.train.selection import BY_EYE, MOST_PICKS, read_selection, select, unselect
-from nanolab.train.study import Study
+from nanolab.core.checks import InputError, check_same_shape
+from nanolab.figures.images import gallery
+from nanolab.datasets.annotated import Sample
+from nanolab.selection.predictions import Prediction
+from nanolab.training.run import TrainingRun
+from nanolab.training.selection import BY_EYE, MOST_PICKS, read_selection, select, unselect
+from nanolab.selection.study import Study
 
 __all__ = ["EpochSelector", "epoch_selector", "study_selector"]
 
@@ -200,7 +200,7 @@ def epoch_selector(
     Parameters
     ----------
     predictions
-        As `nanolab.train.predictions.validation_predictions` returns them.
+        As `nanolab.selection.predictions.validation_predictions` returns them.
     sample
         The validation image; if it is annotated, the annotation can be shown.
     stand_in
@@ -229,7 +229,7 @@ def study_selector(
     Parameters
     ----------
     participant, role
-        Name or number, and one of `nanolab.train.study.ROLES`.
+        Name or number, and one of `nanolab.selection.study.ROLES`.
     predictions, sample, stand_in
         As in `epoch_selector`.
 

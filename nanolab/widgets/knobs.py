@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nanolab.synth.recipe import Recipe
+from nanolab.synthesis.recipe import Recipe
 
 __all__ = ["Knob", "changed", "knobs"]
 

@@ -12,8 +12,8 @@ import pandas as pd
 import traitlets
 
 from nanolab.realism.comparison import Comparison
-from nanolab.realism.figures import COLOURS, MARKERS, map_figure
-from nanolab.realism.report import patch_table
+from nanolab.figures.realism import COLOURS, MARKERS, map_figure
+from nanolab.reports.realism import patch_table
 
 __all__ = ["RealismMap", "realism_map"]
 
@@ -60,7 +60,7 @@ class RealismMap(anywidget.AnyWidget):
         self._static = _png(comparison, stand_in=stand_in)
 
     def selection(self) -> pd.DataFrame:
-        """Return the rows of the selected patches (see `nanolab.realism.report.patch_table`)."""
+        """Return the rows of the selected patches (see `nanolab.reports.realism.patch_table`)."""
         return self.table.iloc[self.selected]
 
     def _repr_mimebundle_(self, **options: Any) -> Any:

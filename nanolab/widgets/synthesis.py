@@ -11,12 +11,12 @@ from PIL import Image
 from pydantic import ValidationError
 from skimage.segmentation import find_boundaries
 
-from nanolab.checks import InputError
-from nanolab.files import atomic
-from nanolab.synth.generate import Shot
-from nanolab.synth.preview import Preview
-from nanolab.synth.recipe import Recipe, dump_recipe, explained
-from nanolab.synth.render import Device, RenderError
+from nanolab.core.checks import InputError
+from nanolab.core.files import atomic
+from nanolab.synthesis.generate import Shot
+from nanolab.synthesis.preview import Preview
+from nanolab.synthesis.recipe import Recipe, dump_recipe, explained
+from nanolab.synthesis.rendering.client import Device, RenderError
 from nanolab.widgets.knobs import Knob, changed, knobs
 
 __all__ = ["RecipeEditor"]

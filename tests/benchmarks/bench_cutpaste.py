@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanolab.pixelsize import PixelSize
-from nanolab.samples import Sample
-from nanolab.seeds import generator
-from nanolab.synth.cutpaste.composition import compose, draw_composition
-from nanolab.synth.cutpaste.generate import cut_and_paste_dataset
-from nanolab.synth.cutpaste.material import IMAGE, prepare
-from nanolab.synth.cutpaste.settings import CutPasteSettings
+from nanolab.images.pixel_size import PixelSize
+from nanolab.datasets.annotated import Sample
+from nanolab.core.seeds import generator
+from nanolab.synthesis.cutpaste.composition import compose, draw_composition
+from nanolab.synthesis.cutpaste.generate import cut_and_paste_dataset
+from nanolab.synthesis.cutpaste.material import IMAGE, prepare
+from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 
 pytestmark = pytest.mark.bench
 

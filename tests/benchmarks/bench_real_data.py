@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 
 from nanolab import catalog
-from nanolab.files import read_json
+from nanolab.core.files import read_json
 from nanolab.models.shipped import shipped_model
-from nanolab.notebooks import run_notebook
-from nanolab.scoring import compare_images, score_groups
-from nanolab.segment import Segmenter
+from nanolab.runs.notebook import run_notebook
+from nanolab.segmentation.scoring import compare_images, score_groups
+from nanolab.segmentation.segmenter import Segmenter
 
 pytestmark = pytest.mark.bench
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_training.ipynb"

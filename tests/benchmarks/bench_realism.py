@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from nanolab.pixelsize import PixelSize
+from nanolab.images.pixel_size import PixelSize
 from nanolab.realism.comparison import compare_sets
 from nanolab.realism.features import VGG16, extract_features, load_extractor
 from nanolab.realism.patches import sequential_patches
 from nanolab.realism.presets import PRESETS
-from nanolab.realism.sources import open_samples
-from nanolab.samples import LazySamples, Sample
+from nanolab.realism.resampling import open_samples
+from nanolab.datasets.annotated import LazySamples, Sample
 
 pytestmark = pytest.mark.bench
 

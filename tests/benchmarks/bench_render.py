@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from nanolab.seeds import generator
-from nanolab.synth.generate import SCENE, render_dataset
-from nanolab.synth.recipe import Recipe, load_recipe
-from nanolab.synth.render import Renderer
-from nanolab.synth.scene import draw_scene
+from nanolab.core.seeds import generator
+from nanolab.synthesis.generate import SCENE, render_dataset
+from nanolab.synthesis.recipe import Recipe, load_recipe
+from nanolab.synthesis.rendering.client import Renderer
+from nanolab.synthesis.scene.scene import draw_scene
 
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
 pytestmark = pytest.mark.bench

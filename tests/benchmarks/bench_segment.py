@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from discs import disc_labels
+from helpers.discs import disc_labels
 
 from nanolab.models import build
-from nanolab.models.readouts import make_readout
-from nanolab.segment import Segmenter
-from nanolab.train.checkpoint import save_checkpoint
+from nanolab.models.readouts.base import make_readout
+from nanolab.segmentation.segmenter import Segmenter
+from nanolab.models.checkpoint import save_checkpoint
 
 pytestmark = pytest.mark.bench
 
@@ -72,7 +72,7 @@ def test_seconds_for_2048_by_2048(tmp_path: Path, readout: str, options: dict[st
 _LARGE = """
 import sys, resource, time
 import numpy as np
-from nanolab.segment import Segmenter
+from nanolab.segmentation.segmenter import Segmenter
 rng = np.random.default_rng(0)
 side = int(sys.argv[2])
 image = np.tile(rng.random((250, 250), dtype=np.float32), (side // 250, side // 250))

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from nanolab.pixelsize import PixelSize
-from nanolab.sizes import measure
+from nanolab.images.pixel_size import PixelSize
+from nanolab.measurement.particles import measure
 
 
 @pytest.mark.bench

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import papermill
 import pytest
-from small_notebooks import write_notebook
+from helpers.small_notebooks import write_notebook
 
-from nanolab.sweeps import run_sweep
+from nanolab.runs.sweeps import run_sweep
 
 pytestmark = pytest.mark.bench
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 
 from nanolab.models.device import choose_device, choose_precision
-from nanolab.models.readouts import make_readout
-from nanolab.pixelsize import PixelSize
-from nanolab.samples import Sample
-from nanolab.train.learner import Learner
-from nanolab.train.patches import Patches, prefetch
-from nanolab.train.presets import preset_settings
-from nanolab.workers import worker_pool
+from nanolab.models.readouts.base import make_readout
+from nanolab.images.pixel_size import PixelSize
+from nanolab.datasets.annotated import Sample
+from nanolab.training.learner import Learner
+from nanolab.training.patches import Patches, prefetch
+from nanolab.training.presets import preset_settings
+from nanolab.core.processes import worker_pool
 
 pytestmark = pytest.mark.bench
 

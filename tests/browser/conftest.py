@@ -121,7 +121,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def _address(server: subprocess.Popen[bytes], folder: Path) -> str:
     """Return where the server listens, once it answers."""
-    from nanolab.files import read_json
+    from nanolab.core.files import read_json
 
     end = time.monotonic() + _PATIENCE_S
     while time.monotonic() < end and server.poll() is None:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from bright import Bright
+from helpers.bright import Bright
 
-from nanolab.micrograph import read_micrograph
-from nanolab.sizes import measure
-from nanolab.tiff import write_tiff
+from nanolab.images.micrograph import read_micrograph
+from nanolab.measurement.particles import measure
+from nanolab.images.tiff import write_tiff
 
 FIELD = "input[type=file]"
 

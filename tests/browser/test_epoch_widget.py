@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from nanolab.files import read_json, write_json
-from nanolab.train.settings import TrainingSettings
+from nanolab.core.files import read_json, write_json
+from nanolab.training.settings import TrainingSettings
 
 EPOCHS = [3, 4, 5, 6]
 #: Epoch k finds the discs, with a probability of 10 k / 255 where there is none.
 CELL = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})
 import numpy as np
-from discs import disc_sample
-from nanolab.train.predictions import Prediction
-from nanolab.train.run import TrainingRun
+from helpers.discs import disc_sample
+from nanolab.selection.predictions import Prediction
+from nanolab.training.run import TrainingRun
 from nanolab.widgets.epochs import epoch_selector
 sample = disc_sample(9)
 found = np.where(sample.labels > 0, 255, 0).astype(np.uint8)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.experiments.classes import images_by_shape, split_by_shape, synthetic_like
 
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.experiments.images import draw_images, draw_split, split_by_image
-from nanolab.pixelsize import PixelSize
-from nanolab.samples import Sample
+from nanolab.images.pixel_size import PixelSize
+from nanolab.datasets.annotated import Sample
 
 
 def samples(count: int) -> list[Sample]:

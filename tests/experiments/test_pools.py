@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.experiments.pools import AS_THEY_ARE, crop_pool, taken
-from nanolab.pixelsize import PixelSize
-from nanolab.samples import Sample
-from nanolab.train.augmentation import vary_grey
-from nanolab.train.mix import drawn
-from nanolab.train.settings import AugmentationSettings
+from nanolab.images.pixel_size import PixelSize
+from nanolab.datasets.annotated import Sample
+from nanolab.training.augmentation import vary_grey
+from nanolab.training.sources import drawn
+from nanolab.training.settings import AugmentationSettings
 
 SIDE_PX = 32
 

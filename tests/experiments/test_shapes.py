@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanolab.catalog import image_classes
-from nanolab.checks import InputError
+from nanolab.datasets.public import image_classes
+from nanolab.core.checks import InputError
 from nanolab.experiments.iterations import smoothed
 from nanolab.experiments.rings import semi_real_rings
 from nanolab.experiments.shapes import CASES, SHAPES, can_be_cut_up, images_of
-from nanolab.pixelsize import PixelSize
-from nanolab.samples import Sample
-from nanolab.synth.cutpaste.settings import CutPasteSettings
+from nanolab.images.pixel_size import PixelSize
+from nanolab.datasets.annotated import Sample
+from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 
 
 def test_each_class_has_the_usable_images_of_its_shape(emps_folder: Path) -> None:

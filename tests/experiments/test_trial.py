@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from discs import TINY, disc_sample
+from helpers.discs import TINY, disc_sample
 
 from nanolab.experiments.trial import run_trial
 from nanolab.models import NETWORKS
-from nanolab.scoring import compare_images
-from nanolab.segment import Segmenter
-from nanolab.train.mix import Source
-from nanolab.train.settings import TrainingSettings
+from nanolab.segmentation.scoring import compare_images
+from nanolab.segmentation.segmenter import Segmenter
+from nanolab.training.sources import Source
+from nanolab.training.settings import TrainingSettings
 
 
 def test_the_last_epoch_is_tested_at_the_magnification_asked_for(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.metrics.bootstrap import intervals
 from nanolab.metrics.evaluate import Comparison, compare, pooled
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from skimage.segmentation import find_boundaries
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.metrics.boundary import BoundaryScores, boundary_scores, outlines
 
 

@@ -8,7 +8,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from skimage.segmentation import relabel_sequential
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.metrics.coco import COCO_IOUS, CocoScores, coco_scores
 from nanolab.metrics.instance import overlaps
 

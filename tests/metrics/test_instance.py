@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from stardist.matching import matching
 
-from nanolab.checks import InputError
-from nanolab.labels import relabel
+from nanolab.core.checks import InputError
+from nanolab.images.labels import relabel
 from nanolab.metrics.instance import InstanceScores, match
 
 pairs_of_maps = st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(

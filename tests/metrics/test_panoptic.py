@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.metrics.instance import InstanceScores, match
 from nanolab.metrics.panoptic import PanopticScores, panoptic_scores
 

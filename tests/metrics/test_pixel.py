@@ -12,7 +12,7 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.metrics.pixel import PixelScores, pixel_scores
 
 masks = st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(

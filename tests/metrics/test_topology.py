@@ -8,8 +8,8 @@ from scipy import ndimage
 from skimage.measure import label
 from skimage.morphology import disk
 
-from nanolab.checks import InputError
-from nanolab.labels import labels_from_mask
+from nanolab.core.checks import InputError
+from nanolab.images.labels import labels_from_mask
 from nanolab.metrics.topology import WarpingScores, simple_points, warp, warping_scores
 
 

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.models import build
-from nanolab.models.readouts import READOUTS, make_readout
+from nanolab.models.readouts.base import READOUTS, make_readout
 
 
 def test_the_seed_of_torch_decides_the_first_weights() -> None:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.models import device
 
 

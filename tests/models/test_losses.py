@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from nanolab.models.losses import cross_entropy_and_dice, soft_dice_loss
+from nanolab.models.readouts.losses import cross_entropy_and_dice, soft_dice_loss
 
 
 def test_soft_dice_by_hand() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.models import NETWORKS, SIZE_MULTIPLE_PX, build
 from nanolab.models.networks.ccnet import CCHead, CrissCrossAttention
 from nanolab.models.networks.danet import ChannelAttention, PositionAttention
@@ -21,7 +21,7 @@ from nanolab.models.networks.pfpnnet import PFPNHead
 from nanolab.models.networks.pspnet import PSPHead
 from nanolab.models.networks.table import network_table
 from nanolab.models.networks.u2net import ResidualU
-from nanolab.models.pretrained import efficientnet_lite0
+from nanolab.models.networks.pretrained import efficientnet_lite0
 
 WIDE = ("ccnet", "danet", "encnet", "fastfcn", "ginet", "pspnet")
 #: The same code, less of it.

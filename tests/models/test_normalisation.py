@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.models.normalisation import normalise
 
 

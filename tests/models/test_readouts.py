@@ -4,14 +4,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from discs import disc_labels
+from helpers.discs import disc_labels
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from nanolab.metrics.instance import match
-from nanolab.models.interior import InteriorBorder, depth
-from nanolab.models.readouts import READOUTS, find_particles, make_readout
+from nanolab.models.readouts.interior_border import InteriorBorder, depth
+from nanolab.models.readouts.base import READOUTS, find_particles, make_readout
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -3,14 +3,14 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from discs import TinyNetwork
+from helpers.discs import TinyNetwork
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from nanolab.models import SIZE_MULTIPLE_PX
-from nanolab.models.foreground import Foreground
-from nanolab.models.starconvex import StarConvex
+from nanolab.models.readouts.foreground import Foreground
+from nanolab.models.readouts.stardist import StarConvex
 from nanolab.models.tiling import predict, spans
 from nanolab.models.views import VIEWS, View
 

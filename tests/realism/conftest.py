@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from nanolab.labels import write_labels
-from nanolab.pixelsize import PixelSize
+from nanolab.images.labels import write_labels
+from nanolab.images.pixel_size import PixelSize
 from nanolab.realism.comparison import Comparison, compare_sets
-from nanolab.samples import Sample
-from nanolab.tiff import write_tiff
+from nanolab.datasets.annotated import Sample
+from nanolab.images.tiff import write_tiff
 
 Maker = Callable[..., list[Sample]]
 

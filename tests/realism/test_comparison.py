@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from nanolab.checks import InputError
-from nanolab.files import read_json
+from nanolab.core.checks import InputError
+from nanolab.core.files import read_json
 from nanolab.realism.comparison import Comparison, compare_sets
-from nanolab.realism.report import score_table, write_report
-from nanolab.realism.sources import open_samples
-from nanolab.samples import LazySamples, Sample
+from nanolab.reports.realism import score_table, write_report
+from nanolab.realism.resampling import open_samples
+from nanolab.datasets.annotated import LazySamples, Sample
 
 LOW_IS_GOOD = ("kid", "frechet", "c2st")
 HIGH_IS_GOOD = ("precision", "recall", "density", "coverage")
@@ -73,8 +73,8 @@ def test_rendered_images_lie_between_real_ones_and_noise(
     bam_folder: Path, against_noise: Comparison, tmp_path: Path
 ) -> None:
     pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
-    from nanolab.synth.generate import render_dataset
-    from nanolab.synth.recipe import load_recipe
+    from nanolab.synthesis.generate import render_dataset
+    from nanolab.synthesis.recipe import load_recipe
 
     rendered = render_dataset(load_recipe("tio2_sem"), tmp_path / "set", 24, seed=0, device="cpu", progress=False)
     found = compare_sets(open_samples("bam-tio2"), rendered, seed=0, max_patches=240, progress=False)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.linalg import sqrtm
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.realism.distances import frechet_distance, kid, kid_interval, neighbour_scores
 
 

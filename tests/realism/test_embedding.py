@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.realism.embedding import Method, principal_components, tsne
 from nanolab.realism.presets import PRESETS
 

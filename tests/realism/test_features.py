@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.realism.features import VGG16, extract_features, load_extractor
 
 

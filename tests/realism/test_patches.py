@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.realism.dirt import find_dirt
 from nanolab.realism.patches import random_patches, sequential_patches
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.realism.twosample import classifier_two_sample_test
 
 

@@ -14,17 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import traitlets
-from discs import disc_sample
+from helpers.discs import disc_sample
 from PIL import Image
 
-from nanolab.checks import InputError
-from nanolab.files import read_json, write_json
-from nanolab.samples import Sample
-from nanolab.train.predictions import Prediction
-from nanolab.train.run import TrainingRun
-from nanolab.train.selection import BY_EYE, read_selection, select
-from nanolab.train.settings import TrainingSettings
-from nanolab.train.study import Study
+from nanolab.core.checks import InputError
+from nanolab.core.files import read_json, write_json
+from nanolab.datasets.annotated import Sample
+from nanolab.selection.predictions import Prediction
+from nanolab.training.run import TrainingRun
+from nanolab.training.selection import BY_EYE, read_selection, select
+from nanolab.training.settings import TrainingSettings
+from nanolab.selection.study import Study
 from nanolab.widgets import epochs as module
 from nanolab.widgets.epochs import EpochSelector, epoch_selector, study_selector
 

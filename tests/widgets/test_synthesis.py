@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nanolab.checks import InputError
-from nanolab.synth.generate import render_dataset
-from nanolab.synth.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
+from nanolab.core.checks import InputError
+from nanolab.synthesis.generate import render_dataset
+from nanolab.synthesis.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from nanolab.widgets.knobs import changed, knobs
 from nanolab.widgets.synthesis import RecipeEditor
 

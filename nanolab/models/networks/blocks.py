@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 
 __all__ = ["DROPOUT", "Pooled", "classifier", "conv_norm_relu", "resize", "stacked"]
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nanolab.checks import InputError
+from nanolab.core.checks import InputError
 from nanolab.models.networks.blocks import resize
-from nanolab.models.pretrained import IMAGENET_MEAN, IMAGENET_SD, efficientnet_lite0
+from nanolab.models.networks.pretrained import IMAGENET_MEAN, IMAGENET_SD, efficientnet_lite0
 
 __all__ = ["CHANNELS", "Encoder", "OnEncoder"]
 

@@ -1,0 +1,79 @@
+"""Tables as CSV and Excel files in which no text becomes a formula."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, Cell
+from openpyxl.styles import Font
+from openpyxl.utils import get_column_letter
+from openpyxl.worksheet.worksheet import Worksheet
+
+from nanolab.core.checks import InputError
+from nanolab.core.files import atomic
+
+__all__ = ["write_csv", "write_excel"]
+
+#: What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_MOST_ROWS = 2**20 - 1  # below the names
+
+
+def write_csv(path: Path | str, table: pd.DataFrame) -> Path:
+    """Write a table as CSV, atomically; return its path.
+
+    A text that a spreadsheet would take for a formula, such as the name of a file `=cmd.tif`, gets an apostrophe in
+    front, in column names too. Numbers stay as they are.
+    """
+    path = Path(path)
+    safe = table.rename(columns=_as_text)
+    for column in safe.columns[[not pd.api.types.is_numeric_dtype(each) for each in safe.dtypes]]:
+        safe[column] = safe[column].map(_as_text)
+    with atomic(path) as temporary:
+        safe.to_csv(temporary, index=False)
+    return path
+
+
+def _as_text(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def write_excel(path: Path | str, sheets: Mapping[str, pd.DataFrame]) -> Path:
+    """Write tables as the sheets of an Excel file, atomically; return its path.
+
+    Texts are kept and marked as text, so that none is a formula; control characters, which Excel has not, become
+    U+FFFD. The first row is bold and stays in sight.
+
+    Raises
+    ------
+    InputError
+        If a table has more rows than Excel can hold.
+    """
+    path = Path(path)
+    for name, table in sheets.items():
+        if len(table) > _MOST_ROWS:
+            raise InputError(
+                f"{path}: Excel holds {_MOST_ROWS} rows, the table {name} has {len(table)}; use the CSV file"
+            )
+    with atomic(path) as temporary, pd.ExcelWriter(temporary, engine="openpyxl") as writer:
+        for name, table in sheets.items():
+            table.map(_printable).to_excel(writer, sheet_name=name, index=False, freeze_panes=(1, 0))
+            _finish(writer.sheets[name])
+    return path
+
+
+def _printable(value: object) -> object:
+    return ILLEGAL_CHARACTERS_RE.sub("\ufffd", value) if isinstance(value, str) else value
+
+
+def _finish(sheet: Worksheet) -> None:
+    for row in sheet.iter_rows():
+        for cell in row:
+            if isinstance(cell, Cell) and isinstance(cell.value, str):
+                cell.data_type = "s"
+                cell.quotePrefix = cell.value.startswith(_FORMULA)
+    for cell in sheet[1]:
+        cell.font = Font(bold=True)
+    for number, column in enumerate(sheet.iter_cols(max_row=50), start=1):
+        width = max((len(str(cell.value)) for cell in column if cell.value is not None), default=0)
+        sheet.column_dimensions[get_column_letter(number)].width = min(max(8, width + 1), 90)

@@ -1,0 +1,1 @@
+"""Annotated images: data sets on disk, public data, annotations of other programs, exports."""

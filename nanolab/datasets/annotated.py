@@ -1,0 +1,99 @@
+"""Micrographs together with their annotation, read when asked for."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+from nanolab.core.checks import check_same_shape
+from nanolab.images.labels import read_labels
+from nanolab.images.micrograph import read_micrograph
+from nanolab.images.pixel_size import PixelSize
+
+__all__ = ["LazySamples", "Sample", "read_sample"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A micrograph with its label map.
+
+    Attributes
+    ----------
+    name
+        Name of the image, without folder and suffix.
+    image
+        Shape (height, width), values in [0, 1].
+    labels
+        Shape (height, width), 0 = background, or None where nobody annotated the image.
+    pixel_size
+        Size of a pixel and where it is known from.
+    path
+        The image file.
+    """
+
+    name: str
+    image: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int32] | None
+    pixel_size: PixelSize
+    path: Path
+
+
+class LazySamples(Sequence[Sample]):
+    """Samples that are read when asked for; a slice is as lazy as the whole.
+
+    Parameters
+    ----------
+    names
+        One name a sample.
+    load
+        Reads the sample of a name.
+    """
+
+    def __init__(self, names: Iterable[str], load: Callable[[str], Sample]) -> None:
+        self.names = tuple(names)
+        self._load = load
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> "LazySamples": ...
+    def __getitem__(self, index: int | slice) -> "Sample | LazySamples":
+        if isinstance(index, slice):
+            return LazySamples(self.names[index], self._load)
+        return self._load(self.names[index])
+
+    def without(self, *names: str) -> "LazySamples":
+        """Return the samples other than those named."""
+        return LazySamples((name for name in self.names if name not in names), self._load)
+
+
+def read_sample(image: Path | str, mask: Path | str | None = None, *, pixel_size_nm: float | None = None) -> Sample:
+    """Read a micrograph without its data bar, and its annotation, which may still have those rows.
+
+    Parameters
+    ----------
+    image
+        The image file.
+    mask
+        Its label map or binary mask (see `nanolab.images.labels.read_labels`); None where nobody annotated it.
+    pixel_size_nm
+        Pixel size typed by hand, in nm; it overrides what the file says.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or the two are not of one size.
+    """
+    micrograph = read_micrograph(image, pixel_size_nm=pixel_size_nm)
+    cropped = micrograph.crop_data_bar()
+    labels = None if mask is None else read_labels(mask)
+    if labels is not None and labels.shape != cropped.pixels.shape:
+        check_same_shape(micrograph.pixels, labels, f"{image} and {mask}")
+        labels = labels[: len(cropped.pixels)]
+    return Sample(micrograph.name, cropped.pixels, labels, micrograph.pixel_size, micrograph.path)

@@ -1,0 +1,190 @@
+"""A dataset in the forms of other programs: COCO JSON, ImageJ's regions, StarDist's folders, masks of classes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pycocotools import mask as coco
+from scipy import ndimage
+
+from nanolab.datasets.annotations.coco import export_coco
+from nanolab.datasets.annotations.imagej import export_imagej_rois
+from nanolab.core.checks import InputError
+from nanolab.datasets.dataset import Dataset
+from nanolab.core.files import output_folder, write_json
+from nanolab.images.labels import relabel, remove_small, write_labels
+from nanolab.images.masks import semantic, three_class
+from nanolab.datasets.annotated import Sample
+from nanolab.images.tiff import write_tiff
+
+__all__ = ["ExportFormat", "export", "star_convex_labels", "to_coco", "to_masks", "to_stardist"]
+
+ExportFormat = Literal["coco", "imagej", "semantic", "three-class", "stardist"]
+
+# Smaller pieces of a particle are no objects that a network could find the outline of.
+_SMALLEST_PX = 4
+# Folders of a dataset, in which nothing is to be written over.
+_OWN = ("images", "masks")
+# What else COCO's annotations say of a particle, if the dataset knows it, and to how many digits.
+_KNOWN = {"visible_fraction": 4, "diameter_nm": 3, "z_nm": 3}
+
+
+def export(
+    dataset: Dataset, format: ExportFormat, out: Path | str, *, amodal: bool = False, erosion_px: int | None = None
+) -> Path:
+    """Write the annotation of a dataset in a format of other programs; return the path.
+
+    Parameters
+    ----------
+    format
+        "coco": one JSON file. "imagej": a zip of regions for the ROI Manager for each image. "semantic", "three-class":
+        masks of classes, see `to_masks`. "stardist": images and label maps, see `to_stardist`.
+    out
+        The file to write for "coco", a folder for the others.
+    amodal
+        For "coco": whole outlines, see `to_coco`.
+    erosion_px
+        For masks of classes: by how much particles recede; where None, 0 for "semantic" and 1 for "three-class".
+
+    Raises
+    ------
+    InputError
+        If the format does not know an option, the folder is the dataset's own, or an image has no annotation.
+    """
+    if format not in get_args(ExportFormat):
+        raise InputError(f"format must be one of {', '.join(get_args(ExportFormat))}, got {format!r}")
+    if amodal and format != "coco":
+        raise InputError(f"amodal: whole outlines overlap, which only coco can hold, got {format}; leave it out")
+    if erosion_px is not None and format not in ("semantic", "three-class"):
+        raise InputError(f"erosion_px: is for semantic and three-class masks, got {format}; leave it out")
+    if format != "coco" and Path(out).resolve() in [(dataset.folder / name).resolve() for name in ("", *_OWN)]:
+        raise InputError(f"{out}: must not be the dataset's own folder; choose another")
+    match format:
+        case "coco":
+            return to_coco(dataset, out, amodal=amodal)
+        case "imagej":
+            export_imagej_rois(dataset, output_folder(out))
+            return Path(out)
+        case "semantic":
+            return to_masks(dataset, out, erosion_px=erosion_px or 0)
+        case "three-class":
+            return to_masks(dataset, out, erosion_px=1 if erosion_px is None else erosion_px, classes=3)
+        case "stardist":
+            return to_stardist(dataset, out)
+
+
+def to_coco(dataset: Dataset, path: Path | str, *, amodal: bool = False) -> Path:
+    """Write the particles of a dataset as one COCO file, masks as compressed run lengths; return its path.
+
+    Parameters
+    ----------
+    amodal
+        False: what is visible of each particle. True: its whole outline within the image, also where others hide it,
+        of every particle that can be seen in part; `visible_fraction` goes with it, and of a rendered one `diameter_nm`
+        and `z_nm` (of its centre above the substrate).
+
+    Raises
+    ------
+    InputError
+        If an image has no annotation, or whole outlines are asked of a dataset that does not know them, because it was
+        neither rendered nor pasted.
+    """
+    if not amodal:
+        return export_coco(dataset, path)
+    table = dataset.particles()
+    if "amodal_rle" not in table:
+        raise InputError(f"{dataset.folder}: its particles have no whole outlines; make it again, or leave amodal out")
+    by_image = dict(tuple(table[table["label"] > 0].groupby("image", sort=False)))
+    images: list[dict[str, Any]] = []
+    particles: list[dict[str, Any]] = []
+    for number, sample in enumerate(dataset, start=1):
+        height, width = sample.image.shape
+        images.append({"id": number, "file_name": sample.path.name, "width": width, "height": height})
+        rows = by_image.get(sample.name, table[:0])
+        particles += _whole_particles(rows, (height, width), number, len(particles))
+    write_json(path, {"images": images, "annotations": particles, "categories": [{"id": 1, "name": "particle"}]})
+    return Path(path)
+
+
+def _whole_particles(rows: pd.DataFrame, shape: tuple[int, int], image: int, before: int) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(rows.itertuples(), start=before + 1):
+        outline = {"size": list(shape), "counts": row.amodal_rle}
+        yield {
+            "id": number,
+            "image_id": image,
+            "category_id": 1,
+            "iscrowd": 0,
+            "area": int(coco.area(outline)),
+            "bbox": coco.toBbox(outline).tolist(),
+            "segmentation": outline,
+            **{name: round(getattr(row, name), digits) for name, digits in _KNOWN.items() if name in rows},
+        }
+
+
+def to_stardist(dataset: Dataset, folder: Path | str) -> Path:
+    """Write images and label maps as StarDist's training examples read them; return the folder.
+
+    They are `images/NAME.tif` and `masks/NAME.tif`, calibrated for Fiji; see `star_convex_labels` for what differs from
+    the dataset's label maps.
+
+    Raises
+    ------
+    InputError
+        If an image has no annotation, or the folder cannot be written.
+    """
+    folder = output_folder(folder)
+    for sample in dataset:
+        labels = star_convex_labels(_annotated(sample))
+        image = np.rint(sample.image * (2**16 - 1)).astype(np.uint16)
+        write_tiff(folder / "images" / f"{sample.name}.tif", image, pixel_size_nm=sample.pixel_size.nm)
+        write_labels(folder / "masks" / f"{sample.name}.tif", labels, pixel_size_nm=sample.pixel_size.nm)
+    return folder
+
+
+def star_convex_labels(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
+    """Return a label map whose objects are in one piece each and without holes, numbered 1..N.
+
+    Rays from a centre cannot follow a particle that another one cuts in two: its pieces become objects of their own,
+    those of fewer than 4 pixels none. Holes that lie wholly in one object are filled.
+    """
+    pieces = np.zeros(labels.shape, dtype=np.int32)
+    count = 0
+    numbered = relabel(labels)
+    for label, box in enumerate(ndimage.find_objects(numbered), start=1):
+        parts, found = ndimage.label(numbered[box] == label)
+        for part in range(1, found + 1):
+            whole = ndimage.binary_fill_holes(parts == part)
+            free = (pieces[box] == 0) & ((numbered[box] == label) | (numbered[box] == 0))
+            count += 1
+            pieces[box][whole & free] = count
+    return remove_small(pieces, _SMALLEST_PX)
+
+
+def to_masks(dataset: Dataset, folder: Path | str, *, erosion_px: int, classes: int = 2) -> Path:
+    """Write a mask `NAME.tif` for each image, of 2 or 3 classes (see `nanolab.images.masks`); return the folder.
+
+    Raises
+    ------
+    InputError
+        If `classes` is neither 2 nor 3, the erosion is negative, an image has no annotation, or the folder cannot be
+        written.
+    """
+    if erosion_px < 0:
+        raise InputError(f"erosion_px must be at least 0, got {erosion_px}")
+    if classes not in (2, 3):
+        raise InputError(f"classes must be 2 (particle or not) or 3 (also the border between them), got {classes}")
+    folder = output_folder(folder)
+    make = semantic if classes == 2 else three_class
+    for sample in dataset:
+        mask = make(_annotated(sample), erosion_px)
+        write_tiff(folder / f"{sample.name}.tif", mask, pixel_size_nm=sample.pixel_size.nm)
+    return folder
+
+
+def _annotated(sample: Sample) -> npt.NDArray[np.int32]:
+    if sample.labels is None:
+        raise InputError(f"{sample.path}: has no annotation to export; annotate it, or take it out of the dataset")
+    return sample.labels

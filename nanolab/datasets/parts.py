@@ -1,0 +1,71 @@
+"""What a dataset under construction keeps of each image until its tables are merged."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from nanolab.core.files import atomic, sha256
+
+__all__ = ["Part", "matches", "write_table"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The particle rows of one image, the hashes of its files, and the record of what was drawn for it.
+
+    Attributes
+    ----------
+    rows
+        One row a particle, the column `image` in front.
+    files
+        SHA-256 of each file by its path within the dataset.
+    record
+        Anything JSON can hold, or None.
+    """
+
+    rows: pa.Table
+    files: dict[str, str]
+    record: Any
+
+    @classmethod
+    def of(cls, name: str, particles: pd.DataFrame, files: dict[str, str], record: Mapping[str, Any] | None) -> "Part":
+        """Make the part of the image `name`."""
+        rows = particles.drop(columns="image", errors="ignore")
+        rows.insert(0, "image", pd.Series([name] * len(rows), index=rows.index, dtype=str))
+        return cls(pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(), files, record)
+
+    @classmethod
+    def read(cls, path: Path) -> "Part | None":
+        """Read a part; None if it is not there or not whole."""
+        try:
+            table = pq.read_table(path)
+        except (FileNotFoundError, pa.ArrowInvalid):
+            return None
+        state = json.loads(table.schema.metadata[b"state"])
+        return cls(table.replace_schema_metadata(), state["files"], state["record"])
+
+    def write(self, path: Path) -> None:
+        """Write the part, atomically."""
+        state = json.dumps({"files": self.files, "record": self.record}, allow_nan=False)
+        write_table(path, self.rows.replace_schema_metadata({"state": state}))
+
+    def agrees(self, folder: Path) -> bool:
+        """Tell whether the files in the dataset's folder are those the part was written for."""
+        return all(matches(folder / name, digest) for name, digest in self.files.items())
+
+
+def matches(path: Path, digest: str | None) -> bool:
+    """Tell whether a file is there and has this SHA-256."""
+    return digest is not None and path.is_file() and sha256(path) == digest
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a table as parquet, atomically; the same table gives the same bytes."""
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary)

@@ -1,0 +1,123 @@
+"""Panels of a figure: a micrograph with its scale bar and particles, and the sign over what is not real."""
+
+import io
+
+import matplotlib as mpl
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
+from skimage.segmentation import find_boundaries
+
+from nanolab.core.checks import check_image, check_positive, check_same_shape
+
+__all__ = ["LINES", "PANEL_IN", "STAND_IN", "Image", "Labels", "draw_micrograph", "make_panels", "styled"]
+
+#: Shown above whatever is not real.
+STAND_IN = "STAND-IN, NOT REAL"
+
+Image = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.integer]
+
+# Okabe & Ito's colours, told apart with any colour vision (jfly.uni-koeln.de/color), but for black
+_COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
+#: Those of them that lines on white can have.
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+#: Usual width of a panel, in inches.
+PANEL_IN = 2.6
+_SIGN_IN = 0.35
+
+#: Decorates a function that makes a figure.
+styled = mpl.rc_context(
+    {
+        "font.size": 9,
+        "axes.titlesize": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "legend.frameon": False,
+    }
+)
+
+
+class _Shown(Figure):
+    """A figure that a notebook shows by itself, whether or not pyplot was ever imported there."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png", dpi=110)
+        return buffer.getvalue()
+
+
+def make_panels(
+    rows: int, columns: int, *, aspect: float, stand_in: bool, panel_in: float = PANEL_IN
+) -> tuple[Figure, list[Axes]]:
+    """Make a figure of equal panels, `aspect` = height / width of one, under the stand-in sign where one is due."""
+    height_in = rows * (panel_in * aspect + 0.25) + _SIGN_IN * stand_in
+    figure = _Shown(figsize=(columns * panel_in, height_in), layout="constrained")
+    if stand_in:
+        _sign(figure, _SIGN_IN / height_in)
+    return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def _sign(figure: Figure, height: float) -> None:
+    """Draw the stand-in sign across the top of a figure, `height` a fraction of the figure's."""
+    figure.add_artist(Rectangle((0, 1 - height), 1, height, transform=figure.transFigure, color=LINES[1]))
+    figure.text(0.5, 1 - height / 2, STAND_IN, color="white", weight="bold", size=13, ha="center", va="center_baseline")
+    figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - height))
+
+
+def draw_micrograph(axes: Axes, image: Image, labels: Labels | None, pixel_size_nm: float | None, title: str) -> None:
+    """Draw an image, shape (height, width) in [0, 1], its particles and its scale bar; either may be None."""
+    check_image(image, title or "image to show")
+    axes.imshow(image, cmap="gray", vmin=0, vmax=1)
+    if labels is not None:
+        check_same_shape(image, labels, title or "labels to show")
+        axes.imshow(_tinted(labels))
+    if pixel_size_nm is not None:
+        check_positive(pixel_size_nm, "pixel size", "nm")
+        _scale_bar(axes, image.shape[1], pixel_size_nm)
+    axes.set(xticks=[], yticks=[], title=title)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def _tinted(labels: Labels) -> npt.NDArray[np.float64]:
+    """Return colours, shape (height, width, 4): clear background, tinted particles, opaque outlines inside them."""
+    colours = np.array([to_rgba(colour) for colour in _COLOURS])[labels % len(_COLOURS)]
+    outline = find_boundaries(labels, mode="inner")
+    colours[..., 3] = np.where(labels == 0, 0, np.where(outline, 1, 0.3))
+    return colours
+
+
+def _scale_bar(axes: Axes, width_px: int, pixel_size_nm: float) -> None:
+    length_nm = _round_length(width_px * pixel_size_nm / 4)
+    bar = AnchoredSizeBar(
+        axes.transData,
+        length_nm / pixel_size_nm,
+        _length_text(length_nm),
+        "lower right",
+        pad=0.3,
+        color="white",
+        size_vertical=width_px / 100,
+        borderpad=0,
+        sep=2,
+    )
+    bar.patch.set(facecolor="black", edgecolor="none", alpha=0.65)
+    axes.add_artist(bar)
+
+
+def _round_length(longest_nm: float) -> float:
+    """Return the longest of 1, 2, 5, 10, 20, ... nm, or their decimal fractions, that is at most `longest_nm`."""
+    power = 10.0 ** np.floor(np.log10(longest_nm))
+    return float(power * max(step for step in (1, 2, 5) if step * power <= longest_nm))
+
+
+def _length_text(length_nm: float) -> str:
+    for unit, unit_nm in (("mm", 1e6), ("µm", 1e3)):
+        if length_nm >= unit_nm:
+            return f"{length_nm / unit_nm:g} {unit}"
+    return f"{length_nm:g} nm"

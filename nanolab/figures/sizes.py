@@ -1,0 +1,331 @@
+"""Figures of sizes: particles coloured by size, distributions with their fit, two samples, places; and a page of all.
+
+Units stand on every axis: nm, or px where the pixel size is not known.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+from scipy.integrate import trapezoid
+from skimage.segmentation import find_boundaries
+
+from nanolab.core.checks import check_same_shape
+from nanolab.measurement.comparison import SampleComparison
+from nanolab.measurement.fits import Fit, GoodnessOfFit
+from nanolab.measurement.size_sample import SizeSample, quantiles
+from nanolab.measurement.statistics import histogram, statistics_table
+from nanolab.figures.panels import LINES, Image, Labels, draw_micrograph, make_panels, styled
+from nanolab.measurement.particles import sizes_of
+
+__all__ = [
+    "NAMES",
+    "comparison_figure",
+    "distribution_figure",
+    "ensemble_figure",
+    "radial_figure",
+    "report_page",
+    "sized_particles",
+]
+
+#: What axes call the quantities.
+NAMES = {
+    "ecd": "equivalent circular diameter",
+    "sqrt_area": "square root of the area",
+    "feret_max": "maximum Feret diameter",
+    "feret_min": "minimum Feret diameter",
+    "major_axis": "major axis",
+    "minor_axis": "minor axis",
+    "perimeter": "perimeter",
+    "box_width": "horizontal Feret diameter",
+    "box_height": "vertical Feret diameter",
+}
+_STATISTICS = {
+    "mean": "mean",
+    "sd": "SD",
+    "d10": "D10",
+    "d50": "D50",
+    "d90": "D90",
+    "mode": "mode",
+    "span": "span",
+    "geometric_sd": "geometric SD",
+}
+_MAP = "viridis"
+_CURVE = 400  # points
+_TOP = 0.77  # part of the height that bars may have; above is the legend
+
+
+@styled
+def sized_particles(
+    image: Image | None,
+    labels: Labels,
+    particles: pd.DataFrame,
+    *,
+    quantity: str = "ecd",
+    limits: tuple[float, float] | None = None,
+    title: str = "",
+    stand_in: bool = False,
+) -> Figure:
+    """Show an image with its particles coloured by size.
+
+    Parameters
+    ----------
+    image
+        Shape (height, width) in [0, 1]; black if None.
+    labels
+        Shape (height, width).
+    particles
+        Its rows of the particle table.
+    limits
+        Sizes of the first and last colour; the 2nd and 98th percentile if None.
+    """
+    figure, (axes,) = make_panels(1, 1, aspect=labels.shape[0] / labels.shape[1], stand_in=stand_in, panel_in=6)
+    _draw_sized(axes, image, labels, particles, quantity, limits, title)
+    return figure
+
+
+def _draw_sized(
+    axes: Axes,
+    image: Image | None,
+    labels: Labels,
+    particles: pd.DataFrame,
+    quantity: str,
+    limits: tuple[float, float] | None,
+    title: str,
+) -> None:
+    grey = np.zeros(labels.shape, dtype=np.float32) if image is None else image
+    check_same_shape(grey, labels, title or "image and label map")
+    sizes, unit = sizes_of(particles, quantity)
+    pixel_nm = float(particles["ecd_nm"].iloc[0] / particles["ecd_px"].iloc[0]) if unit == "nm" and len(sizes) else None
+    draw_micrograph(axes, grey, None, pixel_nm, title)
+    if not len(sizes):
+        return
+    colours = ScalarMappable(Normalize(*(limits or np.quantile(sizes, (0.02, 0.98)))), colormaps[_MAP])
+    lookup = np.zeros((int(labels.max()) + 1, 4))
+    lookup[particles["label"]] = colours.to_rgba(sizes)
+    tint = lookup[labels]
+    shown = tint[..., 3] > 0
+    tint[..., 3] = np.where(shown, np.where(find_boundaries(labels, mode="inner"), 1, 0.55), 0)
+    axes.imshow(tint)
+    bar = axes.figure.colorbar(colours, ax=axes, shrink=0.8, pad=0.02, extend="both")
+    bar.set_label(f"{NAMES.get(quantity, quantity)} / {unit}")
+    bar.outline.set_visible(False)
+
+
+@styled
+def distribution_figure(
+    sample: SizeSample,
+    fitted: Fit | None = None,
+    *,
+    weighting: str = "number",
+    bins: int | None = None,
+    goodness: GoodnessOfFit | None = None,
+    stand_in: bool = False,
+) -> Figure:
+    """Draw the histogram of a sample, by number or volume, with the fit over it and D10, D50 and D90."""
+    figure, (axes,) = make_panels(1, 1, aspect=0.62, stand_in=stand_in, panel_in=5.5)
+    _draw_distribution(axes, sample, fitted, weighting, bins, goodness)
+    return figure
+
+
+def _draw_distribution(
+    axes: Axes,
+    sample: SizeSample,
+    fitted: Fit | None,
+    weighting: str,
+    bins: int | None = None,
+    goodness: GoodnessOfFit | None = None,
+) -> None:
+    bars = histogram(sample, weighting, bins=bins)
+    count = f"{len(sample)} particles" + (f", {bars.beyond:.1%} beyond" if bars.beyond > 0.0005 else "")
+    axes.stairs(100 * bars.shares, bars.edges, fill=True, color=LINES[5], alpha=0.45, label=count)
+    weights = sample.volume_weights if weighting == "volume" else sample.weights
+    for name, value in zip(("D10", "D50", "D90"), quantiles(sample.sizes, weights, (0.1, 0.5, 0.9)), strict=True):
+        if value <= bars.edges[-1]:
+            axes.axvline(value, ymax=_TOP, color="0.35", linewidth=1, linestyle="-" if name == "D50" else ":")
+            axes.annotate(name, (value, _TOP), xycoords=("data", "axes fraction"), fontsize=7, ha="center", va="bottom")
+    if fitted is not None:
+        _draw_fit(axes, sample, fitted, bars.edges, weighting, goodness)
+    axes.set(
+        xlabel=f"{NAMES.get(sample.quantity, sample.quantity)} / {sample.unit}",
+        ylabel=f"share of {'volume' if weighting == 'volume' else 'particles'} in a bin / %",
+        xlim=(max(0.0, bars.edges[0] - 0.02 * np.ptp(bars.edges)), bars.edges[-1]),
+    )
+    axes.set_ylim(0, axes.dataLim.ymax / (_TOP - 0.02))
+    axes.legend(fontsize=7.5, loc="upper right")
+
+
+def _draw_fit(
+    axes: Axes,
+    sample: SizeSample,
+    fitted: Fit,
+    edges: npt.NDArray[np.float64],
+    weighting: str,
+    goodness: GoodnessOfFit | None,
+) -> None:
+    grid = np.linspace(max(edges[0], 1e-9), edges[-1], _CURVE)
+    wide = np.linspace(1e-9, 1.5 * sample.sizes[-1], 4 * _CURVE)
+    share = 100 * (edges[1] - edges[0])
+    power = 3 if weighting == "volume" else 0
+    scale = share / trapezoid(fitted.density.pdf(wide) * wide**power, wide) if power else share
+    label = fitted.name.replace("weibull", "Weibull") + (
+        f" (KS p = {goodness.ks_p:.2g})" if goodness is not None else ""
+    )
+    axes.plot(grid, scale * fitted.density.pdf(grid) * grid**power, color=LINES[1], linewidth=1.8, label=label)
+    if "share" in fitted.parameters:
+        each = fitted.density.shares[:, None] * fitted.density.parts.pdf(grid[None, :])
+        axes.plot(grid, (scale * each * grid**power).T, color=LINES[1], linewidth=0.9, linestyle="--")
+
+
+@styled
+def comparison_figure(
+    samples: Mapping[str, SizeSample], comparison: SampleComparison | None = None, *, stand_in: bool = False
+) -> Figure:
+    """Draw the distributions of samples over each other: histograms on common bins, and cumulative curves."""
+    figure, (left, right) = make_panels(1, 2, aspect=0.8, stand_in=stand_in, panel_in=4)
+    unit = next(iter(samples.values())).unit
+    quantity = next(iter(samples.values())).quantity
+    pooled = np.concatenate([sample.sizes for sample in samples.values()])
+    top = np.quantile(pooled, 0.995)
+    edges = np.histogram_bin_edges(pooled[pooled <= top], bins=_bins(pooled[pooled <= top]))
+    for colour, (name, sample) in zip(LINES, samples.items(), strict=False):
+        total = sample.weights.sum()
+        shares = np.histogram(sample.sizes, edges, weights=sample.weights)[0] / total
+        left.stairs(100 * shares, edges, color=colour, fill=True, alpha=0.25)
+        left.stairs(100 * shares, edges, color=colour, linewidth=1.5)
+        label = f"{name}: n = {len(sample)}"
+        right.step(sample.sizes, 100 * np.cumsum(sample.weights) / total, where="post", color=colour, label=label)
+    axis = f"{NAMES.get(quantity, quantity)} / {unit}"
+    left.set(xlabel=axis, ylabel="share of particles in a bin / %", ylim=(0, None))
+    right.set(xlabel=axis, ylabel="particles up to this size / %", xlim=(edges[0], edges[-1]), ylim=(0, 100))
+    right.legend(loc="lower right", fontsize=8)
+    if comparison is not None:
+        figure.suptitle(_compared(comparison), fontsize=9)
+    return figure
+
+
+def _bins(sizes: npt.NDArray[np.float64]) -> int:
+    return int(np.clip(len(np.histogram_bin_edges(sizes, bins="fd")) - 1, 8, 60))
+
+
+def _compared(comparison: SampleComparison) -> str:
+    low, high = comparison.wasserstein_interval
+    return (
+        f"Wasserstein distance {comparison.wasserstein:.3g} {comparison.unit} ({low:.3g} to {high:.3g}), "
+        f"p = {comparison.wasserstein_p:.2g};  KS {comparison.ks:.3f}, p = {comparison.ks_p:.2g}"
+    )
+
+
+@styled
+def ensemble_figure(result: Mapping[str, Any], *, stand_in: bool = False) -> Figure:
+    """Draw what each member of an ensemble finds, with the interval of images alone and of both sources together."""
+    figure, (axes,) = make_panels(1, 1, aspect=0.45, stand_in=stand_in, panel_in=6)
+    members = result["members"]
+    places = np.arange(len(members))
+    axes.axhspan(*result["interval"], color=LINES[5], alpha=0.25, label="images and segmentation")
+    axes.axhspan(*result["sampling_interval"], color=LINES[0], alpha=0.3, label="images alone")
+    axes.axhline(result["value"], color="0.3", linewidth=1)
+    axes.plot(places, list(members.values()), "o", color=LINES[1], label="one member")
+    axes.set_xticks(places, list(members))
+    name = f"D{100 * result['probability']:g}"
+    axes.set(ylabel=f"{name}, {NAMES.get(result['quantity'], result['quantity'])}\n/ {result['unit']}")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    return figure
+
+
+@styled
+def radial_figure(table: pd.DataFrame, *, stand_in: bool = False) -> Figure:
+    """Draw a radial distribution function with its scatter, 1 / sqrt(pairs)."""
+    figure, (axes,) = make_panels(1, 1, aspect=0.62, stand_in=stand_in, panel_in=5)
+    unit = "nm" if "r_nm" in table else "px"
+    r, g = table[f"r_{unit}"], table["g"]
+    scatter = g / np.sqrt(np.maximum(table["pairs"], 1))
+    axes.axhline(1, color="0.6", linewidth=1, linestyle="--")
+    axes.fill_between(r, g - scatter, g + scatter, color=LINES[0], alpha=0.25, linewidth=0)
+    axes.plot(r, g, color=LINES[0])
+    axes.set(xlabel=f"distance r / {unit}", ylabel="g(r)", xlim=(0, None), ylim=(0, None))
+    return figure
+
+
+@styled
+def report_page(
+    sample: SizeSample,
+    result: Mapping[str, Any],
+    fitted: Fit | None,
+    goodness: GoodnessOfFit | None,
+    *,
+    particles: pd.DataFrame,
+    shown: tuple[str, Image | None, Labels],
+    title: str,
+    notes: Sequence[str],
+    stand_in: bool = False,
+) -> Figure:
+    """Draw a sample on one page: an image with particles coloured by size, distributions, statistics, notes.
+
+    Parameters
+    ----------
+    result
+        Of `nanolab.measurement.statistics.statistics`.
+    particles
+        Those that count, of all images.
+    shown
+        Name, image (or None) and label map of the image to show.
+    notes
+        Lines at the bottom: pixel size, what was left out, how it was done.
+    """
+    figure, (axes,) = make_panels(1, 1, aspect=1.38, stand_in=stand_in, panel_in=8)
+    axes.remove()
+    foot = 0.16 * len(notes) + 0.15
+    top, middle, bottom, last = figure.subfigures(4, 1, height_ratios=[4.9, 2.7, 2.5, foot], squeeze=False).flat
+    name, image, labels = shown
+    limits = tuple(np.quantile(sample.sizes, (0.02, 0.98)))
+    rows = particles[particles["image"] == name]
+    _draw_sized(top.subplots(), image, labels, rows, sample.quantity, limits, f"{name}: {len(rows)} particles")
+    left, right = middle.subplots(1, 2)
+    _draw_distribution(left, sample, fitted, "number", goodness=goodness)
+    _draw_distribution(right, sample, None if fitted is None or fitted.name == "kde" else fitted, "volume")
+    _draw_table(bottom.subplots(), result)
+    last.text(0.02, 0.98, "\n".join(notes), fontsize=7.5, va="top", linespacing=1.4)
+    figure.suptitle(title, fontsize=12, weight="bold")
+    return figure
+
+
+def _draw_table(axes: Axes, result: Mapping[str, Any]) -> None:
+    axes.axis("off")
+    percent = f"{100 * result['confidence']:g} % interval"
+    rows = [
+        [
+            _STATISTICS[row["statistic"]] + (f" / {row['unit']}" if row["unit"] else ""),
+            *(text for each in ("number", "volume") for text in (_number(row[each]), _interval(row, each))),
+        ]
+        for row in statistics_table(dict(result)).to_dict("records")
+    ]
+    table = axes.table(
+        cellText=rows,
+        colLabels=["", "by number", percent, "by volume", percent],
+        loc="center",
+        edges="horizontal",
+        colWidths=[0.22, 0.16, 0.23, 0.16, 0.23],
+        bbox=Bbox.from_bounds(0.02, 0, 0.96, 1),
+    )
+    table.auto_set_font_size(value=False)
+    for (row, column), cell in table.get_celld().items():
+        cell.set_linewidth(0.4)
+        cell.set_text_props(ha="left" if column == 0 else "right", size=9, weight="bold" if row == 0 else "normal")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or not np.isfinite(value) else f"{value:#.4g}".rstrip(".")
+
+
+def _interval(row: Mapping[str, Any], weighting: str) -> str:
+    low, high = _number(row[f"{weighting}_low"]), _number(row[f"{weighting}_high"])
+    return f"{low} to {high}" if low else ""

@@ -1,0 +1,1 @@
+"""A micrograph and its scale, label maps, and the files that hold them."""

@@ -1,0 +1,163 @@
+"""Image files of every supported format: TIFF, PNG, JPEG, BMP, and through RosettaSciIO DM3, DM4, EMD, SER, MRC."""
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import psutil  # type: ignore[import-untyped]
+import tifffile
+
+from nanolab.core.checks import InputError, check_file
+from nanolab.images.formats.grey import resolve_palette, to_grey
+from nanolab.images.formats.signals import SIGNAL_SUFFIXES, open_signal
+from nanolab.images.tiff import SOFTWARE, open_tiff
+
+__all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "open_picture", "read_grey"]
+
+#: Suffixes of the files that can be read, in lower case.
+IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"} | SIGNAL_SUFFIXES)
+
+Kind = Literal["tiff", "picture", "signal"]
+Grey = tuple[npt.NDArray[np.float32], dict[str, Any]]
+
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
+_DIRECT_MODES = ("L", "LA", "RGB", "RGBA", "I", "I;16", "F")  # Pillow's; the others are palettes and print colours
+_WORKSPACE = 2**28  # bytes that reading may need besides the arrays
+
+
+def read_grey(path: Path | str) -> Grey:
+    """Read one image as grey values, shape (height, width), float32 in [0, 1], with what its file says.
+
+    `nanolab.images.formats.grey.to_grey` says how values become grey; a TIFF that nanolab wrote keeps the range of its type.
+    Of a TIFF with smaller pictures behind the first (thumbnails) the first is read; a stack is refused. Of a file with
+    several signals, such as an EMD, the first image is read.
+
+    Returns
+    -------
+    pixels, metadata
+        ``metadata`` has ``format``, the record of `to_grey` (``dtype`` is the one stored), and ``vendor``: what the
+        instrument wrote, as parsed.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, truncated, of another type, too large for the free memory, or holds something
+        else than one grey or colour image with finite values that are not all the same.
+    """
+    path = Path(path)
+    readers: dict[Kind, Callable[[Path], Grey]] = {"tiff": _read_tiff, "picture": _read_picture, "signal": _read_signal}
+    try:
+        return readers[file_kind(path)](path)
+    except MemoryError as error:
+        raise InputError(f"{path}: does not fit into memory ({error}); crop or bin it first") from error
+
+
+def file_kind(path: Path | str) -> Kind:
+    """Tell by its first bytes how a file is to be read; by its suffix for RosettaSciIO's formats.
+
+    Raises
+    ------
+    InputError
+        If it is missing, empty, or of no supported type.
+    """
+    path = check_file(path, "image")
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(_TIFF_STARTS):
+        return "tiff"
+    if start.startswith(_PICTURE_STARTS):
+        return "picture"
+    if path.suffix.lower() in SIGNAL_SUFFIXES:
+        return "signal"
+    raise InputError(
+        f"{path}: must be a TIFF, PNG, JPEG, BMP, DM3, DM4, EMD, SER or MRC image, "
+        f"got a file that starts with {start!r}; export the image as TIFF"
+    )
+
+
+def _read_tiff(path: Path) -> Grey:
+    with open_tiff(path) as tif:
+        page = tif.pages.first
+        _refuse_stack(tif, path)
+        if page.dtype is None:
+            raise InputError(f"{path}: holds a kind of number nothing can read; export it as 8- or 16-bit TIFF")
+        _check_memory(path, page.shape, page.dtype)
+        array = page.asarray()
+        stored = array.dtype
+        if page.axes == "SYX":
+            array = np.moveaxis(array, 0, -1)
+        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
+            array = resolve_palette(array, page.colormap)
+        own = page.software == SOFTWARE and array.dtype.kind == "u"
+        pixels, record = to_grey(array, str(path), (0.0, float(np.iinfo(array.dtype).max)) if own else None)
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            np.subtract(1, pixels, out=pixels)
+            record["grey_range"] = record["grey_range"][::-1]
+        vendor = tif.sem_metadata or tif.fei_metadata or tif.imagej_metadata or {}
+        return pixels, {"format": "TIFF", **record, "dtype": str(stored), "vendor": vendor}
+
+
+def _refuse_stack(tif: tifffile.TiffFile, path: Path) -> None:
+    """Refuse several pages of one size; smaller ones behind the first are thumbnails."""
+    first = tif.pages.first
+    alike = sum(page.shape == first.shape for page in tif.pages)
+    images = max(alike, first.imagedepth, int((tif.imagej_metadata or {}).get("images", 1)))
+    if images > 1:
+        raise InputError(
+            f"{path}: must hold one image, got a stack of {images}; save the one to use as a file of its own"
+        )
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[Any]:
+    """Open a PNG, JPEG or BMP as a PIL image, not yet decoded; what is broken in it becomes an InputError."""
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None  # it guards against images too large for the memory, which `_check_memory` does
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("PNG", "JPEG", "BMP")) as picture:
+            yield picture
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path}: not a readable image ({error}); copy or export it again") from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _read_picture(path: Path) -> Grey:
+    with open_picture(path) as picture:
+        _check_memory(path, (picture.height, picture.width, len(picture.getbands())), np.dtype(np.uint8))
+        array = np.asarray(picture if picture.mode in _DIRECT_MODES else picture.convert("RGB"))
+        pixels, record = to_grey(array, str(path))
+        return pixels, {"format": picture.format, **record, "vendor": {}}
+
+
+def _read_signal(path: Path) -> Grey:
+    signal = open_signal(path)
+    data = signal["data"]
+    _check_memory(path, data.shape, data.dtype)
+    try:
+        array = np.asarray(data)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: truncated or damaged ({error}); copy or export it again") from error
+    pixels, record = to_grey(array, str(path))
+    return pixels, {"format": path.suffix[1:].upper(), **record, "vendor": dict(signal["original_metadata"])}
+
+
+def _check_memory(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Require room for the stored array and its grey version before either is made."""
+    needed = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize + _WORKSPACE
+    needed += int(np.prod(sorted(shape)[-2:], dtype=np.int64)) * 4
+    available = psutil.virtual_memory().available
+    if needed > available:
+        raise InputError(
+            f"{path}: an image of shape {shape} needs {needed / 2**30:.1f} GiB of memory, "
+            f"{available / 2**30:.1f} GiB are free; crop or bin it first"
+        )

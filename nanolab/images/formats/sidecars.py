@@ -1,0 +1,63 @@
+"""Pixel sizes in the text files that Hitachi and JEOL microscopes write beside an image."""
+
+import re
+from pathlib import Path
+
+from nanolab.images.formats.vendors import Calibration, length_nm, positive, require_width
+
+__all__ = ["sidecar_calibration"]
+
+_LONGEST = 65536  # bytes; an instrument's file has a few thousand
+
+
+def sidecar_calibration(image: Path, width: int) -> Calibration | None:
+    """Return the pixel size in the text file that shares an image's name, if an instrument wrote it.
+
+    Parameters
+    ----------
+    image
+        Path of the image.
+    width
+        Its width in pixels.
+
+    Raises
+    ------
+    Undecided
+        If the text is about an image of another width.
+    """
+    beside = next((path for suffix in (".txt", ".TXT", ".Txt") if (path := image.with_suffix(suffix)).is_file()), None)
+    if beside is None:
+        return None
+    with beside.open("rb") as file:
+        text = _decoded(file.read(_LONGEST))
+    return _hitachi(text, width, beside.name) or _jeol(text, width, beside.name)
+
+
+def _decoded(data: bytes) -> str:
+    """Decode what instruments of several ages write: UTF-16 with its mark, else a superset of ASCII."""
+    return data.decode("utf-16", "replace") if data[:2] in (b"\xff\xfe", b"\xfe\xff") else data.decode("latin-1")
+
+
+def _hitachi(text: str, width: int, name: str) -> Calibration | None:
+    """``[SemImageFile]`` with the pixel size in nm."""
+    if not re.search(r"^\[(Sem|Tem)ImageFile\]", text, re.MULTILINE):
+        return None
+    entries = dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line)
+    nm, record = positive(entries.get("PixelSize")), f"Hitachi file {name}"
+    if nm is None:
+        return None
+    require_width(entries.get("DataSize", "").lower().split("x")[0], width, record)
+    return Calibration(nm, nm, f"{record}, PixelSize")
+
+
+def _jeol(text: str, width: int, name: str) -> Calibration | None:
+    """``$$SM_MICRON_BAR`` pixels long, standing for ``$$SM_MICRON_MARKER``."""
+    entries = dict(line.strip().split(None, 1) for line in text.splitlines() if len(line.split()) > 1)
+    bar_px, record = positive(entries.get("$$SM_MICRON_BAR")), f"JEOL file {name}"
+    marker = re.fullmatch(r"([\d.]+)\s*(\D+)", entries.get("$$SM_MICRON_MARKER", ""))
+    value = positive(marker[1]) if marker else None
+    length = length_nm(value, marker[2]) if marker and value else None
+    if bar_px is None or length is None:
+        return None
+    require_width(entries.get("$CM_FULL_SIZE", "").partition(" ")[0], width, record)
+    return Calibration(length / bar_px, length / bar_px, f"{record}, SM_MICRON_BAR")

@@ -1,0 +1,116 @@
+"""A micrograph: grey values, pixel size with provenance, source and metadata."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from nanolab.images.pixel_size import PixelSize, pixel_size_from_metadata
+from nanolab.images.formats.data_bar import find_data_bar
+from nanolab.images.formats.grey import robust_range, stretch
+from nanolab.images.formats.image_file import read_grey
+
+__all__ = ["Micrograph", "PixelSize", "read_micrograph"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Micrograph:
+    """One grey image from a microscope.
+
+    Attributes
+    ----------
+    pixels
+        Shape (height, width), float32 in [0, 1].
+    pixel_size
+        Edge of a pixel in nm and where that number comes from, or that it is unknown.
+    path
+        The file it was read from.
+    metadata
+        ``format``; ``dtype`` as stored; ``grey_range``, the stored values that became 0 and 1, and ``stretched``,
+        whether it was found in the values; ``vendor``, what the instrument wrote; and once `crop_data_bar` has cut
+        one off, ``data_bar_rows``: the first row cut and the one after the last.
+    """
+
+    pixels: npt.NDArray[np.float32]
+    pixel_size: PixelSize
+    path: Path
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Name, size in pixels, and pixel size with its source."""
+        height, width = self.pixels.shape
+        return f"Micrograph({self.name!r}, {width} x {height} px, pixel size {self.pixel_size})"
+
+    @property
+    def name(self) -> str:
+        """The file name without folder and suffix."""
+        return self.path.stem
+
+    @property
+    def pixel_size_nm(self) -> float | None:
+        """Edge of a pixel in nm, or None where it is not known."""
+        return self.pixel_size.nm
+
+    def with_pixel_size(self, nm: float) -> "Micrograph":
+        """Return this micrograph with a pixel size typed by hand, in nm.
+
+        Raises
+        ------
+        InputError
+            If `nm` is not a number above zero.
+        """
+        return replace(self, pixel_size=PixelSize.typed(nm))
+
+    def crop_data_bar(self) -> "Micrograph":
+        """Return this micrograph without the data bar burnt in at its bottom; itself if there is none to be seen.
+
+        See `nanolab.images.formats.data_bar.find_data_bar` for what counts as one. The rows cut are kept in the metadata. Where
+        the grey range was taken from the values, it is taken anew, so that white text does not darken the image.
+        """
+        top = find_data_bar(self.pixels)
+        if top is None:
+            return self
+        pixels, metadata = self.pixels[:top].copy(), {**self.metadata, "data_bar_rows": (top, len(self.pixels))}
+        if metadata.get("stretched"):
+            limits, (low, high) = robust_range(pixels), metadata["grey_range"]
+            stretch(pixels, limits)
+            metadata["grey_range"] = tuple(low + limit * (high - low) for limit in limits)
+        return replace(self, pixels=pixels, metadata=metadata)
+
+
+def read_micrograph(
+    path: Path | str, *, pixel_size_nm: float | None = None, find_scale_bar: bool = False
+) -> Micrograph:
+    """Read a micrograph from a TIFF, PNG, JPEG, BMP, DM3, DM4, EMD, SER or MRC file.
+
+    Grey values become float32 in [0, 1]: 8-bit images keep the range of their type, in others the range that the image
+    uses is stretched over [0, 1] (see `nanolab.images.formats.grey.to_grey`). Colour becomes luma. A stack is refused; of a
+    file with several signals the first image is read.
+
+    Parameters
+    ----------
+    path
+        The image file.
+    pixel_size_nm
+        Pixel size typed by hand, in nm; it overrides what the file says.
+    find_scale_bar
+        Where the file says nothing, read the scale bar in the picture.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, truncated, of another type, too large for the free memory, or holds no single
+        picture; or if `pixel_size_nm` is not a number above zero.
+    """
+    path = Path(path)
+    typed = None if pixel_size_nm is None else PixelSize.typed(pixel_size_nm)
+    pixels, metadata = read_grey(path)
+    pixel_size = typed or pixel_size_from_metadata(path)
+    if pixel_size.nm is None and find_scale_bar:
+        from nanolab.images.scale_bar import read_scale_bar
+
+        found = read_scale_bar(pixels)
+        pixel_size = PixelSize.unknown(f"{pixel_size.detail}; {found.detail}") if found.nm is None else found
+    return Micrograph(pixels, pixel_size, path, metadata)

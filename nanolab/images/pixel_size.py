@@ -1,0 +1,109 @@
+"""The size of a pixel and where that number comes from."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from nanolab.core.checks import check_positive
+from nanolab.images.formats.image_file import file_kind, open_picture
+from nanolab.images.formats.sidecars import sidecar_calibration
+from nanolab.images.formats.signals import signal_calibration
+from nanolab.images.formats.vendors import Calibration, Undecided, has_other_tags, tiff_calibration
+from nanolab.images.tiff import open_tiff
+
+__all__ = ["PixelSize", "Source", "pixel_size_from_metadata"]
+
+Source = Literal["metadata", "scale bar", "typed", "unknown"]
+
+_PLAUSIBLE_NM = (1e-4, 1e6)  # from a hundredth of an atom to a millimetre
+
+
+@dataclass(frozen=True)
+class PixelSize:
+    """Edge of a square pixel in nm, with its provenance.
+
+    Attributes
+    ----------
+    nm
+        Length in nm, or None where it is not known.
+    source
+        Where it comes from: file metadata, a scale bar read from the picture, typed by hand, or nowhere.
+    detail
+        The tag it was read from, the scale bar's text and length, or why it is unknown.
+    confidence
+        Between 0 and 1 for a scale bar; None otherwise.
+
+    Examples
+    --------
+    >>> PixelSize.typed(2.5)
+    PixelSize(nm=2.5, source='typed', detail='typed by hand', confidence=None)
+    """
+
+    nm: float | None
+    source: Source
+    detail: str
+    confidence: float | None = None
+
+    def __str__(self) -> str:
+        """The number, its unit and its source, for people."""
+        if self.nm is None:
+            return f"unknown ({self.detail})"
+        return (
+            f"{self.nm:.6g} nm ({self.source}: {self.detail})"
+            if self.source != "typed"
+            else f"{self.nm:.6g} nm (typed)"
+        )
+
+    @classmethod
+    def typed(cls, nm: float) -> "PixelSize":
+        """Return a pixel size given by hand, in nm."""
+        check_positive(nm, "pixel size", "nm")
+        return cls(float(nm), "typed", "typed by hand")
+
+    @classmethod
+    def unknown(cls, why: str) -> "PixelSize":
+        """Return that there is no pixel size, and why."""
+        return cls(None, "unknown", why)
+
+
+def pixel_size_from_metadata(path: Path | str) -> PixelSize:
+    """Return the pixel size that an image file, or an instrument's text file beside it, records.
+
+    Unknown, with the reason, where there is no record or where it cannot be right: pixels that are not square, an image
+    resized since, a resolution meant for a printer. Print resolutions of PNG and JPEG are never used.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, empty, unreadable or of no supported type.
+    """
+    path = Path(path)
+    readers = {"tiff": _of_tiff, "picture": _of_picture, "signal": signal_calibration}
+    try:
+        found = readers[file_kind(path)](path)
+    except Undecided as why:
+        return PixelSize.unknown(str(why))
+    return PixelSize.unknown("no pixel size in the file") if found is None else _square(found)
+
+
+def _of_tiff(path: Path) -> Calibration | None:
+    with open_tiff(path) as tif:
+        found = tiff_calibration(tif) or sidecar_calibration(path, tif.pages.first.imagewidth)
+        others = found is None and has_other_tags(tif)
+    return signal_calibration(path) if others else found
+
+
+def _of_picture(path: Path) -> Calibration | None:
+    with open_picture(path) as picture:
+        return sidecar_calibration(path, picture.width)
+
+
+def _square(found: Calibration) -> PixelSize:
+    """Require square pixels of a size that can be; both lengths may be rounded, so 0.5 % are let pass."""
+    low, high = _PLAUSIBLE_NM
+    if not (low <= found.x_nm <= high and low <= found.y_nm <= high):
+        return PixelSize.unknown(f"{found.detail} says {found.x_nm:g} nm, which no microscope has")
+    if not math.isclose(found.x_nm, found.y_nm, rel_tol=0.005):
+        return PixelSize.unknown(f"{found.detail}: pixels are not square, {found.x_nm:g} by {found.y_nm:g} nm")
+    return PixelSize(found.x_nm, "metadata", found.detail)

@@ -1,0 +1,105 @@
+"""COCO's run-length encoding of masks: column by column, first the length of a run of background."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco
+
+from nanolab.core.checks import InputError
+
+__all__ = ["decode_columns", "decode_rle", "encode_rle"]
+
+
+def encode_rle(mask: npt.NDArray[Any], shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> str:
+    """Encode a mask that lies in an image as COCO's compressed counts.
+
+    Parameters
+    ----------
+    mask
+        Shape (rows, columns); every value other than 0 is particle.
+    shape
+        Height and width of the image, which the counts alone do not tell.
+    corner
+        Row and column of the mask's first pixel in the image; all of the mask must lie in it.
+
+    Examples
+    --------
+    >>> encode_rle(np.eye(2), (3, 3))
+    '01301'
+    """
+    height, width = shape
+    padded = np.zeros((len(mask) + 2, mask.shape[1]), dtype=np.int8)
+    padded[1:-1] = mask != 0
+    steps = np.diff(padded, axis=0)
+    starts, stops = (_positions(steps == kind, height, corner) for kind in (1, -1))
+    joined = starts[1:] == stops[:-1]  # a run from the bottom of a column to the top of the next
+    starts, stops = np.delete(starts, np.flatnonzero(joined) + 1), np.delete(stops, np.flatnonzero(joined))
+    edges = np.column_stack([starts, stops]).ravel()
+    counts = np.diff(np.concatenate([[0], edges, [height * width]]))
+    if counts[-1] == 0:
+        counts = counts[:-1]
+    packed = coco.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, height, width)
+    return str(packed["counts"].decode("ascii"))
+
+
+def _positions(steps: npt.NDArray[np.bool_], height: int, corner: tuple[int, int]) -> npt.NDArray[np.int64]:
+    cols, rows = np.nonzero(steps.T)
+    return np.asarray((cols + corner[1]) * height + rows + corner[0])
+
+
+def decode_rle(counts: str | list[int], shape: tuple[int, int], where: str) -> npt.NDArray[np.bool_]:
+    """Decode COCO's counts, compressed or not, to a mask of the given shape (height, width).
+
+    Raises
+    ------
+    InputError
+        If the counts do not add up to the shape.
+    """
+    mask = np.zeros(shape, dtype=np.bool_)
+    cols, part = decode_columns(counts, shape, where)
+    mask[:, cols] = part
+    return mask
+
+
+def decode_columns(counts: str | list[int], shape: tuple[int, int], where: str) -> tuple[slice, npt.NDArray[np.bool_]]:
+    """Decode what `decode_rle` does to the columns in which the mask lies, and the mask in them: much less of an image.
+
+    Raises
+    ------
+    InputError
+        If the counts do not add up to the shape.
+    """
+    height, width = shape
+    runs = _unpacked(counts, where) if isinstance(counts, str) else counts
+    if min(runs, default=0) < 0 or sum(runs) != height * width:
+        raise InputError(f"{where}: run lengths must add up to the image's {width} x {height} pixels, got {sum(runs)}")
+    ends = np.cumsum(runs)
+    filled = np.flatnonzero(runs[1::2]) * 2 + 1  # the runs of particle that are not empty
+    if not filled.size:
+        return slice(0, 0), np.zeros((height, 0), dtype=np.bool_)
+    first, last = int(ends[filled[0] - 1]) // height, -(-int(ends[filled[-1]]) // height)
+    values = np.arange(len(runs)) % 2 == 1
+    lengths = np.diff(np.clip(ends, first * height, last * height), prepend=first * height)
+    return slice(first, last), np.asarray(np.repeat(values, lengths).reshape(last - first, height).T)
+
+
+def _unpacked(text: str, where: str) -> list[int]:
+    """Undo COCO's compression: groups of 5 bits, the lowest first; from the fourth on, differences to the last but one.
+
+    pycocotools would return whatever is in memory where the counts are too few.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        group = ord(character) - 48
+        if not 0 <= group < 64 or shift > 40:
+            raise InputError(f"{where}: not compressed run lengths, at {character!r}; export the annotation again")
+        value |= (group & 31) << shift
+        shift += 5
+        if group & 32:
+            continue
+        value -= (group & 16) << (shift - 4)
+        runs.append(value + runs[-2] if len(runs) > 2 else value)
+        value = shift = 0
+    return runs

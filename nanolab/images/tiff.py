@@ -1,0 +1,158 @@
+"""TIFFs that nanolab writes: complete or absent, compressed, and calibrated for Fiji."""
+
+import json
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tifffile
+
+from nanolab.core.checks import InputError, check_file, check_positive
+from nanolab.core.files import atomic
+
+__all__ = ["SOFTWARE", "open_tiff", "read_description", "read_tiff", "write_tiff"]
+
+SOFTWARE = "nanolab"  # in the tag of that name of the TIFFs written here
+WRITABLE = ("uint8", "uint16", "uint32", "float32")
+_DESCRIPTION_KEY = "nanolab"
+_LARGEST_RATIONAL = 2**31 - 1  # TIFF stores a resolution as two 32-bit integers; some readers take them as signed
+
+
+def write_tiff(
+    path: Path | str,
+    array: npt.NDArray[np.generic],
+    *,
+    pixel_size_nm: float | None,
+    description: dict[str, Any] | None = None,
+) -> None:
+    """Write an image or label map, shape (height, width), as a deflate-compressed TIFF, atomically.
+
+    Fiji opens it calibrated: the pixel size stands where ImageJ puts it, a resolution in pixels per unit beside
+    ``unit=nm`` in the image description. That holds for uint32 label maps too, which ImageJ itself cannot write
+    but opens as 32-bit images.
+
+    Parameters
+    ----------
+    path
+        File to write; its folder is made if needed.
+    array
+        Shape (height, width), dtype uint8, uint16, uint32 or float32.
+    pixel_size_nm
+        Edge of a pixel in nm, or None where it is not known; then no calibration is written.
+    description
+        Anything JSON can hold, kept in the image description; `read_description` gives it back.
+
+    Raises
+    ------
+    InputError
+        If the array has another shape or dtype, or the file cannot be written.
+    """
+    if array.ndim != 2 or array.dtype.name not in WRITABLE:
+        raise InputError(
+            f"{path}: a TIFF must be written from shape (height, width) and dtype {', '.join(WRITABLE)}, "
+            f"got {array.shape} {array.dtype}; convert the array first"
+        )
+    if pixel_size_nm is not None:
+        check_positive(pixel_size_nm, f"{path}: pixel_size_nm", "nm")
+    per_nm = _rational(1 / pixel_size_nm) if pixel_size_nm else (1, 1)
+    with atomic(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            array,
+            photometric="minisblack",
+            compression="zlib",
+            resolution=(per_nm, per_nm),
+            resolutionunit="NONE",
+            description=_imagej_description(pixel_size_nm is not None, description),
+            metadata=None,  # tifffile would add a description of its own
+            software=SOFTWARE,
+        )
+
+
+def _rational(value: float) -> tuple[int, int]:
+    """Return `value` as numerator and denominator below 2**31, to better than 1e-9 between 1e-9 and 1e9."""
+    if value > 1:
+        denominator, numerator = _rational(1 / value)
+        return numerator, denominator
+    inverse = Fraction(1 / value).limit_denominator(max(1, int(_LARGEST_RATIONAL * value)))
+    return inverse.denominator, inverse.numerator
+
+
+def _imagej_description(calibrated: bool, description: dict[str, Any] | None) -> str:
+    lines = ["ImageJ=1.54f"]
+    if calibrated:
+        lines.append("unit=nm")
+    if description is not None:
+        lines.append(f"{_DESCRIPTION_KEY}={json.dumps(description, allow_nan=False)}")  # ASCII, as TIFF asks
+    return "\n".join(lines) + "\n"
+
+
+def read_tiff(path: Path | str) -> npt.NDArray[Any]:
+    """Read the array of a one-page TIFF that nanolab wrote, shape (height, width), dtype as stored.
+
+    Micrographs from elsewhere are read by `nanolab.images.micrograph.read_micrograph`, which also converts them.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is no TIFF, is truncated, or holds something else than one grey image.
+    """
+    with open_tiff(path) as tif:
+        array = tif.pages.first.asarray()
+        if len(tif.pages) != 1 or array.ndim != 2:
+            raise InputError(
+                f"{path}: must hold one grey image, got {len(tif.pages)} pages of shape {array.shape}; "
+                "save one channel of one page"
+            )
+    return array
+
+
+def read_description(path: Path | str) -> dict[str, Any]:
+    """Return what `write_tiff` was given as `description`; empty if the TIFF carries none."""
+    with open_tiff(path) as tif:
+        for line in tif.pages.first.description.splitlines():
+            key, _, text = line.partition("=")
+            if key == _DESCRIPTION_KEY:
+                return dict(json.loads(text))
+    return {}
+
+
+@contextmanager
+def open_tiff(path: Path | str) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF for reading, quietly; whatever is broken in it becomes an InputError naming the file."""
+    path = check_file(path, "TIFF")
+    try:
+        with _quiet_tifffile(), tifffile.TiffFile(path) as tif:
+            _check_complete(tif, path)
+            yield tif
+    except InputError:
+        raise
+    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, RuntimeError, zlib.error, OSError) as error:
+        raise InputError(f"{path}: not a readable TIFF ({error}); copy or export it again") from error
+
+
+@contextmanager
+def _quiet_tifffile() -> Iterator[None]:
+    """Keep tifffile from logging what nanolab raises or does not need (odd tags of microscope vendors)."""
+    logger = tifffile.logger()
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _check_complete(tif: tifffile.TiffFile, path: Path) -> None:
+    """Require the file to reach as far as its first page says; tifffile may pad a shorter one with zeros."""
+    page = tif.pages.first
+    end = max((start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
+    size = path.stat().st_size
+    if end == 0 or end > size:
+        raise InputError(f"{path}: truncated TIFF, its pixels need {end} bytes, got {size}; copy or export it again")

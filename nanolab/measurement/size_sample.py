@@ -1,0 +1,206 @@
+"""The sizes of a sample: which particles of a table count, and how much."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nanolab.core.checks import InputError
+from nanolab.measurement.particles import sizes_of
+
+__all__ = ["Border", "SizeSample", "border_weights", "quantiles", "replicates", "size_sample"]
+
+Values = npt.NDArray[np.float64]
+#: What becomes of particles that the border of the image cuts.
+Border = Literal["correct", "drop", "keep"]
+
+
+@dataclass(frozen=True, eq=False)
+class SizeSample:
+    """Sizes of N particles in ascending order, each with its weight and its image.
+
+    Attributes
+    ----------
+    sizes
+        Shape (N,), in `unit`.
+    weights
+        Shape (N,), for number-weighted distributions, mean 1.
+    volume_weights
+        Shape (N,), the same times ECD^3, mean 1: the volume of a sphere of the same projected area.
+    image
+        Shape (N,), number of the particle's image among `images`.
+    images
+        Names of the images that have particles.
+    unit
+        "nm" or "px".
+    quantity
+        Which size, see `nanolab.measurement.particles.DESCRIPTORS`.
+    border
+        What was done about particles cut by the border.
+    cut, small
+        How many particles touch the border, and how many were left out as too small.
+    """
+
+    sizes: Values
+    weights: Values
+    volume_weights: Values
+    image: npt.NDArray[np.int64]
+    images: tuple[str, ...]
+    unit: str
+    quantity: str
+    border: Border
+    cut: int
+    small: int
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def effective_count(self) -> float:
+        """Number of equally weighted particles that scatter as much, (sum w)^2 / sum w^2 (Kish 1965)."""
+        return float(self.weights.sum() ** 2 / (self.weights**2).sum())
+
+
+def size_sample(
+    particles: pd.DataFrame, quantity: str = "ecd", *, border: Border = "correct", min_area_px: int = 0
+) -> SizeSample:
+    """Take the sizes of one sample from the particle table of its images.
+
+    Parameters
+    ----------
+    particles
+        Of `nanolab.measurement.particles.measure`, of one or several images.
+    quantity
+        Which length is the size: "ecd", "sqrt_area", "feret_min", ...
+    border
+        "correct": particles that touch the border are left out, and the others count for those of their size that were
+        cut, see `border_weights`. "drop": left out without correction, which makes large particles too rare. "keep":
+        counted with the size of the part that is seen.
+    min_area_px
+        Particles of fewer pixels are fragments or noise, and left out.
+
+    Raises
+    ------
+    InputError
+        If no particle is left, or some of them have a pixel size and others none.
+    """
+    if border not in get_args(Border):
+        raise InputError(f"border must be one of {', '.join(get_args(Border))}, got {border!r}")
+    big = particles[particles["area_px"] >= min_area_px]
+    cut = big["touches_border"].to_numpy(dtype=bool)
+    kept = big if border == "keep" else big[~cut]
+    if not len(kept):
+        raise InputError(_nothing_left(len(particles), len(big), border))
+    sizes, unit = sizes_of(kept, quantity)
+    order = np.argsort(sizes, kind="stable")
+    weights = border_weights(kept) if border == "correct" else np.ones(len(kept))
+    volume = weights * kept["ecd_px"].to_numpy(dtype=np.float64) ** 3
+    if unit == "nm":
+        volume = weights * kept["ecd_nm"].to_numpy(dtype=np.float64) ** 3
+    image, names = pd.factorize(kept["image"].astype(str).to_numpy(dtype=object), sort=True)
+    return SizeSample(
+        sizes[order],
+        (weights / weights.mean())[order],
+        (volume / volume.mean())[order],
+        image[order],
+        tuple(names),
+        unit,
+        quantity,
+        border,
+        int(cut.sum()),
+        len(particles) - len(big),
+    )
+
+
+def _nothing_left(count: int, big: int, border: Border) -> str:
+    if not count:
+        return "sizes: needs at least one particle, got none; segment images that show some"
+    if not big:
+        return f"sizes: all {count} particles are below the least area; lower it"
+    return f"sizes: all {big} particles touch the border of their image; border 'keep' counts them (got {border!r})"
+
+
+def border_weights(particles: pd.DataFrame) -> Values:
+    """Return for each particle how many of its size the image would show if its border cut none.
+
+    A particle of bounding box w x h lies wholly inside an image W x H for (W - w) (H - h) of the W H places that its
+    corner could have, so it counts W H / ((W - w) (H - h)) times (Miles-Lantuejoul); those that touch the border must
+    be left out.
+
+    Returns
+    -------
+    weights
+        Shape (particles,), at least 1.
+
+    References
+    ----------
+    Miles 1974, in Harding & Kendall, Stochastic Geometry, pp. 228-247; Lantuejoul 1980, Microsc. Acta Suppl. 4,
+    266-273; Chiu et al. 2013, Stochastic Geometry and its Applications, 10.1002/9781118658222; ISO 13322-1:2014.
+    """
+    try:
+        size = [particles[f"image_{side}_px"].to_numpy(dtype=np.float64) for side in ("height", "width")]
+        box = [particles[f"box_{side}_px"].to_numpy(dtype=np.float64) for side in ("height", "width")]
+    except KeyError as error:
+        raise InputError(f"particle table: has no column {error}, which the border needs; measure again") from error
+    inside = (size[0] - box[0]) * (size[1] - box[1])
+    if (inside <= 0).any():
+        raise InputError("border: a particle as wide or high as its image cannot be corrected for; use border 'keep'")
+    return np.asarray(size[0] * size[1] / inside)
+
+
+def quantiles(sizes: Values, weights: Values, probabilities: float | Sequence[float]) -> Values:
+    """Return quantiles of a weighted sample, as NumPy's default ones where all weights are equal.
+
+    The k-th size is the quantile of the weight below it as a part of that of all others.
+
+    Parameters
+    ----------
+    sizes
+        Shape (particles,), ascending.
+    weights
+        Shape (particles,), above 0.
+    """
+    if len(sizes) == 1:
+        return np.full(np.shape(probabilities), float(sizes[0]))
+    below = np.cumsum(weights) - weights
+    return np.interp(probabilities, below / (weights.sum() - weights), sizes)
+
+
+def replicates(
+    sample: SizeSample,
+    statistic: Callable[[Values, Values, Values], npt.ArrayLike],
+    *,
+    repeats: int,
+    rng: np.random.Generator,
+) -> npt.NDArray[np.float64]:
+    """Return a statistic of bootstrap samples, shape (repeats, ...): whole images are drawn, with all their particles.
+
+    Particles of an image are alike (same place of the sample, same focus), so that drawing single particles would make
+    intervals too narrow. Only where there is but one image, particles are drawn.
+
+    Parameters
+    ----------
+    statistic
+        Takes sizes, weights and volume weights of the particles drawn, shape (particles,), in ascending order.
+
+    References
+    ----------
+    Davison & Hinkley 1997, Bootstrap Methods and their Application, 3.8, 10.1017/CBO9780511802843.
+    """
+    groups = sample.image if len(sample.images) > 1 else np.arange(len(sample))
+    return np.array([_replicate(sample, statistic, groups, rng) for _ in range(repeats)], dtype=np.float64)
+
+
+def _replicate(
+    sample: SizeSample,
+    statistic: Callable[[Values, Values, Values], npt.ArrayLike],
+    groups: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> npt.ArrayLike:
+    count = int(groups.max()) + 1
+    times = rng.multinomial(count, np.full(count, 1 / count))[groups]
+    drawn = times > 0
+    return statistic(sample.sizes[drawn], (sample.weights * times)[drawn], (sample.volume_weights * times)[drawn])

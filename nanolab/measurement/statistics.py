@@ -1,0 +1,158 @@
+"""Statistics of a size distribution, weighted by number and by volume, with intervals, and its histogram."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nanolab.measurement.density import log_kde
+from nanolab.measurement.size_sample import SizeSample, quantiles, replicates
+
+__all__ = ["FEW_IMAGES", "WEIGHTINGS", "Histogram", "histogram", "statistics", "statistics_table"]
+
+Values = npt.NDArray[np.float64]
+
+WEIGHTINGS = ("number", "volume")
+_LENGTHS = ("mean", "sd", "d10", "d50", "d90")
+_RATIOS = ("span", "geometric_sd")
+_BINS = (8, 60)
+#: With fewer images than this an interval over images is too narrow, and said to be uncertain itself.
+FEW_IMAGES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram:
+    """Shares of the particles, or of their volume, in bins: `edges` has shape (bins + 1,), `shares` (bins,).
+
+    The shares add up to 1 less what lies `beyond` the last edge.
+    """
+
+    edges: Values
+    shares: Values
+    beyond: float
+
+    @property
+    def density(self) -> Values:
+        """Share for each nm or px of bin width, to draw a probability density over."""
+        return np.asarray(self.shares / np.diff(self.edges))
+
+
+def histogram(sample: SizeSample, weighting: str = "number", *, bins: int | None = None) -> Histogram:
+    """Return the histogram of a sample.
+
+    Parameters
+    ----------
+    weighting
+        "number" or "volume".
+    bins
+        How many; by default Freedman and Diaconis' rule, width 2 IQR / n^(1/3) (10.1007/BF01025868), with at least 8
+        and at most 60 bins.
+
+    Notes
+    -----
+    The bins end at the 99.5th percentile of the particles (the largest size if volume-weighted), or one agglomerate
+    taken for a particle would press the rest into one bar.
+    """
+    top = sample.sizes[-1] if weighting == "volume" else quantiles(sample.sizes, sample.weights, 0.995)
+    shown = sample.sizes <= top
+    count = bins or int(np.clip(len(np.histogram_bin_edges(sample.sizes[shown], bins="fd")) - 1, *_BINS))
+    edges = np.histogram_bin_edges(sample.sizes[shown], bins=count)
+    weights = sample.volume_weights if weighting == "volume" else sample.weights
+    shares = np.histogram(sample.sizes, edges, weights=weights)[0] / weights.sum()
+    return Histogram(edges, shares, float(max(0.0, 1 - shares.sum())))
+
+
+def statistics(
+    sample: SizeSample, *, rng: np.random.Generator, repeats: int = 999, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Describe a sample, ready for JSON.
+
+    Parameters
+    ----------
+    repeats
+        Bootstrap samples behind the intervals; 0 for none.
+    confidence
+        Of the intervals, which are percentiles of the bootstrap.
+
+    Returns
+    -------
+    statistics
+        `count`, `images`, `unit`, `quantity`; what was left out; what was `resampled`, "images" or "particles"; and for
+        "number" and "volume" each of: `mean`, `sd`, `d10`, `d50`, `d90`, `mode` in `unit`, `span` = (D90 - D10) / D50
+        and `geometric_sd` = exp(SD of the logarithm), and `intervals`, [low, high] by name. The mode, where the density
+        estimated by kernels is highest, has no interval. None where there are too few particles.
+    """
+    result: dict[str, Any] = {
+        "quantity": sample.quantity,
+        "unit": sample.unit,
+        "count": len(sample),
+        "images": len(sample.images),
+        "border": sample.border,
+        "touching_border": sample.cut,
+        "too_small": sample.small,
+        "effective_count": round(sample.effective_count, 1),
+        "resampled": "images" if len(sample.images) > 1 else "particles",
+        "confidence": confidence,
+        "repeats": repeats,
+    }
+    drawn = replicates(sample, _all, repeats=repeats, rng=rng) if repeats and len(sample) > 1 else None
+    values = _all(sample.sizes, sample.weights, sample.volume_weights)
+    for row, weighting in enumerate(WEIGHTINGS):
+        named: dict[str, Any] = dict(zip((*_LENGTHS, *_RATIOS), map(_or_none, values[row]), strict=True))
+        named["mode"] = _mode(sample, weighting)
+        named["intervals"] = {} if drawn is None else _intervals(drawn[:, row], confidence)
+        result[weighting] = named
+    return result
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _intervals(drawn: Values, confidence: float) -> dict[str, list[float]]:
+    tails = (1 - confidence) / 2
+    low, high = np.nanquantile(drawn, [tails, 1 - tails], axis=0)
+    return {name: [float(low[k]), float(high[k])] for k, name in enumerate((*_LENGTHS, *_RATIOS))}
+
+
+def _all(sizes: Values, weights: Values, volume_weights: Values) -> Values:
+    """Return the statistics of both weightings, shape (2, names)."""
+    return np.array([_one(sizes, weights), _one(sizes, volume_weights)])
+
+
+def _one(sizes: Values, weights: Values) -> Values:
+    mean = np.average(sizes, weights=weights)
+    d10, d50, d90 = quantiles(sizes, weights, (0.1, 0.5, 0.9))
+    logs = np.log(sizes)
+    log_sd = _sd(logs, weights, np.average(logs, weights=weights))
+    return np.array([mean, _sd(sizes, weights, mean), d10, d50, d90, (d90 - d10) / d50, np.exp(log_sd)])
+
+
+def _sd(values: Values, weights: Values, mean: np.floating) -> float:
+    """Return the SD of the population, free of bias as with n - 1 where all weights are equal; NaN for one value."""
+    degrees = weights.sum() - (weights**2).sum() / weights.sum()
+    if len(values) < 2 or degrees <= 0:
+        return float("nan")
+    return float(np.sqrt((weights * (values - mean) ** 2).sum() / degrees))
+
+
+def _mode(sample: SizeSample, weighting: str) -> float | None:
+    if len(sample) < 3 or np.ptp(sample.sizes) == 0:
+        return None
+    density = log_kde(sample.sizes, sample.volume_weights if weighting == "volume" else sample.weights)
+    grid = np.geomspace(sample.sizes[0], sample.sizes[-1], 1024)
+    return float(grid[np.argmax(density.pdf(grid))])
+
+
+def statistics_table(result: dict[str, Any]) -> pd.DataFrame:
+    """Return `statistics` as a table of one row a statistic: unit, and value, low and high of each weighting."""
+    rows = []
+    for name in (*_LENGTHS, "mode", *_RATIOS):
+        row: dict[str, Any] = {"statistic": name, "unit": result["unit"] if name not in _RATIOS else ""}
+        for weighting in WEIGHTINGS:
+            low, high = result[weighting]["intervals"].get(name, (None, None))
+            row |= {weighting: result[weighting][name], f"{weighting}_low": low, f"{weighting}_high": high}
+        rows.append(row)
+    return pd.DataFrame(rows)

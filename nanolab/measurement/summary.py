@@ -1,0 +1,223 @@
+"""The sizes of one sample: its images measured, statistics with intervals, fits, and what a reader must know."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nanolab import __version__
+from nanolab.core.checks import InputError
+from nanolab.measurement.fits import Fit, GoodnessOfFit, fit, fit_all, goodness_of_fit
+from nanolab.measurement.precision import iso_particles, more_needed
+from nanolab.measurement.size_sample import Border, SizeSample, size_sample
+from nanolab.measurement.statistics import FEW_IMAGES, statistics
+from nanolab.images.pixel_size import PixelSize
+from nanolab.core.seeds import generator
+from nanolab.measurement.particles import measure
+
+__all__ = ["MeasuredImage", "SizeReport", "measured", "particles_of", "summarise"]
+
+Image = npt.NDArray[np.floating]
+Labels = npt.NDArray[np.integer]
+
+_ERROR = 0.05  # precision that the count needed is given for
+
+
+@dataclass(frozen=True, eq=False)
+class MeasuredImage:
+    """A label map with its particles.
+
+    Attributes
+    ----------
+    name
+        Of the image, as in the table.
+    labels
+        Shape (height, width), 0 = background.
+    pixel_size
+        Edge of a pixel and where it is known from.
+    particles
+        Of `nanolab.measurement.particles.measure`.
+    image
+        Shape (height, width) in [0, 1], if at hand.
+    """
+
+    name: str
+    labels: Labels
+    pixel_size: PixelSize
+    particles: pd.DataFrame
+    image: Image | None = None
+
+
+def measured(
+    name: str,
+    labels: Labels,
+    *,
+    pixel_size: PixelSize,
+    image: Image | None = None,
+    classes: Mapping[int, str] | None = None,
+) -> MeasuredImage:
+    """Measure a label map; see `nanolab.measurement.particles.measure`."""
+    table = measure(labels, pixel_size=pixel_size, image=image, name=name, classes=classes)
+    return MeasuredImage(name, labels, pixel_size, table, image)
+
+
+def particles_of(images: Iterable[MeasuredImage]) -> pd.DataFrame:
+    """Return the particles of several images in one table; empty if there are none."""
+    tables = [each.particles for each in images]
+    nothing = measure(np.zeros((1, 1), dtype=np.int32), pixel_size=PixelSize.unknown("no image"))
+    return pd.concat([each for each in tables if len(each)] or tables or [nothing], ignore_index=True)
+
+
+@dataclass(frozen=True, eq=False)
+class SizeReport:
+    """What is known of the sizes of a sample.
+
+    Attributes
+    ----------
+    title
+        Name of the sample.
+    particles
+        Of all images.
+    sample
+        Those that count, with their weights.
+    statistics
+        Of `nanolab.measurement.statistics.statistics`.
+    fits
+        All that can be chosen from, best BIC first; empty where there are too few particles.
+    chosen, goodness
+        The fit on the page, and how well it fits; None where there is none.
+    needed
+        What an error of 5 % of D50 needs, by the bootstrap and by ISO 13322-1.
+    scales
+        Pixel size of each image, in words.
+    notes
+        What a reader must know.
+    """
+
+    title: str
+    particles: pd.DataFrame
+    sample: SizeSample
+    statistics: dict[str, Any]
+    fits: list[Fit]
+    chosen: Fit | None
+    goodness: GoodnessOfFit | None
+    needed: dict[str, Any]
+    scales: dict[str, str]
+    min_area_px: int
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the particles, ready for JSON."""
+        fits = [
+            {"name": each.name, "bic": each.bic, "aic": each.aic, "parameters": each.parameters} for each in self.fits
+        ]
+        chosen = None if self.chosen is None else {"name": self.chosen.name, "parameters": self.chosen.parameters}
+        return {
+            "title": self.title,
+            "statistics": self.statistics,
+            "fit": chosen,
+            "goodness_of_fit": None if self.goodness is None else asdict(self.goodness),
+            "fits": fits,
+            "needed": self.needed,
+            "min_area_px": self.min_area_px,
+            "pixel_size": self.scales,
+            "notes": self.notes,
+            "nanolab": __version__,
+        }
+
+
+def summarise(
+    images: Iterable[MeasuredImage],
+    *,
+    title: str = "sample",
+    quantity: str = "ecd",
+    fit_name: str = "auto",
+    border: Border = "correct",
+    min_area_px: int = 0,
+    seed: int = 0,
+    repeats: int = 999,
+) -> SizeReport:
+    """Compute statistics, intervals and fits of the images of one sample.
+
+    Parameters
+    ----------
+    quantity, border, min_area_px
+        See `nanolab.measurement.size_sample.size_sample`.
+    fit_name
+        "auto" (lowest BIC), or one of `nanolab.measurement.fits.FITS`.
+    repeats
+        Bootstrap samples behind the intervals.
+
+    Raises
+    ------
+    InputError
+        If there is no particle, some images have a pixel size and others none, or the fit is impossible.
+    """
+    images = list(images)
+    known = {each.name: each.pixel_size.nm is not None for each in images if len(each.particles)}
+    if len(set(known.values())) > 1:
+        lacking = ", ".join(name for name, is_known in known.items() if not is_known)
+        raise InputError(f"{lacking}: no pixel size, but others have one; type it for all, or report them apart")
+    particles = particles_of(images)
+    sample = size_sample(particles, quantity, border=border, min_area_px=min_area_px)
+    result = statistics(sample, rng=generator(seed, 0), repeats=repeats)
+    fits, chosen = _fits(sample, fit_name)
+    goodness = None
+    if chosen is not None and chosen.name != "kde":
+        goodness = goodness_of_fit(sample, chosen, rng=generator(seed, 1), repeats=99)
+    scales = {each.name: str(each.pixel_size) for each in images}
+    report = SizeReport(title, particles, sample, result, fits, chosen, goodness, _needed(result), scales, min_area_px)
+    report.notes.extend(_notes(report))
+    return report
+
+
+def _fits(sample: SizeSample, name: str) -> tuple[list[Fit], Fit | None]:
+    """Fit what can be; "auto" says nothing of a handful of particles, and a fit asked for by name is an error there."""
+    try:
+        fits = fit_all(sample)
+    except InputError:
+        if name != "auto":
+            raise
+        return [], None
+    return fits, fits[0] if name == "auto" else fit(sample, name)
+
+
+def _needed(result: Mapping[str, Any]) -> dict[str, Any]:
+    spread = result["number"]["geometric_sd"]
+    iso = None if spread is None or spread <= 1 else iso_particles(spread, _ERROR)
+    return {"error": _ERROR, **more_needed(dict(result), _ERROR), "iso_13322_1_mean": iso}
+
+
+def _notes(report: SizeReport) -> list[str]:
+    result, sample = report.statistics, report.sample
+    scales = sorted(set(report.scales.values()))
+    shown = scales[0] if len(scales) == 1 else f"{len(scales)} different ones, see the table of pixel sizes"
+    border = {
+        "correct": "left out; the others weighted for it (Miles-Lantuejoul)",
+        "drop": "left out",
+        "keep": "counted as far as they are seen",
+    }[sample.border]
+    notes = [
+        f"Pixel size: {shown}." + (" All lengths are in pixels." if sample.unit == "px" else ""),
+        f"{len(sample)} particles of {len(sample.images)} images; {sample.cut} touch the border: {border}"
+        + (f"; {sample.small} smaller than {report.min_area_px} px left out." if report.min_area_px else "."),
+        f"By volume: weighted with ECD³, as of spheres. Intervals: bootstrap over {result['resampled']}, "
+        f"{result['repeats']} times.",
+    ]
+    if result["resampled"] == "particles":
+        notes.append("One image: the intervals know nothing of differences between places of the sample.")
+    elif len(sample.images) < FEW_IMAGES:
+        notes.append(f"Fewer than {FEW_IMAGES} images: the intervals are too narrow.")
+    needed = report.needed
+    if needed["error_now"] is not None:
+        more = f"; {_ERROR:.0%} needs about {needed['particles']} particles in {needed['images']} images like these"
+        notes.append(f"D50 is known to {needed['error_now']:.1%}{more if needed['more_particles'] else ''}.")
+    if report.goodness is not None and report.chosen is not None:
+        notes.append(
+            f"Fit: {report.chosen.name}; Kolmogorov-Smirnov p = {report.goodness.ks_p:.2g}, Anderson-Darling "
+            f"p = {report.goodness.ad_p:.2g} (parametric bootstrap)."
+        )
+    return notes

@@ -1,0 +1,101 @@
+"""The read-out that separates touching particles: foreground, and how deep inside its particle a pixel lies."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+from torch.nn import functional
+
+from nanolab.core.checks import InputError
+from nanolab.models.readouts.channels import ProbabilityChannels
+from nanolab.models.readouts.losses import cross_entropy_and_dice
+from nanolab.models.readouts.watershed import split_touching
+
+if TYPE_CHECKING:
+    from nanolab.models.readouts.base import Readout
+
+__all__ = ["InteriorBorder", "depth", "with_dynamic"]
+
+_NEIGHBOURS = np.ones((3, 3), dtype=np.uint8)
+
+
+def depth(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+    """Return how deep inside its particle each pixel lies: 0 outside and where particles touch, 1 at its middle.
+
+    It is the distance to the nearest pixel that is not of the same particle, divided by the largest such distance
+    in the particle, so that small particles have a middle as high as large ones. The edge of the array is no border.
+
+    Parameters
+    ----------
+    labels
+        Shape (height, width), 0 = background.
+    """
+    values = labels.astype(np.float32)  # exact up to 2**24; the type that OpenCV dilates and erodes
+    background = values == 0
+    largest = cv2.dilate(values, _NEIGHBOURS)
+    smallest = cv2.erode(np.where(background, np.float32(np.inf), values), _NEIGHBOURS)
+    inside = ~background & (largest == values) & (smallest == values)
+    if inside.all():  # nothing to measure a distance from: one particle fills the array
+        return np.ones_like(values)
+    distance = cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    # OpenCV's last bit depends on where the array lies in memory; the square of a distance between pixels is whole
+    distance = np.sqrt(np.rint(distance**2))
+    greatest = np.zeros(int(labels.max()) + 1, dtype=np.float32)
+    np.maximum.at(greatest, labels.ravel(), distance.ravel())
+    return distance / np.maximum(greatest, 1)[labels]
+
+
+@dataclass(frozen=True)
+class InteriorBorder(ProbabilityChannels):
+    """Two channels: the probability that a pixel is particle, and its `depth` in its particle.
+
+    Attributes
+    ----------
+    threshold
+        From which probability on a pixel is particle.
+    dynamic
+        Two summits of the depth are two particles if the pass between them lies at least this much below the lower
+        one; in units of the depth, 0 to 1.
+    smoothing_px
+        Standard deviation of the Gaussian that smooths the depth before summits are sought.
+    """
+
+    threshold: float = 0.5
+    dynamic: float = 0.1
+    smoothing_px: float = 1.0
+    names = ("foreground", "interior")
+
+    def targets(self, labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
+        """Return particle or not, and the depth, shape (2, height, width)."""
+        return np.stack([(labels > 0).astype(np.float32), depth(labels)])
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Return cross entropy plus soft Dice of the foreground, plus cross entropy of the depth.
+
+        Cross entropy with a target between 0 and 1 is least where the prediction equals the target.
+        """
+        foreground = cross_entropy_and_dice(logits[:, :1], targets[:, :1])
+        return foreground + functional.binary_cross_entropy_with_logits(logits[:, 1:], targets[:, 1:])
+
+    def instances(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
+        """Return the foreground, cut apart between the summits of the depth by a watershed."""
+        height = cv2.GaussianBlur(probabilities[1], (0, 0), self.smoothing_px)
+        return split_touching(height, probabilities[0] >= self.threshold, self.dynamic)
+
+
+def with_dynamic(readout: "Readout", dynamic: float) -> InteriorBorder:
+    """Return the read-out with another `dynamic`.
+
+    Raises
+    ------
+    InputError
+        If it is no `InteriorBorder`, or the value is not between 0 and 1.
+    """
+    if not isinstance(readout, InteriorBorder):
+        raise InputError("dynamic: this network's read-out has none, only interior+border has; leave it out")
+    if not 0 <= dynamic <= 1:
+        raise InputError(f"dynamic must lie between 0 and 1, got {dynamic}")
+    return replace(readout, dynamic=dynamic)

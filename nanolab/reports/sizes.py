@@ -1,0 +1,187 @@
+"""A report on sizes in one call: tables, statistics, fits and a page to hand on."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nanolab import __version__
+from nanolab.datasets.annotations.imagej import write_imagej_rois
+from nanolab.measurement.comparison import SampleComparison, compare_samples
+from nanolab.measurement.fits import fit_table
+from nanolab.measurement.size_sample import Border, size_sample
+from nanolab.measurement.statistics import statistics_table
+from nanolab.core.files import atomic, output_folder, write_json
+from nanolab.images.labels import write_labels
+from nanolab.measurement.summary import MeasuredImage, SizeReport, measured, particles_of, summarise
+from nanolab.core.seeds import generator
+from nanolab.figures.sizes import comparison_figure, report_page
+from nanolab.measurement.particles import DESCRIPTORS
+from nanolab.core.tables import write_csv, write_excel
+
+# what samplesizes has is here as well, so that a report needs one import
+__all__ = [
+    "MeasuredImage",
+    "SizeReport",
+    "compare_report",
+    "measured",
+    "size_report",
+    "summarise",
+    "write_page",
+    "write_tables",
+]
+
+
+def size_report(
+    images: Iterable[MeasuredImage],
+    out: Path | str,
+    *,
+    title: str = "sample",
+    quantity: str = "ecd",
+    fit_name: str = "auto",
+    border: Border = "correct",
+    min_area_px: int = 0,
+    seed: int = 0,
+    page: bool = True,
+    rois: bool = False,
+    label_maps: bool = False,
+    stand_in: bool = False,
+) -> SizeReport:
+    """Measure a sample and write all of it into a folder.
+
+    Parameters
+    ----------
+    images
+        Of `measured`.
+    out
+        The folder. It gets `particles.csv`, `sizes.xlsx`, `sizes.json`; with `page` `report.pdf` and `report.png`; with
+        `rois` `rois/<name>.zip` for ImageJ; with `label_maps` `labels/<name>.labels.tif`.
+    quantity, fit_name, border, min_area_px, seed
+        See `summarise`.
+
+    Raises
+    ------
+    InputError
+        As `summarise`, or if the folder cannot be written. `particles.csv` is there even where `summarise` fails.
+
+    Examples
+    --------
+    >>> from nanolab.reports.sizes import measured, size_report
+    >>> image = measured("a", labels, pixel_size=PixelSize.typed(2.5))  # doctest: +SKIP
+    >>> size_report([image], "out").statistics["number"]["d50"]  # doctest: +SKIP
+    """
+    images = list(images)
+    out = output_folder(out)
+    write_csv(out / "particles.csv", particles_of(images))
+    for each in images:
+        if rois:
+            write_imagej_rois(_inside(out / "rois", f"{each.name}.zip"), each.labels)
+        if label_maps:
+            path = _inside(out / "labels", f"{each.name}.labels.tif")
+            write_labels(path, each.labels, pixel_size_nm=each.pixel_size.nm)
+    report = summarise(
+        images,
+        title=title,
+        quantity=quantity,
+        fit_name=fit_name,
+        border=border,
+        min_area_px=min_area_px,
+        seed=seed,
+    )
+    write_tables(report, out)
+    if page:
+        write_page(report, images, out, stand_in=stand_in)
+    return report
+
+
+def compare_report(
+    first: Iterable[MeasuredImage],
+    second: Iterable[MeasuredImage],
+    out: Path | str,
+    *,
+    names: tuple[str, str] = ("first", "second"),
+    quantity: str = "ecd",
+    border: Border = "correct",
+    min_area_px: int = 0,
+    seed: int = 0,
+    stand_in: bool = False,
+) -> SampleComparison:
+    """Compare the sizes of two samples; write `comparison.json` and `comparison.png` into a folder.
+
+    Parameters
+    ----------
+    quantity, border, min_area_px
+        See `nanolab.measurement.size_sample.size_sample`.
+    """
+    samples = [
+        size_sample(particles_of(images), quantity, border=border, min_area_px=min_area_px)
+        for images in (first, second)
+    ]
+    result = compare_samples(*samples, rng=generator(seed, 2))
+    write_json(Path(out) / "comparison.json", {"samples": list(names), **result.to_dict()})
+    other = names[1] if names[1] != names[0] else f"{names[1]} (2)"
+    figure = comparison_figure(dict(zip((names[0], other), samples, strict=True)), result, stand_in=stand_in)
+    with atomic(Path(out) / "comparison.png") as temporary:
+        figure.savefig(temporary, dpi=150)
+    return result
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """Return the path of a file in the folder, whatever its name holds."""
+    return folder / name.replace("/", "_").replace("\\", "_").lstrip(".")
+
+
+def write_tables(report: SizeReport, out: Path | str) -> None:
+    """Write `particles.csv`, `sizes.xlsx` (particles, statistics, fits, about) and `sizes.json`."""
+    out = Path(out)
+    write_csv(out / "particles.csv", report.particles)
+    write_json(out / "sizes.json", report.to_dict())
+    write_excel(
+        out / "sizes.xlsx",
+        {
+            "particles": report.particles,
+            "statistics": statistics_table(report.statistics),
+            "fits": fit_table(report.fits),
+            "about": _about(report),
+        },
+    )
+
+
+def _about(report: SizeReport) -> pd.DataFrame:
+    rows = [("sample", report.title), ("nanolab", __version__)]
+    rows += [("note", note) for note in report.notes]
+    rows += [(f"pixel size of {name}", scale) for name, scale in report.scales.items()]
+    units = {0: "", 1: "_px, _nm", 2: "_px (pixels), _nm2"}
+    rows += [(f"column {key}{units[each.dimension]}", each.meaning) for key, each in DESCRIPTORS.items()]
+    return pd.DataFrame(rows, columns=["what", "value"])
+
+
+def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | str, *, stand_in: bool = False) -> None:
+    """Write `report.pdf` and `report.png`: of the images the one with the median number of particles is shown."""
+    counted = report.particles
+    counted = counted[counted["area_px"] >= report.min_area_px]
+    if report.sample.border != "keep":
+        counted = counted[~counted["touches_border"].astype(bool)]
+    candidates = [each for each in images if each.name in report.sample.images]
+    number = counted["image"].value_counts()
+    shown = sorted(candidates, key=lambda each: (number[each.name], each.name))[len(candidates) // 2]
+    page = report_page(
+        report.sample,
+        report.statistics,
+        report.chosen,
+        report.goodness,
+        particles=counted,
+        shown=(shown.name, shown.image, np.where(np.isin(shown.labels, _of(counted, shown)), shown.labels, 0)),
+        title=f"Particle sizes: {report.title}",
+        notes=report.notes,
+        stand_in=stand_in,
+    )
+    for suffix, options in ((".pdf", {"metadata": {"CreationDate": None}}), (".png", {"dpi": 150})):
+        with atomic(Path(out) / f"report{suffix}") as temporary:
+            page.savefig(temporary, **options)
+
+
+def _of(particles: pd.DataFrame, shown: MeasuredImage) -> npt.NDArray[np.int32]:
+    return np.asarray(particles.loc[particles["image"] == shown.name, "label"])

@@ -1,0 +1,1 @@
+"""Notebooks run headlessly by papermill: one run, or a sweep of many."""

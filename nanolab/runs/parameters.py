@@ -1,0 +1,110 @@
+"""The parameters of a notebook: which it has, and whether values fit them."""
+
+import ast
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nanolab.core.checks import InputError, check_file
+from nanolab.core.files import read_json
+
+__all__ = ["check_parameters", "notebook_parameters", "parse_parameters", "parse_value"]
+
+
+def notebook_parameters(path: Path | str) -> dict[str, Any]:
+    """Return the parameters of a notebook with their defaults, from its cell tagged `parameters`.
+
+    Raises
+    ------
+    InputError
+        If the notebook cannot be read, has no such cell, or has something else than literals in it. A derived value
+        would keep what the default gave when papermill sets the parameter it comes from.
+    """
+    path = check_file(path, "notebook")
+    notebook = read_json(path)
+    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4:
+        raise InputError(f"{path}: not a Jupyter notebook of format 4; give an .ipynb file saved by Jupyter")
+    cells = [cell for cell in notebook.get("cells", []) if "parameters" in cell["metadata"].get("tags", [])]
+    if len(cells) != 1:
+        raise InputError(f"{path}: must have one cell tagged 'parameters', got {len(cells)}")
+    try:
+        statements = ast.parse("".join(cells[0]["source"])).body
+    except SyntaxError as error:
+        raise InputError(f"{path}: the parameters cell is not valid Python: {error}") from error
+    return dict(_literal(statement, path) for statement in statements)
+
+
+def _literal(statement: ast.stmt, path: Path) -> tuple[str, Any]:
+    match statement:
+        case (
+            ast.Assign(targets=[ast.Name(id=name)], value=value) | ast.AnnAssign(target=ast.Name(id=name), value=value)
+        ):
+            try:
+                return name, ast.literal_eval(value)  # type: ignore[arg-type]  # None raises ValueError too
+            except ValueError:
+                pass
+    raise InputError(
+        f"{path}: the parameters cell must hold lines such as count = 3, got {ast.unparse(statement)!r}; "
+        "move what is computed to the next cell"
+    )
+
+
+def parse_parameters(path: Path | str, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Return parameters typed on a command line as values of the types that the notebook's defaults have.
+
+    They are YAML scalars or flow lists (`3`, `true`, `[1, 2]`), unless the default is a text: then they are texts too.
+    """
+    defaults = notebook_parameters(path)
+    return {name: _from_text(text, defaults.get(name), name) for name, text in texts.items()}
+
+
+def _from_text(text: str, default: Any, name: str) -> Any:
+    if isinstance(default, str):
+        return text
+    value = parse_value(text, name)
+    try:
+        return (
+            float(value) if isinstance(default, float) and isinstance(value, str) else value
+        )  # YAML reads 1e-3 as text
+    except ValueError as error:
+        raise InputError(f"{name}: must be a number, got {text!r}; its default is {default!r}") from error
+
+
+def parse_value(text: str, name: str) -> Any:
+    """Return the value that a YAML text stands for; `name` is what an error calls it."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{name}: must be a YAML value such as 3, true or [1, 2], got {text!r}") from error
+
+
+def check_parameters(path: Path, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all parameters of a notebook, the given ones over the defaults.
+
+    Raises
+    ------
+    InputError
+        If one is unknown, of another type than its default, or nothing that JSON can hold.
+    """
+    if unknown := given.keys() - defaults:
+        raise InputError(f"{path}: no parameter {', '.join(sorted(unknown))}; it has {', '.join(defaults)}")
+    for name, value in given.items():
+        _check_value(value, defaults[name], name)
+    return {**defaults, **given}
+
+
+def _check_value(value: Any, default: Any, name: str) -> None:
+    allowed = (int, float) if isinstance(default, float) else type(default)
+    is_flag = isinstance(value, bool) and not isinstance(default, bool)  # True is an int to Python
+    if default is not None and (is_flag or not isinstance(value, allowed)):
+        expected = "float" if isinstance(default, float) else type(default).__name__
+        raise InputError(f"parameter {name}: must be of type {expected} like its default {default!r}, got {value!r}")
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"parameter {name}: must be a finite number, a text, a flag or a list, got {value!r}"
+        ) from error

@@ -1,0 +1,93 @@
+"""The record of a run: what ran, with what, where, when, for how long, and how it ended."""
+
+import os
+import platform
+import re
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any
+
+from nanolab.core.files import write_json
+
+__all__ = ["keep_record", "versions"]
+
+
+@contextmanager
+def keep_record(path: Path, about: Mapping[str, Any], repository: Path, *, stopped: type[Exception]) -> Iterator[None]:
+    """Keep the record of a run up to date: `running`, then `complete`, `interrupted` or `failed`.
+
+    Parameters
+    ----------
+    path
+        The JSON file.
+    about
+        What is known of the run beforehand.
+    repository
+        A folder; the commit checked out there is recorded.
+    stopped
+        The error that says that somebody stopped the run, beside KeyboardInterrupt.
+    """
+    record = {
+        **about,
+        "status": "running",
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "duration_s": None,
+        "error": None,
+        "versions": versions(),
+        "git": _git(repository),
+        "machine": {
+            "name": platform.node(),
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "cores": os.cpu_count(),
+        },
+    }
+    write_json(path, record)
+    start = time.monotonic()
+    end: dict[str, Any] = {"status": "failed"}
+    try:
+        yield
+        end = {"status": "complete"}
+    except (KeyboardInterrupt, stopped):
+        end = {"status": "interrupted"}
+        raise
+    except Exception as error:
+        end = {"status": "failed", "error": str(error)}
+        raise
+    finally:
+        write_json(path, {**record, **end, "duration_s": round(time.monotonic() - start, 3)})
+
+
+@lru_cache(maxsize=1)
+def versions() -> dict[str, str]:
+    """Return the versions of Python, nanolab and everything that nanolab needs and is installed."""
+    found = {"python": platform.python_version(), "nanolab": version("nanolab")}
+    for requirement in requires("nanolab") or []:
+        package = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
+        if "extra ==" not in requirement:
+            try:
+                found[package] = version(package)
+            except PackageNotFoundError:
+                continue  # bpy where there is none for this Python
+    return found
+
+
+def _git(folder: Path) -> dict[str, Any] | None:
+    """Return the commit checked out in `folder` and whether files differ from it; None outside a repository."""
+    try:
+        commit = _git_output(folder, "rev-parse", "HEAD")
+        return {"commit": commit, "modified": bool(_git_output(folder, "status", "--porcelain"))}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git_output(folder: Path, *arguments: str) -> str:
+    # another git of a run side by side must not find the index locked
+    command = ["git", "--no-optional-locks", *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()

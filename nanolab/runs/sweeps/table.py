@@ -1,0 +1,138 @@
+"""The results of a sweep in one table."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nanolab.core.checks import InputError
+from nanolab.core.files import read_json
+from nanolab.runs.sweeps.paper import paper_numbers
+from nanolab.runs.sweeps.jobs import is_finished
+
+__all__ = ["collect", "sweep_folder", "sweep_state"]
+
+_RECORD = ("duration_s", "started", "nanolab", "commit", "machine", "threads", "error")
+
+
+def sweep_folder(sweep: Path | str, root: Path = Path("papermill_runs")) -> Path:
+    """Return the folder of a sweep that was started, given by its name or by the folder itself.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    for folder in (root / sweep, Path(sweep)):
+        if (folder / "sweep.json").is_file():
+            return folder
+    raise InputError(f"{sweep}: no sweep of this name was started in {root}; run `nanolab sweep` on its file first")
+
+
+def sweep_state(folder: Path) -> dict[str, Any]:
+    """Return what `sweep.json` says."""
+    return dict(read_json(folder / "sweep.json"))
+
+
+def collect(
+    sweep: Path | str, *, table: str | None = None, root: Path = Path("papermill_runs"), unfinished: bool = False
+) -> pd.DataFrame:
+    """Return the runs of a sweep in one tidy table, one row a run.
+
+    Columns, from the left: run, status; the parameters that vary; the results that the sweep's file says to collect,
+    or all numbers, texts and flags of `results.json`, nested ones with dots; the other parameters; how the run came
+    about. A result that has a parameter's name is called `result.<name>`, the number that a paper gives for a result
+    `paper.<name>` where the sweep's file names a paper. Runs whose parameters, notebook or data have
+    changed since are not in it; nor are runs that the file no longer names.
+
+    Parameters
+    ----------
+    sweep
+        The sweep's name, with its size if it had one, such as "epochs-smoke", or its folder.
+    table
+        A CSV file that each run writes, such as a curve: all of them below each other then, one row a row of that.
+    root
+        Where sweeps are kept.
+    unfinished
+        Have runs in it that are not complete; they have no results, but an error in the last column if they failed.
+
+    Raises
+    ------
+    InputError
+        If no such sweep was started, or no run has `table`.
+    """
+    folder = sweep_folder(sweep, root)
+    state = sweep_state(folder)
+    rows = [_row(folder / name, name, about, state) for name, about in state["runs"].items()]
+    rows = [row for row in rows if unfinished or row["status"] == "complete"]
+    if table is not None:
+        return _below_each_other(folder, rows, state["varying"], table)
+    columns = [name for name in _ordered(rows, state) if unfinished or name != "error"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _row(run: Path, name: str, about: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+    path = run / "parameters.json"
+    record = read_json(path) if path.exists() else {}
+    status = "missing" if not record else "complete" if is_finished(run, about["identity"]) else "outdated"
+    if record.get("identity") == about["identity"]:
+        status = record["status"]
+    results = _results(run, state["collect"]) if status == "complete" else {}
+    parameters = about["parameters"]
+    named = {f"result.{key}" if key in parameters else key: value for key, value in results.items()}
+    beside = paper_numbers(state.get("paper", []), parameters)
+    return {"run": name, "status": status, **parameters, **named, **beside, **_how(record)}
+
+
+def _how(record: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "duration_s": record.get("duration_s"),
+        "started": record.get("started"),
+        "nanolab": record.get("versions", {}).get("nanolab"),
+        "commit": (record.get("git") or {}).get("commit"),
+        "machine": record.get("machine", {}).get("name"),
+        "threads": record.get("threads"),
+        "error": record.get("error"),
+    }
+
+
+def _results(run: Path, wanted: Iterable[str]) -> dict[str, Any]:
+    path = run / "results.json"
+    if not path.exists():
+        return {}
+    everything = _flat(read_json(path))
+    if wanted := list(wanted):
+        return {key: everything[key] for key in wanted if key in everything}
+    return {key: value for key, value in everything.items() if not isinstance(value, list)}
+
+
+def _flat(content: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {f"{before}{key}": value}
+    return flat
+
+
+def _ordered(rows: list[dict[str, Any]], state: Mapping[str, Any]) -> list[str]:
+    """Return the names of the columns: what varies, what came out, what is the same, how it came about."""
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    parameters = {key for about in state["runs"].values() for key in about["parameters"]}
+    first = ["run", "status", *state["varying"]]
+    last = [key for key in names if key in parameters and key not in first]
+    middle = [key for key in names if key not in {*first, *last, *_RECORD}]
+    return [*first, *middle, *last, *(key for key in _RECORD if key in names)]
+
+
+def _below_each_other(folder: Path, rows: list[dict[str, Any]], varying: list[str], table: str) -> pd.DataFrame:
+    parts = []
+    for row in rows:
+        path = folder / row["run"] / table
+        if path.is_file() and path.resolve().is_relative_to((folder / row["run"]).resolve()):
+            own = pd.read_csv(path)
+            for position, key in enumerate(["run", *(key for key in varying if key not in own)]):
+                own.insert(position, key, [row[key]] * len(own))
+            parts.append(own)
+    if not parts:
+        raise InputError(f"{folder}: no complete run has a file {table}; check its name")
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,1 @@
+"""A trained network applied to images: from a micrograph of any size to its particles."""

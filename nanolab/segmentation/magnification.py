@@ -1,0 +1,117 @@
+"""At which magnification a network should see an image: the one at which it agrees with itself."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from math import ceil
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from nanolab.core.checks import InputError
+from nanolab.metrics.instance import match
+
+__all__ = ["MAGNIFICATIONS", "Magnification", "choose_magnification", "in_shape", "magnified", "parse_magnification"]
+
+Image = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int32]
+
+#: Magnifications in steps of the square root of two, the highest first; the first and the last are only compared with.
+MAGNIFICATIONS = tuple(float(2 ** (-step / 2)) for step in range(-2, 7))
+
+#: A factor, or the choice of one for each image.
+Magnification = float | Literal["auto"]
+
+_LEAST_SIDE_PX = 48  # below, there is no context left to see
+_SAMPLE_PX = 2048  # the middle of a larger image decides for all of it
+_IOU = 0.5
+
+
+def magnified(image: Image, magnification: float) -> Image:
+    """Return an image, shape (height, width), enlarged or made smaller by a factor."""
+    if magnification == 1:
+        return image
+    shape = [max(round(side * magnification), 1) for side in image.shape[::-1]]
+    method = cv2.INTER_AREA if magnification < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, shape, interpolation=method), dtype=np.float32)
+
+
+def parse_magnification(text: str) -> Magnification:
+    """Return the number that a text stands for, or "auto".
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(f"magnification: must be a number or auto, got {text!r}") from error
+
+
+def choose_magnification(find: Callable[[Image], Labels], image: Image) -> float:
+    """Return one of `MAGNIFICATIONS`: that at which the particles found agree best with those at its neighbours.
+
+    A network finds particles that have about the size of those it was trained on. Far larger ones fall to pieces and
+    far smaller ones run together, into other pieces at each magnification, while particles that suit it are the same
+    at the next higher and the next lower one. Agreement is F1 over particles at an IoU of 0.5, the mean of that with
+    both neighbours; no annotation is needed. Only a magnification that has two neighbours can be chosen: at the lowest,
+    the few large pieces that are left agree with those before by chance. One above 1 is tried only if 1 is the best of
+    the others.
+
+    Parameters
+    ----------
+    find
+        Returns the particles in an image as a label map.
+    image
+        Shape (height, width); of an image above 2048 px its middle decides.
+    """
+    middle = tuple(slice(max(0, (side - _SAMPLE_PX) // 2), (side + _SAMPLE_PX) // 2) for side in image.shape)
+    sample = image[middle]
+    finest, *others = (each for each in MAGNIFICATIONS if each >= 1 or each * min(sample.shape) >= _LEAST_SIDE_PX)
+    found = {each: in_shape(find(magnified(sample, each)), sample.shape) for each in others}
+    best = _steadiest(found)
+    if best == 1:
+        best = _steadiest({finest: in_shape(find(magnified(sample, finest)), sample.shape)} | found)
+    return best
+
+
+def in_shape(labels: Labels, shape: tuple[int, ...]) -> Labels:
+    """Return a label map in another shape (height, width), the outlines of the particles interpolated.
+
+    Each particle's mask is interpolated, and a pixel belongs to the one with the largest value, if that is above half.
+    """
+    if labels.shape == tuple(shape):
+        return labels
+    result = np.zeros(shape, dtype=np.int32)
+    largest = np.full(shape, 0.5, dtype=np.float32)
+    y, x = (new / old for new, old in zip(shape, labels.shape, strict=True))
+    for label, box in enumerate(ndimage.find_objects(labels), start=1):
+        if box is None:
+            continue
+        top, left = (max(side.start - 1, 0) for side in box)
+        mask = (labels[top : box[0].stop + 1, left : box[1].stop + 1] == label).astype(np.float32)
+        row, column = int(top * y), int(left * x)
+        height = min(ceil(mask.shape[0] * y) + 1, shape[0] - row)
+        width = min(ceil(mask.shape[1] * x) + 1, shape[1] - column)
+        # pixel k of the result has its middle at (k + 1/2) / x - 1/2 in the label map
+        there = np.array([[1 / x, 0, (column + 0.5) / x - 0.5 - left], [0, 1 / y, (row + 0.5) / y - 0.5 - top]])
+        how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        value = cv2.warpAffine(mask, there, (width, height), flags=how, borderMode=cv2.BORDER_REPLICATE)
+        part = (slice(row, row + height), slice(column, column + width))
+        more = value > largest[part]
+        result[part][more] = label
+        largest[part][more] = value[more]
+    return result
+
+
+def _steadiest(found: dict[float, Labels]) -> float:
+    """Return the magnification that agrees best with both neighbours, of equals the one nearest to 1."""
+    between = [np.nan_to_num(match(one, other, _IOU).f1) for one, other in pairwise(found.values())]
+    agreement = {each: sum(pair) for each, pair in zip(list(found)[1:-1], pairwise(between), strict=True)}
+    return max(agreement, key=lambda each: (agreement[each], min(each, 1 / each)), default=1.0)

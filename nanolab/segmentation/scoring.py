@@ -1,0 +1,65 @@
+"""How well a network segments annotated images, one by one and in groups."""
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from nanolab.core.checks import InputError
+from nanolab.metrics.evaluate import Comparison, compare, pooled
+from nanolab.datasets.annotated import Sample
+from nanolab.segmentation.segmenter import Segmenter
+
+__all__ = ["compare_images", "score_groups"]
+
+
+def compare_images(
+    segmenter: Segmenter, samples: Iterable[Sample], *, min_area_px: int, iou: float = 0.5, progress: bool = True
+) -> dict[str, Comparison]:
+    """Segment annotated images and compare what is found with the annotation, by name of the image.
+
+    Parameters
+    ----------
+    min_area_px
+        Smaller particles, annotated or found, are not counted.
+
+    Raises
+    ------
+    InputError
+        If an image has no annotation.
+    """
+    comparisons = {}
+    for sample in tqdm(samples, desc="segment", unit="image", disable=not progress):
+        if sample.labels is None:
+            raise InputError(f"{sample.path}: has no annotation to compare with; leave it out")
+        found = segmenter.find(sample.image, pixel_size_nm=sample.pixel_size.nm)
+        comparisons[sample.name] = compare(
+            sample.labels,
+            found.labels,
+            pixel_size_nm=sample.pixel_size.nm,
+            iou=iou,
+            min_area_px=min_area_px,
+            scores=found.scores,
+        )
+    return comparisons
+
+
+def score_groups(
+    comparisons: Mapping[str, Comparison], groups: Mapping[str, str] | None = None, *, iou: float = 0.5
+) -> pd.DataFrame:
+    """Return the pooled scores of each group of images and of all, one row each; column `images` counts them.
+
+    Parameters
+    ----------
+    comparisons
+        Of `compare_images`, with the same `iou`.
+    groups
+        Group of an image by its name; images without one count among all only.
+    """
+    members: dict[str, list[Comparison]] = {}
+    for name, comparison in comparisons.items():
+        if groups and name in groups:
+            members.setdefault(groups[name], []).append(comparison)
+    members = dict(sorted(members.items())) | {"all": list(comparisons.values())}
+    rows = {group: {"images": len(of), **pooled(of).scores(iou)} for group, of in members.items()}
+    return pd.DataFrame.from_dict(rows, orient="index")

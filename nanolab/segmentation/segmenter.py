@@ -1,0 +1,262 @@
+"""From a micrograph of any size to its particles."""
+
+from dataclasses import dataclass
+from math import pi
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nanolab.core.checks import InputError, check_image, check_positive
+from nanolab.images.labels import remove_small
+from nanolab.segmentation.magnification import Magnification, choose_magnification, in_shape, magnified
+from nanolab.models import SIZE_MULTIPLE_PX
+from nanolab.segmentation.blocks import BLOCK_PX, Canvas, blocks, own_outlines
+from nanolab.models.device import Device, Precision, choose_device, choose_precision
+from nanolab.models.readouts.interior_border import with_dynamic
+from nanolab.models.normalisation import normalise
+from nanolab.segmentation.postprocessing import make_postprocessing
+from nanolab.models.readouts.base import MIN_AREA_PX, HasOutlines, find_particles
+from nanolab.models.tiling import OVERLAP_PX, TILE_PX, predict
+from nanolab.models.checkpoint import load_network
+from nanolab.training.run import TrainingRun
+
+if TYPE_CHECKING:
+    from nanolab.models.readouts.outlines import Outlines
+
+__all__ = ["Found", "Segmenter"]
+
+Values = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int32]
+
+#: From so many channels on, blocks are half as long.
+_MANY_CHANNELS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The particles of an image.
+
+    Attributes
+    ----------
+    labels
+        Label map, shape (height, width), touching particles separated.
+    scores
+        Shape (N,), how sure the network is of labels 1 to N: the mean over the particle's pixels of its first channel,
+        the probability to be particle, or StarDist's object probability.
+    outlines
+        Whole outlines, which may overlap, where they were asked for.
+    """
+
+    labels: Labels
+    scores: Values
+    outlines: "Outlines | None" = None
+
+
+class Segmenter:
+    """A trained network, ready to find particles.
+
+    Parameters
+    ----------
+    model
+        A training, its folder, or the checkpoint file of one epoch.
+    epoch
+        Which epoch of a training; the selected one if not given.
+    min_area_px
+        Smaller particles are dropped; the default is an equivalent diameter of 6 px.
+    min_diameter_nm
+        Particles of a smaller equivalent diameter are dropped too, where the pixel size is known.
+    device, precision
+        Where and how it is computed; `auto` takes what is fastest.
+    tile_px
+        Longest side of what the network sees at once, a multiple of 32 above 128.
+    flips
+        Show the network everything mirrored and turned by quarter turns, all eight ways, and take the mean; it takes
+        eight times as long.
+    magnification
+        By how much images are enlarged before the network sees them, or made smaller: for particles that are far from
+        the size in px of those it was trained on. `auto` chooses for each image (see
+        `nanolab.segmentation.magnification.choose_magnification`), which takes five to nine times as long. The label map always has
+        the size of the image; `min_area_px` counts its pixels and those that the network saw.
+    postprocessing
+        One of `nanolab.segmentation.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground by a
+        published method instead of the read-out's own.
+    dynamic
+        How readily the read-out `interior+border` cuts particles apart, 0 to 1, instead of its own value (see
+        `nanolab.models.readouts.interior_border.InteriorBorder`): higher where particles come in pieces, lower where neighbours stay
+        together.
+
+    Attributes
+    ----------
+    readout
+        What the network predicts.
+
+    Raises
+    ------
+    InputError
+        If there is no such model or epoch, its files are damaged, or an option is out of its range.
+
+    Examples
+    --------
+    >>> segmenter = Segmenter("papermill_runs/quickstart/1/training")  # doctest: +SKIP
+    >>> labels = segmenter.segment(read_micrograph("image.tif").crop_data_bar().pixels)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: TrainingRun | Path | str,
+        epoch: int | None = None,
+        *,
+        min_area_px: int = MIN_AREA_PX,
+        min_diameter_nm: float | None = None,
+        device: Device = "auto",
+        precision: Precision = "auto",
+        tile_px: int = TILE_PX,
+        flips: bool = False,
+        magnification: Magnification = 1.0,
+        postprocessing: str | None = None,
+        dynamic: float | None = None,
+    ) -> None:
+        if magnification != "auto":
+            check_positive(magnification, "magnification", "pixels seen for a pixel")
+        if min_diameter_nm is not None:
+            check_positive(min_diameter_nm, "min_diameter_nm", "nm")
+        if tile_px % SIZE_MULTIPLE_PX or tile_px <= OVERLAP_PX:
+            raise InputError(f"tile_px must be a multiple of {SIZE_MULTIPLE_PX} above {OVERLAP_PX}, got {tile_px}")
+        if dynamic is not None and postprocessing is not None:
+            raise InputError(f"dynamic: {postprocessing} separates particles in its own way; leave one of the two out")
+        network, readout, self.record = load_network(_checkpoint(model, epoch))
+        self.readout = readout if dynamic is None else with_dynamic(readout, dynamic)
+        self._clahe = bool(self.record["settings"].get("clahe", False))  # trained so, used so
+        self._device = choose_device(device)
+        self._precision = choose_precision(precision, self._device)
+        # channels last, as in training: faster on CPUs
+        self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._min_area_px, self._min_diameter_nm = min_area_px, min_diameter_nm
+        self._tile_px, self._flips, self._magnification = tile_px, flips, magnification
+        self._postprocessing = None if postprocessing is None else make_postprocessing(postprocessing)
+
+    def probabilities(self, image: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Return what the network predicts, shape (C, height, width); channel names are in `readout.names`.
+
+        Parameters
+        ----------
+        image
+            Micrograph without data bar, shape (height, width), any size and any range of values.
+        """
+        check_image(image, "image")
+        grey = normalise(image, clahe=self._clahe)
+        seen = magnified(grey, self._magnification_of(grey))
+        return self._unmagnified(self._predicted(seen), grey.shape)
+
+    def magnification(self, image: npt.NDArray[np.floating]) -> float:
+        """Return by how much an image, shape (height, width), is enlarged before the network sees it."""
+        check_image(image, "image")
+        return self._magnification_of(normalise(image, clahe=self._clahe))
+
+    def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> Labels:
+        """Return the particles as a label map, shape (height, width), touching ones separated.
+
+        Parameters
+        ----------
+        image
+            Micrograph without data bar, shape (height, width), any size and any range of values.
+        pixel_size_nm
+            Edge of a pixel; needed for `min_diameter_nm` alone.
+
+        Raises
+        ------
+        InputError
+            If the image is no image or nearly all its pixels have one value.
+        """
+        return self.find(image, pixel_size_nm=pixel_size_nm).labels
+
+    def find(
+        self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None, outlines: bool = False
+    ) -> Found:
+        """Return the particles with more than their label map.
+
+        Parameters
+        ----------
+        image, pixel_size_nm
+            As of `segment`.
+        outlines
+            Also the whole outlines, the best first. They may overlap, and go as far as the network believes a particle
+            to go; one that learned from label maps, in which nothing is hidden, hardly follows a particle beneath
+            another one.
+
+        Raises
+        ------
+        InputError
+            As of `segment`; or if there are to be outlines and the network has no such read-out.
+        """
+        outlining = self.check_outlines() if outlines else None
+        check_image(image, "image")
+        grey = normalise(image, clahe=self._clahe)
+        magnification = self._magnification_of(grey)
+        canvas, parts = Canvas(grey.shape), []
+        for block in blocks(grey.shape, BLOCK_PX // (2 if self.readout.channels > _MANY_CHANNELS else 1)):
+            part = grey[block.seen]
+            probabilities = self._predicted(magnified(part, magnification))
+            found = in_shape(self._found(probabilities, self._min_area_px), part.shape)
+            probabilities = self._unmagnified(probabilities, part.shape)
+            found = remove_small(found, self._least_area_px(pixel_size_nm))
+            canvas.paste(found, probabilities[0], block)
+            if outlining is not None:
+                parts.append(own_outlines(outlining.outlines(probabilities), block))
+        if outlining is None:
+            return Found(*canvas.particles())
+        from nanolab.models.readouts.outlines import join
+
+        return Found(*canvas.particles(), join(parts))
+
+    def check_outlines(self) -> HasOutlines:
+        """Return the read-out if it has outlines.
+
+        Raises
+        ------
+        InputError
+            If it has none.
+        """
+        if not isinstance(self.readout, HasOutlines):
+            raise InputError("outlines: this network has none; train one with the read-out stardist, or leave them out")
+        return self.readout
+
+    def _found(self, probabilities: npt.NDArray[np.float32], least_area_px: int) -> Labels:
+        if self._postprocessing is None:
+            return find_particles(self.readout, probabilities, least_area_px)
+        return remove_small(self._postprocessing(self.readout.foreground(probabilities)), least_area_px)
+
+    def _magnification_of(self, grey: Values) -> float:
+        if self._magnification != "auto":
+            return self._magnification
+        return choose_magnification(lambda seen: self._found(self._predicted(seen), self._min_area_px), grey)
+
+    def _predicted(self, grey: Values) -> npt.NDArray[np.float32]:
+        return predict(
+            self._network, self.readout, grey, precision=self._precision, tile_px=self._tile_px, flips=self._flips
+        )
+
+    def _unmagnified(self, probabilities: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        """Return what was predicted for a magnified image in the shape (height, width) that the image has."""
+        if probabilities.shape[1:] == shape:
+            return probabilities
+        resized = np.stack([cv2.resize(each, shape[::-1], interpolation=cv2.INTER_LINEAR) for each in probabilities])
+        return self.readout.rescaled(resized, shape[0] / probabilities.shape[1])
+
+    def _least_area_px(self, pixel_size_nm: float | None) -> int:
+        if self._min_diameter_nm is None or pixel_size_nm is None:
+            return self._min_area_px
+        return max(self._min_area_px, round(pi / 4 * (self._min_diameter_nm / pixel_size_nm) ** 2))
+
+
+def _checkpoint(model: TrainingRun | Path | str, epoch: int | None) -> Path:
+    """Return the file of the weights."""
+    if not isinstance(model, TrainingRun):
+        if Path(model).suffix == ".safetensors":
+            return Path(model)
+        model = TrainingRun(model)
+    return model.checkpoint(model.selected_epoch if epoch is None else epoch)

@@ -1,8 +1,0 @@
-"""Many runs of a notebook from one YAML file, here or on a cluster, and the table that they give."""
-
-from nanolab.sweeps.cache import rendered, shared
-from nanolab.sweeps.engine import run_sweep
-from nanolab.sweeps.spec import load_sweep
-from nanolab.sweeps.table import collect
-
-__all__ = ["collect", "load_sweep", "rendered", "run_sweep", "shared"]

@@ -1,0 +1,83 @@
+"""One of several samples, drawn for each scene."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from nanolab.core.checks import InputError
+from nanolab.synthesis.arrangement.agglomerates import Agglomerates, Piles
+from nanolab.synthesis.arrangement.base import Ground, Placement, Spec
+from nanolab.synthesis.arrangement.fractal import Compact, Fractal
+from nanolab.synthesis.arrangement.lattice import Lattice
+from nanolab.synthesis.arrangement.monolayer import Monolayer
+from nanolab.synthesis.arrangement.scattered import Scattered
+from nanolab.synthesis.arrangement.touching import Touching
+from nanolab.synthesis.arrangement.population import Population
+from nanolab.synthesis.draws import Model, Positive
+from nanolab.synthesis.particles.kind import Kind, default
+
+__all__ = ["Sample", "Samples"]
+
+_Arrangement = Annotated[
+    Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact,
+    Field(discriminator="kind"),
+]
+
+
+class Sample(Model):
+    """What one scene may show: some of the recipe's `particles`, counted from 0, in an `arrangement` of their own.
+
+    `share` is the weight of the sample among the others; `size` a factor for the sizes of all particles in a scene, by
+    which batches differ.
+    """
+
+    share: Annotated[float, Field(gt=0)] = 1.0
+    particles: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
+    size: Positive = default(1)
+    arrangement: _Arrangement
+
+
+class Samples(Spec):
+    """One of the samples `of` which a data set is a collection, drawn for each scene.
+
+    Published micrographs differ so: in one scene there are particles of one batch, arranged in one way.
+    """
+
+    kind: Literal["samples"] = "samples"
+    of: Annotated[list[Sample], Field(min_length=1)]
+
+    def place(
+        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
+    ) -> Placement:
+        """Choose a sample and place its particles."""
+        shares = np.array([sample.share for sample in self.of])
+        sample = self.of[rng.choice(len(shares), p=shares / shares.sum())]
+        if max(sample.particles) >= len(population.kinds):
+            raise InputError(
+                f"arrangement samples: particles are counted from 0 to {len(population.kinds) - 1}, got "
+                f"{max(sample.particles)}; name one of these"
+            )
+        (factor,) = sample.size.draw(rng, 1)
+        # Nothing has been drawn from the population yet, so that it can still be narrowed to the sample's kinds.
+        population.kinds = [_resized(population.kinds[number], float(factor)) for number in sample.particles]
+        return sample.arrangement.place(population, field_nm, rng, ground)
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """A distribution whose values are multiplied by a factor."""
+
+    distribution: Any
+    factor: float
+
+    def draw(self, rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
+        """Return `size` values, shape (size,)."""
+        return np.asarray(self.factor * self.distribution.draw(rng, size))
+
+
+def _resized(kind: Kind, factor: float) -> Kind:
+    """Return a kind of particles that are larger by a factor."""
+    return kind.model_copy(update={kind.SIZE: _Scaled(kind.size, factor)})

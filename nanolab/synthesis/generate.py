@@ -1,0 +1,215 @@
+"""From a recipe to a dataset on disk: scenes are rendered once each, and appear in one or more micrographs.
+
+Image k shows scene ``k // appearances_per_scene``; it depends on the recipe, the seed and k alone. Processes that
+render side by side, a kill and a new start therefore give the same files as one uninterrupted run.
+"""
+
+import atexit
+import threading
+from collections.abc import Sequence
+from concurrent.futures import Executor, as_completed
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from tqdm.auto import tqdm
+
+from nanolab.core.checks import InputError
+from nanolab.datasets.dataset import Dataset, DatasetWriter
+from nanolab.core.seeds import generator
+from nanolab.synthesis.detectors.detect import Record, detect, shown_heights, shown_labels, shown_pixel_size
+from nanolab.synthesis.rendering.passes_folder import KeptPasses
+from nanolab.synthesis.scene.matter import matter
+from nanolab.synthesis.passes import Passes
+from nanolab.synthesis.recipe import Recipe, dump_recipe, parse_recipe
+from nanolab.synthesis.rendering.client import Device, Renderer
+from nanolab.synthesis.scene.scene import Scene, draw_scene
+from nanolab.synthesis.scene.structures import ring_labels
+from nanolab.synthesis.scene.truth import ground_truth
+from nanolab.core.processes import processor_cores, worker_pool
+
+__all__ = ["Shot", "appear", "render_dataset", "render_scene", "scene_of"]
+
+# Keys of `generator`, so that a scene and an appearance of the same number share no random values.
+SCENE, APPEARANCE = 0, 1
+
+
+def render_dataset(
+    recipe: Recipe,
+    folder: Path | str,
+    count: int,
+    *,
+    seed: int,
+    workers: int | None = None,
+    device: Device = "auto",
+    passes: Path | str | None = None,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> Dataset:
+    """Render `count` annotated micrographs of a recipe into `folder`, or complete what is there.
+
+    Parameters
+    ----------
+    recipe
+        What to render.
+    folder
+        The dataset's folder; one that holds another recipe's or seed's images is refused.
+    count
+        How many images the dataset shall have in the end.
+    seed
+        The run's one seed.
+    workers
+        Processes that render side by side, each with a Blender of its own; by default one a processor core. Cores that
+        are left over are shared out among them.
+    device
+        "auto" renders on a GPU where Blender finds one, "cpu" never does.
+    passes
+        A folder to keep the scenes' passes in and to take them from where they are there already: another detector,
+        another substrate or more appearances then need no Blender.
+    executor
+        Does the rendering instead of processes of this machine, such as that of `nanolab.core.dask.dask_executor`; its
+        workers must see the folders.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be used, or `count` is below 1.
+    nanolab.synthesis.rendering.client.RenderError
+        If Blender fails at a scene twice; what was finished before stays.
+    """
+    if count < 1:
+        raise InputError(f"count must be at least 1, got {count}")
+    text = dump_recipe(recipe)
+    writer = DatasetWriter(folder, text, {"seed": seed})
+    if passes is not None:
+        KeptPasses(passes, recipe, seed)  # refuses a folder of other scenes before anything is rendered
+    missing = writer.missing(count)
+    scenes = [(scene, list(images)) for scene, images in groupby(missing, lambda k: k // recipe.appearances_per_scene)]
+    cores = processor_cores()
+    workers = min(workers or cores, max(len(scenes), 1))
+    threads = max(cores // workers, 1) if executor is None else 1  # of another machine's cores nothing is known
+    folder, passes = (
+        Path(folder).resolve(),
+        None if passes is None else Path(passes).resolve(),
+    )  # workers start elsewhere
+    bar = tqdm(total=count, initial=count - len(missing), unit="image", desc="render", disable=not progress)
+    with bar, worker_pool(workers) if executor is None else nullcontext(executor) as pool:
+        jobs = [
+            pool.submit(_scene, text, folder, seed, scene, images, (device, threads), passes)
+            for scene, images in scenes
+        ]
+        for job in as_completed(jobs):
+            bar.update(job.result())
+    return writer.finish(count)
+
+
+_renderers: dict[tuple[int, Device, int], Renderer] = {}
+
+
+def _renderer(device: Device, threads: int) -> Renderer:
+    """Return this thread's renderer, which outlives the scenes; a worker may have several threads."""
+    key = threading.get_ident(), device, threads
+    if key not in _renderers:
+        _renderers[key] = Renderer(threads=threads, device=device)
+        atexit.register(_renderers[key].close)
+    return _renderers[key]
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One micrograph and what is known of it.
+
+    `image` (height, width) float32 in [0, 1]; `labels` int32; `maps` further maps of that shape by name; `particles`,
+    the table of `nanolab.synthesis.scene.truth.ground_truth`.
+    """
+
+    image: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int32]
+    maps: dict[str, npt.NDArray[np.int32] | npt.NDArray[np.float32]]
+    particles: pd.DataFrame
+    pixel_size_nm: float
+
+
+def scene_of(recipe: Recipe, seed: int, index: int) -> Scene:
+    """Return scene number `index` of the datasets that a recipe and a seed give."""
+    return draw_scene(recipe, generator(seed, SCENE, index))
+
+
+def render_scene(renderer: Renderer, recipe: Recipe, scene: Scene, index: int) -> Passes:
+    """Return what Blender computes of a scene; `index` fixes the noise of the occlusion."""
+    return renderer.render(
+        scene,
+        seed=index,
+        occlusion_distance_nm=recipe.occlusion_distance_nm,
+        samples=recipe.occlusion_samples,
+    )
+
+
+def appear(recipe: Recipe, scene: Scene, passes: Passes, appearance: Record) -> Shot:
+    """Return the micrograph of a scene by a record of `Recipe.draw_appearance`, with its truth."""
+    pixel_size_nm = shown_pixel_size(scene.pixel_size_nm, appearance)
+    seen = shown_labels(passes.labels, appearance, eroded=False)
+    eroded = shown_labels(passes.labels, appearance) if "degradation" in appearance else None
+    labels, particles = ground_truth(scene, seen, pixel_size_nm, labels=eroded)
+    maps: dict[str, Any] = {"heights": shown_heights(passes.height_nm, appearance)}
+    if recipe.labels == "rings":
+        maps["particles"] = labels
+        labels, particles["ring"] = ring_labels(scene, particles, appearance)
+    return Shot(detect(_completed(passes, scene, recipe), appearance), labels, maps, particles, pixel_size_nm)
+
+
+def _completed(passes: Passes, scene: Scene, recipe: Recipe) -> Passes:
+    """Return the passes with what Blender knows nothing of: materials, and what the beam goes through."""
+    contrast = np.array([1, *(particle.contrast for particle in scene.particles)], dtype=np.float32)
+    if recipe.detector.sees_through and passes.matter is None:
+        passes = replace(passes, matter=matter(scene))
+    return replace(passes, contrast=contrast)
+
+
+@lru_cache(maxsize=1)
+def _parsed(recipe_text: str) -> Recipe:
+    return parse_recipe(recipe_text, "recipe.yaml")
+
+
+def _scene(
+    recipe_text: str,
+    folder: Path | str,
+    seed: int,
+    index: int,
+    images: Sequence[int],
+    where: tuple[Device, int],
+    passes_folder: Path | str | None,
+) -> int:
+    """Render one scene, or take its passes from where they are kept; write the given images of it, return how many.
+
+    `where` is the device and the threads of the renderer.
+    """
+    recipe = _parsed(recipe_text)
+    scene = scene_of(recipe, seed, index)
+    kept = None if passes_folder is None else KeptPasses(passes_folder, recipe, seed)
+    passes = kept.get(index) if kept is not None else None
+    if passes is None:
+        passes = render_scene(_renderer(*where), recipe, scene, index)
+        if kept is not None:
+            kept.put(index, passes)
+    passes = _completed(passes, scene, recipe)
+    writer = DatasetWriter(folder, recipe_text, {"seed": seed})
+    for image in images:
+        appearance = recipe.draw_appearance(generator(seed, APPEARANCE, image))
+        shot = appear(recipe, scene, passes, appearance)
+        record = {
+            "scene": index,
+            "particles_requested": scene.requested,
+            "particles_placed": len(scene.particles),
+            "renderer": dict(passes.renderer),
+            "appearance": appearance,
+        }
+        pixels = np.rint(shot.image * 255).astype(np.uint8)
+        writer.write(image, pixels, shot.labels, shot.particles, shot.pixel_size_nm, record, maps=shot.maps)
+    return len(images)

@@ -1,0 +1,168 @@
+"""Rods, spindles and platelets: a section swept along an axis."""
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, model_validator
+
+from nanolab.synthesis.draws import Distribution, Fraction, Positive, between
+from nanolab.synthesis.mesh import Mesh
+from nanolab.synthesis.particles.kind import Kind, Orientation, default
+from nanolab.synthesis.particles.loft import arc_steps, circle, polygon, rounded_ends, sweep
+
+__all__ = ["Platelet", "Rod", "Spindle", "section"]
+
+Array = npt.NDArray[np.float64]
+Sides = Annotated[int, Field(ge=3, le=12)] | None
+
+# The corners of many-sided rods and spindles are rounded by this part of their width.
+CORNERS = 0.1
+
+
+class Rod(Kind):
+    """A rod, `width_nm` wide and `aspect_ratio` times as long, lying on its side.
+
+    `end_rounding` makes hemispherical (1) or flat ends (0); `sides` a prism of so many sides in place of a cylinder;
+    `bend_deg` is the angle between its ends.
+    """
+
+    SIZE: ClassVar[str] = "width_nm"
+
+    template: Literal["rod"] = "rod"
+    width_nm: Positive
+    aspect_ratio: Annotated[Distribution, between(1, 200)]
+    end_rounding: Fraction = default(1)
+    sides: Sides = None
+    bend_deg: Annotated[Distribution, between(0, 180)] = default(0)
+    orientation: Orientation = "flat"
+
+    @model_validator(mode="after")
+    def _core_within(self) -> "Rod":
+        if self.core is not None and self.bend_deg.support[1] > 0:
+            raise ValueError("a bent rod has no core: a scaled copy of it does not lie within it; set bend_deg to 0")
+        return self
+
+    def shape(self, size_nm: float, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
+        """Return the rod along x, bent towards y."""
+        aspect_ratio, rounding, bend_deg = (
+            float(d.draw(rng, 1)[0]) for d in (self.aspect_ratio, self.end_rounding, self.bend_deg)
+        )
+        radius, length = size_nm / 2, size_nm * aspect_ratio
+        along, radii = rounded_ends(length, radius, rounding * radius, tolerance_nm)
+        outline = section(self.sides, radius, tolerance_nm)
+        bend = min(np.deg2rad(bend_deg), length / (1.2 * radius))  # a tighter bend would fold the rod into itself
+        mesh = _bent(along, radii, outline, length, bend, tolerance_nm)
+        return mesh.moved(-mesh.centroid)
+
+
+class Spindle(Kind):
+    """A body pointed at both ends, `width_nm` wide and `aspect_ratio` times as long, lying on its side.
+
+    `roundness` goes from a bipyramid (0) over a spindle to an ellipsoid (1); `sides` gives it so many sides in place
+    of a round section; `truncation` cuts that part of each half off its tip.
+    """
+
+    SIZE: ClassVar[str] = "width_nm"
+
+    template: Literal["spindle"] = "spindle"
+    width_nm: Positive
+    aspect_ratio: Annotated[Distribution, between(0.2, 50)]
+    roundness: Fraction = default(0.5)
+    sides: Sides = None
+    truncation: Annotated[Distribution, between(0, 0.8)] = default(0)
+    orientation: Orientation = "flat"
+
+    def shape(self, size_nm: float, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
+        """Return the spindle along x."""
+        aspect_ratio, roundness, truncation = (
+            float(d.draw(rng, 1)[0]) for d in (self.aspect_ratio, self.roundness, self.truncation)
+        )
+        radius = size_nm / 2
+        half = max(arc_steps(radius * aspect_ratio, np.pi / 2, tolerance_nm), 4)
+        part = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 2 * half + 1))
+        part = part[1:-1] if truncation == 0 else part
+        part = part * (1 - truncation)
+        radii = radius * (1 - np.abs(part) ** (1 + roundness)) ** (1 - roundness / 2)
+        length = size_nm * aspect_ratio
+        along = length / 2 * (1 + part / (1 - truncation))
+        return _bent(along, radii, section(self.sides, radius, tolerance_nm), length, 0.0, tolerance_nm)
+
+
+class Platelet(Kind):
+    """A plate lying on its face, whose face has the area of a circle of diameter `width_nm`.
+
+    `thickness_ratio` is its thickness over its width; `outlines` are the forms of the face, one of which is drawn;
+    `corner_rounding` is the radius of its corners over the distance of its sides from the centre; `edge_rounding` that
+    of the edges over half the thickness; `deformation` moves the sides by up to that fraction.
+    """
+
+    SIZE: ClassVar[str] = "width_nm"
+
+    template: Literal["platelet"] = "platelet"
+    width_nm: Positive
+    thickness_ratio: Annotated[Distribution, between(0.005, 1)]
+    outlines: Annotated[list[Literal["triangle", "square", "hexagon", "round"]], Field(min_length=1)] = ["hexagon"]
+    corner_rounding: Fraction = default([0.02, 0.15])
+    edge_rounding: Fraction = default(0.3)
+    deformation: Annotated[Distribution, between(0, 0.4)] = default(0)
+    orientation: Orientation = "flat"
+
+    def shape(self, size_nm: float, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
+        """Return the platelet, its faces up and down."""
+        outline = self.outlines[rng.integers(len(self.outlines))]
+        ratio, corner, edge, deformation = (
+            float(d.draw(rng, 1)[0])
+            for d in (self.thickness_ratio, self.corner_rounding, self.edge_rounding, self.deformation)
+        )
+        radius, thickness = size_nm / 2, size_nm * ratio
+        face = circle(radius, tolerance_nm)
+        if outline != "round":
+            sides = {"triangle": 3, "square": 4, "hexagon": 6}[outline]
+            face = polygon(rng.uniform(1 - deformation, 1 + deformation, sides), corner, tolerance_nm / radius)
+        face = face * np.sqrt(np.pi / _area(face))
+        rounding = edge * min(thickness / 2, 0.5 * radius)
+        along, radii = rounded_ends(thickness, radius, rounding, tolerance_nm)
+        lying = _bent(along, radii, face, thickness, 0.0, tolerance_nm)
+        upright = lying.rotated(np.array([[0.0, 0, -1], [0, 1, 0], [1, 0, 0]]))
+        return upright.moved(-upright.centroid)
+
+
+def section(sides: int | None, radius: float, tolerance_nm: float) -> Array:
+    """Return the section of a rod of radius 1, one side down if it has sides."""
+    if sides is None:
+        return circle(radius, tolerance_nm)
+    x, y = polygon(np.ones(sides), 2 * CORNERS, tolerance_nm / radius).T
+    return np.column_stack([y, -x])  # its first side looks down
+
+
+def _bent(along: Array, radii: Array, outline: Array, length: float, bend: float, tolerance_nm: float) -> Mesh:
+    """Sweep a section along x from -length / 2 to length / 2, or along an arc of the angle `bend`."""
+    ends = np.array([0, length])
+    if bend < 1e-6:
+        line, tangents = np.zeros((len(along), 3)), np.tile([1.0, 0, 0], (len(along), 1))
+        line[:, 0] = along - length / 2
+        tips = np.array([[-length / 2, 0, 0], [length / 2, 0, 0]])
+        mesh = sweep(line, tangents, radii, outline, ends=(tips[0], tips[1]))
+        return Mesh(mesh.vertices, mesh.triangles, convex=True)
+    middle = len(along) // 2
+    steps = arc_steps(length / bend, bend, tolerance_nm)
+    between_ends = np.linspace(along[middle - 1], along[middle], steps + 1)[1:-1]
+    radii = np.insert(radii, middle, np.full(len(between_ends), radii[middle]))
+    along = np.insert(along, middle, between_ends)
+    line, tangents = _on_arc(along, length, bend)
+    tips, _ = _on_arc(ends, length, bend)
+    return sweep(line, tangents, radii, outline, ends=(tips[0], tips[1]))
+
+
+def _on_arc(along: Array, length: float, bend: float) -> tuple[Array, Array]:
+    """Return points and tangents, (n, 3) each, on an arc of the angle `bend` in the plane of the substrate."""
+    angles = bend * (along / length - 0.5)
+    zeros = np.zeros_like(angles)
+    points = length / bend * np.column_stack([np.sin(angles), 1 - np.cos(angles), zeros])
+    return points, np.column_stack([np.cos(angles), np.sin(angles), zeros])
+
+
+def _area(outline: Array) -> float:
+    x, y = outline.T
+    return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2)

@@ -1,0 +1,175 @@
+"""Recipes: what a sample and its micrograph look like, in nm, with ranges. Read from YAML and validated."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from nanolab import validation
+from nanolab.core.checks import InputError, check_file
+from nanolab.synthesis.arrangement import Arrangement, Rings, Scattered, Wires
+from nanolab.synthesis.detectors.detect import Detector, Record, draw_appearance, shown_pixel_size, shown_shape
+from nanolab.synthesis.detectors.databar import DataBar
+from nanolab.synthesis.detectors.degrade import Degradation
+from nanolab.synthesis.draws import Model
+from nanolab.synthesis.particles import ParticleKind, Wire
+from nanolab.synthesis.substrates.substrate import SubstrateLayer
+
+__all__ = [
+    "ImageFormat",
+    "OtherParticles",
+    "Recipe",
+    "dump_recipe",
+    "explained",
+    "load_recipe",
+    "parse_recipe",
+    "shipped_recipes",
+]
+
+
+class ImageFormat(Model):
+    """Size of the images and of their pixels."""
+
+    width_px: Annotated[int, Field(ge=16, le=16384)]
+    height_px: Annotated[int, Field(ge=16, le=16384)]
+    pixel_size_nm: Annotated[float, Field(gt=0, le=1e5)]
+
+
+class _Population(Model):
+    """Kinds of particles that are arranged together."""
+
+    particles: Annotated[list[ParticleKind], Field(min_length=1)]
+    arrangement: Arrangement
+
+    @model_validator(mode="after")
+    def _wires_lie_as_wires(self) -> Self:
+        for kind in self.particles:
+            if isinstance(kind, Wire) and not isinstance(self.arrangement, (Wires, Scattered)):
+                raise ValueError(f"template wire needs the arrangement wires or scattered, got {self.arrangement.kind}")
+            if isinstance(self.arrangement, Wires) and not isinstance(kind, Wire):
+                raise ValueError(f"the arrangement wires needs the template wire, got {kind.template}")
+        return self
+
+
+class OtherParticles(_Population):
+    """Particles of another sort and arrangement in the same field; `role` names them in the truth, such as `large`."""
+
+    role: Annotated[str, Field(pattern=r"^[a-z0-9_]*$")] = ""
+
+
+class Recipe(_Population):
+    """Everything that makes a set of synthetic micrographs, but for the seed and the count.
+
+    `labels` says what the label maps show: each particle, or the rings that particles form together, as in PLOS ONE
+    2024, 10.1371/journal.pone.0311228; the particles' own map is then kept beside it. `data_bar` writes on the
+    micrographs what instruments and authors write there; `degradation` makes them as poor as published ones were made.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+    description: str = ""
+    image: ImageFormat
+    others: list[OtherParticles] = []
+    substrate: list[SubstrateLayer] = []
+    detector: Detector
+    data_bar: DataBar | None = None
+    degradation: Degradation | None = None
+    labels: Literal["particles", "rings"] = "particles"
+    appearances_per_scene: Annotated[int, Field(ge=1)] = 1
+    occlusion_distance_nm: Annotated[float, Field(gt=0)]
+    occlusion_samples: Annotated[int, Field(ge=1, le=1024)] = 2
+
+    @model_validator(mode="after")
+    def _rings_to_label(self) -> Self:
+        arrangements = [self.arrangement, *(other.arrangement for other in self.others)]
+        if self.labels == "rings" and not any(isinstance(one, Rings) for one in arrangements):
+            raise ValueError("labels: rings needs an arrangement of kind rings")
+        return self
+
+    def within(self, side_px: int) -> Self:
+        """Return the recipe for images of at most `side_px` a side, with the same pixels."""
+        image = self.image
+        size = {"width_px": min(image.width_px, side_px), "height_px": min(image.height_px, side_px)}
+        return self.model_copy(update={"image": image.model_copy(update=size)})
+
+    def draw_appearance(self, rng: np.random.Generator) -> Record:
+        """Draw everything random about how one scene looks in one micrograph, for `nanolab.synthesis.detectors.detect.detect`."""
+        record = draw_appearance(self.detector, self.substrate, rng)
+        if self.degradation is not None:
+            record["degradation"] = self.degradation.draw(rng)
+        if self.data_bar is not None:
+            shape = shown_shape((self.image.height_px, self.image.width_px), record)
+            bar = self.data_bar.draw(shape, shown_pixel_size(self.image.pixel_size_nm, record), rng)
+            if bar is not None:
+                record["data_bar"] = bar
+        return record
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Return the recipes that come with nanolab, by name."""
+    package = Path(__file__).parents[1]
+    folders = (package / "_recipes", package.parent / "data" / "recipes")
+    return {path.stem: path for folder in folders for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_recipe(recipe: str | Path) -> Recipe:
+    """Read a recipe from a YAML file, or a shipped one by its name.
+
+    Raises
+    ------
+    InputError
+        If it does not exist or is not valid; the message names every wrong key, its value and what was expected.
+    """
+    shipped = shipped_recipes()
+    if str(recipe) in shipped:
+        path = shipped[str(recipe)]
+    elif Path(recipe).suffix in (".yaml", ".yml"):
+        path = check_file(recipe, "recipe")
+    else:
+        raise InputError(f"recipe {recipe!s}: must be a .yaml file or one of {', '.join(shipped)}")
+    return parse_recipe(path.read_text(encoding="utf-8"), str(path), folder=path.parent)
+
+
+def parse_recipe(text: str, where: str, *, folder: Path | None = None) -> Recipe:
+    """Validate a recipe given as YAML text; `where` names it in errors, and paths in it begin at `folder`."""
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"{where}: not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{where}: a recipe is a mapping of keys to values, got {type(content).__name__}")
+    try:
+        return Recipe.model_validate(content, context={"folder": folder or Path()})
+    except ValidationError as error:
+        raise InputError(f"{where}: not a valid recipe\n" + explained(error)) from error
+
+
+def dump_recipe(recipe: Recipe, *, exclude: set[str] | None = None) -> str:
+    """Return the recipe as YAML text with all defaults resolved; `parse_recipe` gives the same recipe back.
+
+    Keys to `exclude` are left out; then it is no whole recipe any more.
+    """
+    content = recipe.model_dump(mode="json", exclude=exclude, exclude_none=True)
+    first = [key for key in ("name", "description", "image") if key in content]
+    ordered = {key: _shorthand(content[key]) for key in (*first, *content)}
+    return str(yaml.safe_dump(ordered, sort_keys=False, default_flow_style=None, width=120))
+
+
+def _shorthand(content: Any) -> Any:
+    """Write constants as numbers, ranges as pairs, and in every mapping the kind first, as people do."""
+    if isinstance(content, list):
+        return [_shorthand(item) for item in content]
+    if not isinstance(content, dict):
+        return content
+    if content.get("kind") == "constant":
+        return content["value"]
+    if content.get("kind") == "uniform":
+        return [content["min"], content["max"]]
+    first = [key for key in ("kind", "template") if key in content]
+    return {key: _shorthand(content[key]) for key in (*first, *content)}
+
+
+def explained(error: ValidationError) -> str:
+    """Say for people what is wrong in a recipe: one line for each wrong key, with its value and what was expected."""
+    return validation.explained(error, Recipe)

@@ -1,0 +1,1 @@
+"""Blender as a renderer, in a process of its own: from a scene to its passes."""

@@ -1,0 +1,1 @@
+"""What is to be rendered: where each particle lies, as plain data."""

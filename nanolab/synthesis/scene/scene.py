@@ -1,0 +1,189 @@
+"""A scene: which particles lie where, in nm. Plain data, drawn from a recipe; nothing here knows Blender."""
+
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nanolab.synthesis.arrangement import Ground, Placed, Placement, Structure
+from nanolab.synthesis.arrangement.population import Population, about_beam
+from nanolab.synthesis.mesh import Mesh
+from nanolab.synthesis.particles import Wire
+from nanolab.synthesis.projection import projected_area
+from nanolab.synthesis.recipe import Recipe
+
+__all__ = ["Particle", "Scene", "draw_scene"]
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Particle:
+    """One particle: its turned mesh about its centroid, and where the centroid lies, (x, y, z) in nm.
+
+    x runs to the right from the image's left edge, y down from its upper edge, z from the substrate to the beam.
+    `contrast` is the signal of its material, or in transmission how strongly it scatters, relative to the detector's
+    particles; `core_contrast` that of its core relative to its shell, 0 for a hollow. `group` numbers the assembly that
+    it belongs to, -1 if none, and `group_kind` says what it is there: ring, line, loose, large, ...
+    """
+
+    template: str
+    diameter_nm: float
+    mesh: Mesh
+    centre_nm: Array
+    rotation: Array
+    contrast: float = 1.0
+    core_contrast: float = 1.0
+    group: int = -1
+    group_kind: str = ""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Particles in a field of `shape` (height, width) pixels; particle k has the label k + 1.
+
+    `requested` is how many were asked for, whether they found a place or not; `structures` are the rings and lines that
+    groups of particles form.
+    """
+
+    shape: tuple[int, int]
+    pixel_size_nm: float
+    particles: tuple[Particle, ...]
+    requested: int
+    structures: tuple[Structure, ...] = ()
+
+    def geometry(self) -> dict[str, Any]:
+        """Everything as one mesh in pixels, x right, y up: the renderer's `vertices`, `triangles`, `labels`."""
+        counts = [len(p.mesh.vertices) for p in self.particles]
+        starts = np.cumsum([0, *counts[:-1]], dtype=np.int64)[: len(counts)]
+        flip = np.array([1, -1, 1]) / self.pixel_size_nm
+        # Turning y round mirrors the mesh, so the corners are counted the other way to keep the faces outward.
+        return {
+            "shape": np.array(self.shape),
+            "vertices": _joined([(p.mesh.vertices + p.centre_nm) * flip for p in self.particles], np.float32, 3),
+            "triangles": _joined(
+                [p.mesh.triangles[:, ::-1] + start for p, start in zip(self.particles, starts, strict=True)],
+                np.int32,
+                3,
+            ),
+            "labels": np.repeat(
+                np.arange(1, len(self.particles) + 1), [len(p.mesh.triangles) for p in self.particles]
+            ).astype(np.int32),
+        }
+
+    def truth(self) -> pd.DataFrame:
+        """One row a particle, hidden ones too: label, template, centre, true 3D size, orientation, whole outline."""
+        rows = [self._row(label, particle) for label, particle in enumerate(self.particles, start=1)]
+        return pd.DataFrame(rows, columns=list(_TRUTH)).astype(_TRUTH)
+
+    def _row(self, label: int, particle: Particle) -> dict[str, Any]:
+        x, y, z = particle.centre_nm
+        area_nm2 = _projected_area(particle)
+        flat = particle.mesh.vertices[:, :2] + particle.centre_nm[:2]
+        high = np.array(self.shape[::-1]) * self.pixel_size_nm
+        return {
+            "label": label,
+            "template": particle.template,
+            "x_nm": x,
+            "y_nm": y,
+            "z_nm": z,
+            "diameter_nm": particle.diameter_nm,
+            "projected_area_nm2": area_nm2,
+            "projected_ecd_nm": np.sqrt(4 * area_nm2 / np.pi),
+            "rotation": particle.rotation.ravel().tolist(),
+            "touches_border": bool((flat.min(axis=0) < 0).any() or (flat.max(axis=0) > high).any()),
+            "group": particle.group,
+            "group_kind": particle.group_kind,
+        }
+
+
+_TRUTH = {
+    "label": "int32",
+    "template": "str",
+    "x_nm": "float64",
+    "y_nm": "float64",
+    "z_nm": "float64",
+    "diameter_nm": "float64",
+    "projected_area_nm2": "float64",
+    "projected_ecd_nm": "float64",
+    "rotation": "object",
+    "touches_border": "bool",
+    "group": "int32",
+    "group_kind": "str",
+}
+
+
+def _joined(parts: list[Any], dtype: npt.DTypeLike, columns: int) -> npt.NDArray[Any]:
+    return np.concatenate(parts).astype(dtype) if parts else np.empty((0, columns), dtype=dtype)
+
+
+def _projected_area(particle: Particle) -> float:
+    if not particle.mesh.convex:
+        return projected_area(particle.mesh)
+    x, y = (particle.mesh.outline() + particle.centre_nm[:2]).T
+    return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)
+
+
+def draw_scene(recipe: Recipe, rng: np.random.Generator) -> Scene:
+    """Draw one scene of a recipe: its particles, then the others, which keep clear of those or lie on them."""
+    image = recipe.image
+    field_nm = (image.width_px * image.pixel_size_nm, image.height_px * image.pixel_size_nm)
+    ground = Ground()
+    particles: list[Particle] = []
+    structures: list[Structure] = []
+    requested = groups = 0
+    for entry, role in [(recipe, ""), *((other, other.role) for other in recipe.others)]:
+        population = Population(entry.particles, image.pixel_size_nm, rng)
+        placement = entry.arrangement.place(population, field_nm, rng, ground)
+        for n in range(len(placement.index)):
+            particle, placed = _particle(population, placement, n, rng)
+            group = particle.group + groups if particle.group >= 0 else -1
+            particles.append(replace(particle, group=group, group_kind=particle.group_kind or role))
+            ground.placed.append(placed)
+        structures += [replace(one, group=one.group + groups) for one in placement.structures]
+        groups += int(placement.group.max(initial=-1)) + 1
+        requested += placement.requested
+    shape = (image.height_px, image.width_px)
+    return Scene(shape, image.pixel_size_nm, tuple(particles), requested, tuple(structures))
+
+
+def _particle(
+    population: Population, placement: Placement, n: int, rng: np.random.Generator
+) -> tuple[Particle, Placed]:
+    """Return the n-th placed particle, as it is seen and as others meet it."""
+    k = int(placement.index[n])
+    kind, line = population.kind(k), placement.lines.get(k)
+    if line is not None:
+        placed = _wire(population, k, line, rng)
+        rotation, diameter = np.eye(3), float((6 / np.pi * placed.mesh.volume_nm3) ** (1 / 3))
+    else:
+        body, turn = population.body(k), float(placement.turns[n])
+        mesh, centre = body.turned(turn), placement.centres_nm[n]
+        # An arrangement may take particles for balls; a real one must still not sink into the substrate.
+        lowest = -mesh.vertices[:, 2].min()
+        height = lowest if placement.grounded[n] else max(centre[2], lowest)
+        placed = Placed(mesh, np.array([*centre[:2], height]), body.diameter_nm, is_ball=kind.BALL)
+        rotation, diameter = about_beam(turn) @ body.rotation if turn else body.rotation, body.diameter_nm
+    (contrast,) = kind.contrast.draw(rng, 1)
+    core_contrast = float(kind.core.contrast.draw(rng, 1)[0]) if kind.core is not None else 1.0
+    particle = Particle(
+        kind.template,
+        diameter,
+        placed.mesh,
+        placed.centre_nm,
+        rotation,
+        float(contrast),
+        core_contrast,
+        int(placement.group[n]),
+        placement.group_kind[n],
+    )
+    return particle, placed
+
+
+def _wire(population: Population, k: int, line: Array, rng: np.random.Generator) -> Placed:
+    """Return a wire along a line, about its centroid."""
+    kind, width = cast(Wire, population.kind(k)), population.size_nm(k)
+    mesh = kind.tube(line, width, 0.1 * population.pixel_size_nm, rng)
+    return Placed(mesh.moved(-mesh.centroid), mesh.centroid, width, line)

@@ -1,0 +1,122 @@
+"""The substrate itself: films, their texture and their holes."""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive
+from nanolab.synthesis.noise import band_noise, octave_noise, smooth_noise
+from nanolab.synthesis.substrates.discs import depth_in_discs, filled, rim
+from nanolab.synthesis.substrates.layer import Image, Layer, PatchyLayer, Record
+
+__all__ = ["Carbon", "Grain", "Holes", "Relief", "Scratches"]
+
+
+class Grain(PatchyLayer):
+    """Cloudy or grainy contrast: octave noise of largest feature `scale_nm`; `roughness` weighs the fine octaves."""
+
+    kind: Literal["grain"] = "grain"
+    scale_nm: Positive
+    roughness: Fraction = Field(default=0.5, validate_default=True)
+
+    @staticmethod
+    def texture(record: Record, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator) -> Image:
+        """Octave noise of SD 1."""
+        return octave_noise(shape, record["scale_nm"] / pixel_size_nm, record["roughness"], rng)
+
+
+class Relief(PatchyLayer):
+    """A wrinkled or rough film seen under a tilt: the slope of octave noise along a random direction."""
+
+    kind: Literal["relief"] = "relief"
+    scale_nm: Positive
+    roughness: Fraction = Field(default=0.5, validate_default=True)
+
+    @staticmethod
+    def texture(record: Record, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator) -> Image:
+        """A slope of SD 1."""
+        surface = octave_noise(shape, record["scale_nm"] / pixel_size_nm, record["roughness"], rng)
+        angle = rng.uniform(0, 2 * np.pi)
+        down, right = np.gradient(surface)
+        slope = np.float32(np.cos(angle)) * right + np.float32(np.sin(angle)) * down
+        return np.asarray(slope / np.float32(slope.std() + 1e-9))
+
+
+class Carbon(PatchyLayer):
+    """The granularity of a thin amorphous film in a transmission microscope: grains of one size, `scale_nm`."""
+
+    kind: Literal["carbon"] = "carbon"
+    scale_nm: Positive
+
+    @staticmethod
+    def texture(record: Record, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator) -> Image:
+        """Noise of SD 1 whose spectrum is a ring."""
+        return band_noise(shape, record["scale_nm"] / pixel_size_nm, rng)
+
+
+class Scratches(PatchyLayer):
+    """Parallel lines all along the film, as polishing or wiping leaves them: `per_um` of them, `width_nm` wide."""
+
+    kind: Literal["scratches"] = "scratches"
+    width_nm: Positive
+    per_um: NotNegative
+
+    @staticmethod
+    def texture(record: Record, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator) -> Image:
+        """Lines of random strength up to 1, each darker or brighter, a little wavy."""
+        angle, reach = rng.uniform(0, np.pi), int(np.ceil(np.hypot(*shape))) + 8
+        x, y = np.arange(shape[1], dtype=np.float32), np.arange(shape[0], dtype=np.float32)[:, None]
+        across = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
+        across += 2 * smooth_noise(shape, 0.4 * max(shape), rng)
+        across -= across.min()
+        profile = np.zeros(reach + 16, dtype=np.float32)
+        width_px = max(record["width_nm"] / pixel_size_nm, 0.7)
+        place = np.arange(len(profile))
+        for centre in rng.uniform(0, len(profile), rng.poisson(record["per_um"] * reach * pixel_size_nm * 1e-3)):
+            line = np.exp(-(((place - centre) / (width_px * rng.uniform(0.5, 1.5))) ** 2))
+            profile += (rng.uniform(-1, 1) * line).astype(np.float32)
+        return np.interp(across, place, profile).astype(np.float32)
+
+
+class Holes(Layer):
+    """Round holes in the film, in a square lattice of pitch `pitch_nm`, as in a holey or a lacey grid.
+
+    `level` is the relative change of the signal in a hole, where nothing of the film is seen; `rim` that on its edge,
+    over `rim_nm`, where the film is thicker. `irregularity` takes the holes from equal ones in a perfect lattice (0) to
+    bent ones of random size anywhere (1).
+    """
+
+    kind: Literal["holes"] = "holes"
+    level: Distribution
+    diameter_nm: Positive
+    pitch_nm: Positive
+    irregularity: Fraction = Field(default=0.0, validate_default=True)
+    rim: Distribution = Field(default=0.0, validate_default=True)
+    rim_nm: Positive = Field(default=20.0, validate_default=True)
+
+    @classmethod
+    def apply(cls, ground: Image, record: Record, pixel_size_nm: float, rng: np.random.Generator) -> Image:
+        """Cut the holes out of the film and of what lies on it."""
+        shape = (ground.shape[0], ground.shape[1])
+        irregularity, rim_px = record["irregularity"], record["rim_nm"] / pixel_size_nm
+        centres = _lattice(shape, record["pitch_nm"] / pixel_size_nm, irregularity, rng)
+        spread = np.exp(0.35 * irregularity * rng.standard_normal(len(centres)))
+        radii = record["diameter_nm"] / pixel_size_nm / 2 * spread
+        depth = depth_in_discs(centres, radii, shape, 2 * rim_px, 0.12 * irregularity, rng)
+        hole = filled(depth)
+        return ground * (1 - hole) + np.float32(record["level"]) * hole + np.float32(record["rim"]) * rim(depth, rim_px)
+
+
+def _lattice(
+    shape: tuple[int, int], pitch_px: float, irregularity: float, rng: np.random.Generator
+) -> npt.NDArray[np.float64]:
+    """Points (row, column) of a square lattice, turned and shifted at random, over an image and a pitch beyond."""
+    angle, middle = rng.uniform(0, np.pi / 2), np.array(shape) / 2
+    count = int(np.hypot(*shape) / 2 / pitch_px) + 2
+    grid = np.stack(np.meshgrid(*[np.arange(-count, count + 1)] * 2), axis=-1).reshape(-1, 2)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    moved = grid + rng.uniform(-0.5, 0.5, 2) + irregularity * rng.uniform(-0.5, 0.5, grid.shape)
+    points = moved * pitch_px @ turn + middle
+    return np.asarray(points[((points > -pitch_px) & (points < np.array(shape) + pitch_px)).all(axis=1)])

@@ -1,0 +1,198 @@
+"""A network while it learns: weights, their running average, optimiser, and all of it as tensors."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nanolab.core.checks import InputError
+from nanolab.models import SIZE_MULTIPLE_PX, build
+from nanolab.models.device import Precision, autocast
+from nanolab.models.readouts.losses import soft_dice_loss
+from nanolab.models.readouts.base import Readout
+from nanolab.core.seeds import generator
+from nanolab.training.processes import Processes
+from nanolab.training.settings import TrainingSettings
+
+__all__ = ["Learner", "learning_rate", "loss_function", "plateau_factor", "predicted_logits"]
+
+_POWER = 0.9  # of PaddleSeg and its kin
+_PATIENCE_EPOCHS = 40
+_STEP_KEY = 2  # keeps what torch draws apart from other draws of the same seed
+
+
+def learning_rate(step: int, settings: TrainingSettings) -> float:
+    """Return the learning rate of a step, counted from 0; with a plateau it is yet to be multiplied by its factor."""
+    if settings.schedule in ("constant", "plateau"):
+        return settings.learning_rate
+    if settings.schedule == "polynomial":
+        return settings.learning_rate * float((1 - step / settings.steps) ** _POWER)
+    rise = settings.steps / 5 if settings.schedule == "one-cycle" else 0
+    if step < rise:
+        return settings.learning_rate * (step + 1) / (rise + 1)
+    return settings.learning_rate * (1 + math.cos(math.pi * (step - rise) / (settings.steps - rise))) / 2
+
+
+def plateau_factor(losses: Sequence[float]) -> float:
+    """Return by what to multiply the learning rate after epochs of these losses: a half for each 40 without a record.
+
+    As `ReduceLROnPlateau` of Keras does with StarDist's settings.
+    """
+    best, waited, factor = math.inf, 0, 1.0
+    for loss in losses:
+        waited += 1
+        if loss < best:
+            best, waited = loss, 0
+        elif waited >= _PATIENCE_EPOCHS:
+            factor, waited = factor / 2, 0
+    return factor
+
+
+def loss_function(settings: TrainingSettings, readout: Readout) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return the loss of logits and targets that the settings ask for."""
+    if settings.loss == "bce":
+        return functional.binary_cross_entropy_with_logits
+    if settings.loss == "dice":
+        return lambda logits, targets: soft_dice_loss(logits.sigmoid(), targets)
+    return readout.loss
+
+
+def predicted_logits(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:
+    """Return logits in float32 of images (batch, 1, height, width) of any size.
+
+    Where the network needs a larger multiple, images are mirrored at their bottom and right edge, as they are in
+    segmentation, and the logits cut back.
+    """
+    height, width = images.shape[-2:]
+    missing = (0, -width % SIZE_MULTIPLE_PX, 0, -height % SIZE_MULTIPLE_PX)
+    whole = functional.pad(images, missing, mode="reflect") if any(missing) else images
+    with autocast(images.device, precision):
+        logits: Tensor = network(whole.contiguous(memory_format=torch.channels_last))
+    return logits[..., :height, :width].float()
+
+
+def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    weights, decay = network.parameters(), settings.weight_decay
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(weights, settings.learning_rate, momentum=settings.momentum, weight_decay=decay)
+    kind = torch.optim.Adam if settings.optimizer == "adam" else torch.optim.AdamW
+    return kind(weights, settings.learning_rate, weight_decay=decay)
+
+
+class Learner:
+    """A network, the running average of its weights, and its optimizer.
+
+    Attributes
+    ----------
+    network
+        What learns.
+    average
+        The same network with exponentially averaged weights and buffers, in eval mode: what predicts.
+    factor
+        The learning rate is multiplied by this, 1 unless set.
+
+    Parameters
+    ----------
+    settings
+        With `device` and `precision` resolved.
+    readout
+        Gives the loss.
+    processes
+        Those that train together; this one alone if None.
+    """
+
+    def __init__(self, settings: TrainingSettings, readout: Readout, processes: Processes | None = None) -> None:
+        self._settings, self._processes = settings, processes or Processes(settings.device)
+        self._loss = loss_function(settings, readout)
+        self._device = self._processes.device
+        self.factor = 1.0
+        torch.manual_seed(settings.seed)
+        network = build(settings.network, readout.channels, **settings.network_options)
+        # channels last: convolutions on CPUs are a tenth faster so
+        self.network: nn.Module = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
+        self._optimiser = _optimiser(self.network, settings)
+        self._parallel = self._processes.parallel(self.network)
+
+    def step(self, step: int, images: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]) -> float:
+        """Learn from one batch, or this process's part of it, and return the loss of all of it.
+
+        Parameters
+        ----------
+        step
+            Number of the step, from 0; decides the learning rate and whatever the network draws.
+        images, targets
+            Shape (batch, 1, height, width) and (batch, C, height, width).
+
+        Raises
+        ------
+        InputError
+            If the loss is NaN or infinite; nothing is learned from it.
+        """
+        key = (step, self._processes.rank) if self._processes.rank else (step,)
+        torch.manual_seed(int(generator(self._settings.seed, _STEP_KEY, *key).integers(2**63)))
+        self.network.train()
+        inputs, wanted = (torch.from_numpy(each).to(self._device) for each in (images, targets))
+        loss = self._loss(predicted_logits(self._parallel, inputs, self._settings.precision), wanted)
+        value = self._processes.mean(loss)
+        if not math.isfinite(value):
+            raise InputError(
+                f"step {step}: the loss became {value}; the epochs before it are kept. Train again with a lower "
+                f"learning_rate than {self._settings.learning_rate:g} or with precision float32"
+            )
+        self._optimiser.zero_grad()
+        loss.backward()
+        if self._settings.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.gradient_clip)
+        self._optimiser.param_groups[0]["lr"] = self.factor * learning_rate(step, self._settings)
+        self._optimiser.step()
+        self._follow(step)
+        return value
+
+    @torch.no_grad()
+    def _follow(self, step: int) -> None:
+        """Move the average towards the weights, faster in the first steps, when they change most."""
+        decay = min(self._settings.ema_decay, (1 + step) / (10 + step))
+        for mean, now in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            if mean.is_floating_point():
+                mean.lerp_(now, 1 - decay)
+            else:
+                mean.copy_(now)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return everything that the next step depends on."""
+        slots = self._optimiser.state_dict()["state"]
+        return {
+            **{f"network.{name}": value for name, value in self.network.state_dict().items()},
+            **{f"average.{name}": value for name, value in self.average.state_dict().items()},
+            **{f"optimiser.{index}.{name}": value for index in slots for name, value in slots[index].items()},
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take back what `tensors` returned.
+
+        Raises
+        ------
+        InputError
+            If it is from another network.
+        """
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
+        slots: dict[int, dict[str, Tensor]] = {}
+        try:
+            for name, value in tensors.items():
+                part, rest = name.split(".", 1)
+                parts[part][rest] = value
+            for name, value in parts["optimiser"].items():
+                index, slot = name.split(".", 1)
+                slots.setdefault(int(index), {})[slot] = value
+            self.network.load_state_dict(parts["network"])
+            self.average.load_state_dict(parts["average"])
+            groups = self._optimiser.state_dict()["param_groups"]
+            self._optimiser.load_state_dict({"state": slots, "param_groups": groups})
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise InputError(f"the saved state of the training fits another network ({error}); train anew") from error

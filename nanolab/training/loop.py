@@ -1,0 +1,172 @@
+"""Training: epochs of steps, with everything on disk after each epoch."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from nanolab.core.checks import InputError
+from nanolab.core.files import atomic, output_folder
+from nanolab.models.readouts.base import make_readout
+from nanolab.datasets.annotated import Sample
+from nanolab.training.tensorboard import Board
+from nanolab.models.checkpoint import save_checkpoint
+from nanolab.training.keep import SCORES, Keep, in_words
+from nanolab.training.learner import Learner, learning_rate, plateau_factor
+from nanolab.training.memory import check_memory, memory_explained
+from nanolab.training.sources import Source, drawn, recorded, weights
+from nanolab.training.patches import Patches, prefetch
+from nanolab.training.processes import Processes
+from nanolab.training.run import TrainingRun
+from nanolab.training.settings import TrainingSettings
+from nanolab.training.start import claimed, disk_need, reproducible, resolved, restored
+from nanolab.training.validation import Watched
+from nanolab.core.processes import worker_pool
+
+__all__ = ["train"]
+
+
+def train(
+    datasets: Sequence[Iterable[Sample] | Source],
+    folder: Path | str,
+    settings: TrainingSettings,
+    *,
+    validation: Sample | None = None,
+    resume: bool = False,
+    progress: bool = True,
+    tensorboard: bool = True,
+    workers: int | None = None,
+) -> TrainingRun:
+    """Train a network on annotated images.
+
+    After every epoch weights, log and the prediction of the validation image are on disk (`nanolab.training.run` has the
+    layout), so that an interruption loses at most the epoch under way. On a CPU, a training that was interrupted and
+    resumed ends with exactly the weights of one that was not, on the same machine; on a GPU nearly so.
+
+    Started by `torchrun` or `accelerate launch`, several processes share every batch. All of them end with the same
+    weights: those of one process but for rounding, where the loss is a mean over patches (`bce`) and the network has
+    neither batch normalisation nor dropout; else each process normalises its own part of the batch.
+
+    Parameters
+    ----------
+    datasets
+        Datasets or other sequences of annotated samples, or `Source` to say how many images of it are taken and how
+        often they are shown; otherwise a patch comes from any image with equal probability.
+    folder
+        Where the training is kept.
+    settings
+        What is trained, how long and how.
+    validation
+        An image whose prediction is kept after each epoch, and scored if it has a label map; nothing is learned of it.
+    resume
+        Continue the training in `folder`, if there is one, from its last finished epoch.
+    progress
+        Say how much room it will take on the disk, and show a progress bar.
+    tensorboard
+        Write what TensorBoard shows.
+    workers
+        Threads that make patches, and processes beside them where the read-out's targets keep Python's lock; patches
+        do not depend on it. One for a CPU, up to eight for a GPU if None.
+
+    Raises
+    ------
+    InputError
+        If a sample cannot be used, the folder cannot be written, it holds a training that is not to be resumed or
+        differs in data or settings, memory or disk are too small, a script trains with the read-out StarDist outside
+        `if __name__ == "__main__":`, or the loss is no longer finite. Finished epochs stay.
+    """
+    folder = output_folder(folder)
+    started = (folder / "run.json").exists()
+    if started and not resume:
+        raise InputError(f"{folder}: already holds a training; resume it, or choose another folder")
+    settings = resolved(settings, TrainingRun(folder).settings if started else None)
+    processes = Processes(settings.device)
+    part = processes.share(settings.batch_size)
+    readout = make_readout(settings.readout, **settings.readout_options)
+    sources = [each if isinstance(each, Source) else Source(each) for each in datasets]
+    chosen = drawn(sources, settings.seed)
+    odds = weights(sources, chosen)
+    patches = Patches(chain.from_iterable(chosen), readout, settings, weights=odds)
+    watched = None if validation is None else Watched(validation, settings)
+    data = {
+        "images": len(patches),
+        "sha256": patches.fingerprint,
+        "validation": validation and validation.name,
+        "sources": recorded(sources, chosen),
+    }
+    with reproducible(settings), memory_explained(settings), ExitStack() as stack:
+        learner = Learner(settings, readout, processes)
+        need = disk_need(folder, settings, learner, len(readout.kept), watched)
+        check_memory(learner.network, settings, len(part))
+        processes.wait()  # until all have looked whether there is a training
+        run = processes.in_turn(lambda: claimed(folder, settings, data, writes=processes.first))
+        rows = restored(run, learner)
+        progress = progress and processes.first
+        if progress and not rows:
+            tqdm.write(f"{folder}: the training will take up to about {in_words(need)} on the disk", file=sys.stderr)
+        todo = range(len(rows) * settings.steps_per_epoch, settings.steps)
+        bar = stack.enter_context(tqdm(total=settings.steps, initial=todo.start, unit="step", disable=not progress))
+        workers = workers or _threads(processes)
+        pool = stack.enter_context(worker_pool(workers)) if readout.holds_lock and todo else None
+        made = prefetch(lambda step: patches.batch(step, part, pool=pool), todo, workers=workers)
+        batches = stack.enter_context(closing(made))
+        board = stack.enter_context(Board(folder, todo.start)) if tensorboard and processes.first and todo else None
+        for epoch in range(len(rows) + 1, settings.epochs + 1):
+            start = time.perf_counter()
+            if settings.schedule == "plateau":
+                learner.factor = plateau_factor([row.get("validation_loss", row["loss"]) for row in rows])
+            row, losses = _steps(epoch, learner, batches, settings, bar)
+            if processes.first:
+                row |= {} if watched is None else watched.judge(run, epoch, learner.average)
+                row |= {"seconds": round(time.perf_counter() - start, 3)}
+                _finish(run, learner, [*rows, row])
+                if board is not None:
+                    picture = None if watched is None else (watched.image, watched.foreground)
+                    board.epoch(row, losses, epoch * settings.steps_per_epoch - 1, picture)
+            rows.append(processes.same(row))
+    return run
+
+
+def _threads(processes: Processes) -> int:
+    return 1 if processes.device.type == "cpu" else max(1, min(8, (os.cpu_count() or 2) - 1))
+
+
+def _steps(
+    epoch: int, learner: Learner, batches: Iterator[Any], settings: TrainingSettings, bar: "tqdm[Any]"
+) -> tuple[dict[str, Any], list[float]]:
+    """Take the steps of an epoch, and return what the log says of them and the loss of each."""
+    bar.set_description(f"epoch {epoch} of {settings.epochs}")
+    first = (epoch - 1) * settings.steps_per_epoch
+    losses = []
+    for step in range(first, first + settings.steps_per_epoch):
+        losses.append(learner.step(step, *next(batches)))
+        bar.set_postfix(loss=f"{losses[-1]:.4f}", refresh=False)
+        bar.update()
+    rate = learner.factor * learning_rate(step, settings)
+    return {"epoch": epoch, "loss": sum(losses) / len(losses), "learning_rate": rate}, losses
+
+
+def _finish(run: TrainingRun, learner: Learner, rows: list[dict[str, Any]]) -> None:
+    """Write the weights, if they are to be kept, the log, and last the state from which the next epoch starts.
+
+    Only then are weights deleted that are not to be kept any more.
+    """
+    epoch = rows[-1]["epoch"]
+    kept = Keep.parse(run.settings.keep).epochs(rows, run.settings.epochs)
+    if epoch in kept:
+        scores = {name: rows[-1][name] for name in SCORES if name != "loss" and name in rows[-1]}
+        record = {"epoch": epoch, "settings": run.settings.model_dump(mode="json"), "validation": scores}
+        save_checkpoint(run.checkpoint(epoch), learner.average.state_dict(), record)
+    with atomic(run.folder / "log.csv") as temporary:
+        pd.DataFrame(rows).to_csv(temporary, index=False)
+    save_checkpoint(run.folder / "state.safetensors", learner.tensors(), {"log": rows})
+    for other in run.epochs:
+        if other not in kept:
+            run.checkpoint(other).unlink()

@@ -1,0 +1,167 @@
+"""Patches for training: every one depends on (seed, step, item) alone."""
+
+import hashlib
+import math
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from nanolab.core.checks import InputError, check_image, check_same_shape
+from nanolab.models.normalisation import normalise
+from nanolab.models.readouts.base import Readout
+from nanolab.datasets.annotated import Sample
+from nanolab.core.seeds import generator
+from nanolab.training.augmentation import cut, draw_view, vary_grey
+from nanolab.training.settings import TrainingSettings
+
+__all__ = ["Patches", "prefetch"]
+
+Values = npt.NDArray[np.float32]
+T = TypeVar("T")
+
+_PATCH_KEY = 1  # keeps the draws of patches apart from others of the same seed
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A training image as it is kept in memory: three bytes a pixel, and the middle (row, col) of each particle."""
+
+    pixels: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.uint16 | np.float32]
+    middles: npt.NDArray[np.float64]
+
+
+def _middles(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
+    rows, cols = np.nonzero(labels)
+    _, each, area = np.unique(labels[rows, cols], return_inverse=True, return_counts=True)
+    return np.column_stack([np.bincount(each, weights=at) / area for at in (rows, cols)])
+
+
+def _kept(sample: Sample, *, clahe: bool) -> _Image:
+    check_image(sample.image, sample.name)
+    if sample.labels is None:
+        raise InputError(f"{sample.path}: a training image must have a label map; annotate it or leave it out")
+    check_same_shape(sample.image, sample.labels, sample.name)
+    pixels = np.rint(normalise(sample.image, sample.name, clahe=clahe) * 255).astype(np.uint8)
+    few = sample.labels.max() < 2**16
+    kind = np.uint16 if few else np.float32  # the types that OpenCV warps
+    return _Image(pixels, sample.labels.astype(kind), _middles(sample.labels))
+
+
+class Patches:
+    """Patches of training images with what a read-out wants the network to learn of them.
+
+    Parameters
+    ----------
+    samples
+        Annotated images; all are read now and kept in memory, at three bytes a pixel.
+    readout
+        Makes the targets.
+    settings
+        Patch size, batch size, seed and augmentation.
+    weights
+        How often each image is shown, relative to the others; all equally often if None.
+
+    Raises
+    ------
+    InputError
+        If there is no image, or one has no label map or nothing to see.
+    """
+
+    def __init__(
+        self,
+        samples: Iterable[Sample],
+        readout: Readout,
+        settings: TrainingSettings,
+        *,
+        weights: Sequence[float] | None = None,
+    ) -> None:
+        self._images = [_kept(sample, clahe=settings.clahe) for sample in samples]
+        if not self._images:
+            raise InputError("a training needs at least one annotated image, got none; render or annotate some")
+        self._readout = readout
+        self._settings = settings
+        odds = np.cumsum([1.0] * len(self._images) if weights is None else weights)
+        self._odds = odds / odds[-1]
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self._images)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all images and label maps, in hexadecimal."""
+        digest = hashlib.sha256()
+        for image in self._images:
+            for array in (image.pixels, image.labels):
+                digest.update(f"{array.shape} {array.dtype}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def patch(self, step: int, item: int) -> tuple[Values, Values]:
+        """Return a patch, shape (side, side) in [0, 1], and its targets, shape (C, side, side)."""
+        pixels, labels = self._cut(step, item)
+        return pixels, self._readout.targets(labels)
+
+    def batch(
+        self, step: int, items: Iterable[int] | None = None, *, pool: Executor | None = None
+    ) -> tuple[Values, Values]:
+        """Return the patches of a step, shape (batch, 1, side, side), and targets, shape (batch, C, side, side).
+
+        Parameters
+        ----------
+        items
+            Which of the patches; all if None.
+        pool
+            Where the targets are computed, each patch by itself; in this thread if None.
+        """
+        chosen = range(self._settings.batch_size) if items is None else items
+        images, labels = zip(*(self._cut(step, item) for item in chosen), strict=True)
+        targets = (map if pool is None else pool.map)(self._readout.targets, labels)
+        return np.stack(images)[:, None], np.stack(list(targets))
+
+    def _cut(self, step: int, item: int) -> tuple[Values, npt.NDArray[np.int32]]:
+        """Return the pixels and the label map of a patch."""
+        settings = self._settings
+        rng = generator(settings.seed, _PATCH_KEY, step, item)
+        image = self._images[int(np.searchsorted(self._odds, rng.random(), side="right"))]
+        around = _around(rng, image, settings.particle_share)
+        view = draw_view(rng, image.pixels.shape, settings.patch_px, settings.augmentation, around)
+        labels = cut(image.labels, view, settings.patch_px, smooth=False).astype(np.int32)
+        pixels = cut(image.pixels, view, settings.patch_px, smooth=True) / np.float32(255)
+        return vary_grey(pixels, rng, settings.augmentation), labels
+
+
+def _around(rng: np.random.Generator, image: _Image, particle_share: float) -> tuple[float, float] | None:
+    """Draw a particle that a patch shall show, or none."""
+    if not particle_share or not len(image.middles) or rng.random() >= particle_share:
+        return None
+    row, col = image.middles[rng.integers(len(image.middles))].tolist()
+    return math.floor(row), math.floor(col)
+
+
+def prefetch(
+    make: Callable[[int], T], steps: Iterable[int], *, ahead: int = 4, workers: int = 1
+) -> Generator[T, None, None]:
+    """Yield `make(step)` for each step in order; other threads make the next `ahead` of them meanwhile.
+
+    Threads do, because nearly all of the work on a patch is done by NumPy and OpenCV, which let go of Python's lock;
+    for targets that do not, `Patches.batch` takes a pool of processes.
+    """
+    ahead = max(ahead, 2 * workers)
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for step in steps:
+                waiting.append(pool.submit(make, step))
+                if len(waiting) > ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,146 @@
+"""A training on disk.
+
+Layout of its folder::
+
+    run.json                             settings with `auto` resolved, versions, SHA-256 of the training images
+    epochs/0001.safetensors              the averaged weights after epoch 1, and the settings: all that prediction needs
+                                         (of some epochs only, if the settings say so)
+    validation/0001.foreground.tif       what epoch 1 predicts for the validation image, uint8, see `Readout.pack`
+    log.csv                              one row an epoch
+    tensorboard/                         the same for TensorBoard, and the loss of each step
+    state.safetensors                    what the next epoch starts from; written last: with it, an epoch is finished
+    selection.json                       the epochs chosen, how, and their scores
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nanolab.core.checks import InputError, check_file
+from nanolab.core.files import read_json
+from nanolab.models.readouts.base import Readout, make_readout
+from nanolab.images.tiff import read_tiff, write_tiff
+from nanolab.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["TrainingRun"]
+
+
+class TrainingRun:
+    """A training, finished or under way, opened for reading.
+
+    Attributes
+    ----------
+    folder
+        Where it is.
+    record
+        The content of run.json.
+    settings
+        What it was trained with.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no training, or its record is damaged.
+
+    Examples
+    --------
+    >>> run = TrainingRun("papermill_runs/quickstart/1/training")  # doctest: +SKIP
+    >>> run.log()[["epoch", "loss"]]  # doctest: +SKIP
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        if not (self.folder / "run.json").is_file():
+            raise InputError(f"{self.folder}: holds no training (there is no run.json in it); check the path")
+        self.record: dict[str, Any] = read_json(self.folder / "run.json")
+        try:
+            self.settings = TrainingSettings(**self.record["settings"])
+        except (KeyError, TypeError, InputError) as error:
+            raise InputError(f"{self.folder / 'run.json'}: damaged or from another version ({error!r})") from error
+
+    def __repr__(self) -> str:
+        return f"TrainingRun({str(self.folder)!r}, {len(self.epochs)} of {self.settings.epochs} epochs)"
+
+    @property
+    def readout(self) -> Readout:
+        """The read-out it was trained for."""
+        return make_readout(self.settings.readout, **self.settings.readout_options)
+
+    @property
+    def epochs(self) -> list[int]:
+        """The epochs whose weights are there, ascending; the first epoch is 1."""
+        return sorted(int(path.stem) for path in self.folder.glob("epochs/[0-9]*.safetensors"))
+
+    @property
+    def predicted_epochs(self) -> list[int]:
+        """The epochs whose prediction of the validation image is there, ascending, with or without weights."""
+        return sorted({int(path.name[:4]) for path in self.folder.glob("validation/[0-9]*.tif")})
+
+    def checkpoint(self, epoch: int) -> Path:
+        """Return the file of an epoch's weights, which `nanolab.segmentation.segmenter.Segmenter` also takes by itself."""
+        return self.folder / "epochs" / f"{epoch:04d}.safetensors"
+
+    def model(self, epoch: int | None = None) -> "nn.Module":
+        """Return the network after an epoch, or the selected one, in eval mode on the CPU.
+
+        Raises
+        ------
+        InputError
+            If the weights of that epoch are not there or damaged.
+        """
+        from nanolab.models.checkpoint import load_network
+
+        return load_network(self.checkpoint(self.selected_epoch if epoch is None else epoch))[0]
+
+    def log(self) -> pd.DataFrame:
+        """Return one row an epoch: epoch, loss, learning_rate, seconds and, if there is an annotated validation image,
+        its validation_loss, dice, precision, recall and instance_f1_50.
+        """  # noqa: D205
+        path = check_file(self.folder / "log.csv", "training log (it is written after the first epoch)")
+        return pd.read_csv(path)
+
+    def validation_prediction(self, epoch: int) -> npt.NDArray[np.float32]:
+        """Return what an epoch predicts for the validation image, (C, height, width), as far as it is kept: to 1/510.
+
+        Raises
+        ------
+        InputError
+            If there was no validation image, or no such epoch.
+        """
+        return self.readout.unpack([read_tiff(path) for path in self._validation_paths(epoch)])
+
+    def keep_validation_prediction(self, epoch: int, probabilities: npt.NDArray[np.float32]) -> None:
+        """Write what `validation_prediction` reads."""
+        for path, plane in zip(self._validation_paths(epoch), self.readout.pack(probabilities), strict=True):
+            write_tiff(path, plane, pixel_size_nm=None)
+
+    def _validation_paths(self, epoch: int) -> list[Path]:
+        return [self.folder / "validation" / f"{epoch:04d}.{name}.tif" for name in self.readout.kept]
+
+    @property
+    def selected_epoch(self) -> int:
+        """The epoch that was selected, the first if several were; the last there is where none was.
+
+        Raises
+        ------
+        InputError
+            If no epoch is finished, or the selection names one that is not there.
+        """
+        epochs = self.epochs
+        if not epochs:
+            raise InputError(f"{self.folder}: no epoch is finished; continue the training with resume")
+        if not (self.folder / "selection.json").exists():
+            return epochs[-1]
+        selection = read_json(self.folder / "selection.json")
+        if isinstance(selection, dict) and selection.get("epochs") == []:  # notes alone
+            return epochs[-1]
+        chosen = selection["epochs"][0] if isinstance(selection, dict) and selection.get("epochs") else None
+        if chosen not in epochs:
+            raise InputError(f"{self.folder / 'selection.json'}: epoch {chosen} is not there; select one again")
+        return int(chosen)

@@ -1,0 +1,235 @@
+"""Choosing the epochs that segment best, and what is kept of the choice."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from nanolab.core.checks import InputError, check_same_shape
+from nanolab.core.files import read_json, write_json
+from nanolab.metrics.instance import match
+from nanolab.metrics.pixel import pixel_scores
+from nanolab.models.readouts.base import MIN_AREA_PX, find_particles
+from nanolab.training.run import TrainingRun
+
+__all__ = [
+    "BY_EYE",
+    "MOST_PICKS",
+    "Selection",
+    "best_epoch",
+    "best_epochs",
+    "choose_epochs",
+    "read_selection",
+    "score_epoch",
+    "score_epochs",
+    "score_found",
+    "score_particles",
+    "select",
+    "unselect",
+]
+
+#: How many epochs are picked, as in the study of Mill et al., 10.1002/smtd.202100223.
+MOST_PICKS = 5
+
+#: How a person chooses; an analytical choice says by what score and on which image.
+BY_EYE = "by eye"
+
+
+def score_epoch(
+    run: TrainingRun, epoch: int, truth: npt.NDArray[np.integer], *, min_area_px: int = MIN_AREA_PX
+) -> dict[str, float]:
+    """Score what an epoch segments in the validation image, post-processing included.
+
+    Parameters
+    ----------
+    truth
+        Label map of the validation image, shape (height, width).
+    min_area_px
+        Smaller particles are dropped from the prediction.
+
+    Returns
+    -------
+    scores
+        dice (which is F1 over pixels), precision and recall of the particle area, and instance_f1_50, the F1 over
+        particles at an IoU of 0.5. NaN where undefined.
+    """
+    probabilities = run.validation_prediction(epoch)
+    check_same_shape(truth, probabilities[0], f"truth and validation image of {run.folder}")
+    return score_particles(truth, find_particles(run.readout, probabilities, min_area_px))
+
+
+def score_particles(truth: npt.NDArray[np.integer], found: npt.NDArray[np.integer]) -> dict[str, float]:
+    """Return the scores of `score_epoch` for a label map that was found; both of shape (height, width)."""
+    pixels = pixel_scores(truth, found)
+    return {
+        "dice": pixels.dice,
+        "precision": pixels.precision,
+        "recall": pixels.recall,
+        "instance_f1_50": match(truth, found, 0.5).f1,
+    }
+
+
+def score_epochs(run: TrainingRun, truth: npt.NDArray[np.integer], *, min_area_px: int = MIN_AREA_PX) -> pd.DataFrame:
+    """Score every epoch on the validation image: one row an epoch, columns epoch and those of `score_epoch`."""
+    rows = [{"epoch": epoch, **score_epoch(run, epoch, truth, min_area_px=min_area_px)} for epoch in run.epochs]
+    return pd.DataFrame(rows)
+
+
+def score_found(found: Mapping[int, npt.NDArray[np.integer]], truth: npt.NDArray[np.integer]) -> pd.DataFrame:
+    """Return what `score_epochs` does, of label maps by epoch."""
+    return pd.DataFrame([{"epoch": epoch, **score_particles(truth, labels)} for epoch, labels in found.items()])
+
+
+def best_epoch(scores: pd.DataFrame, by: str = "dice") -> int:
+    """Return the epoch with the highest score, the first of equals; see `best_epochs`."""
+    return best_epochs(scores, by, 1)[0]
+
+
+def best_epochs(scores: pd.DataFrame, by: str = "dice", count: int = MOST_PICKS) -> list[int]:
+    """Return the `count` epochs with the highest scores, best first, of equals the earlier one.
+
+    Fewer are returned where fewer have that score.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or no epoch has that score.
+    """
+    if by not in scores or scores[by].isna().all():
+        raise InputError(f"no epoch has a score {by!r}; choose one of {', '.join(scores.columns.drop('epoch'))}")
+    ranked = scores.dropna(subset=[by]).sort_values(by, ascending=False, kind="stable")
+    return [int(epoch) for epoch in ranked["epoch"].head(count)]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was chosen.
+
+    Attributes
+    ----------
+    epochs
+        The chosen epochs, best first; none where a person only noted something.
+    how
+        How they were chosen, in words.
+    scores
+        What the choice rests on, one row an epoch.
+    notes
+        What a person noted, by epoch.
+    """
+
+    epochs: list[int]
+    how: str
+    scores: list[dict[str, Any]] = field(default_factory=list)
+    notes: dict[int, str] = field(default_factory=dict)
+
+
+def read_selection(run: TrainingRun) -> Selection | None:
+    """Return the choice that `select` wrote, or None where there is none.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    path = run.folder / "selection.json"
+    if not path.exists():
+        return None
+    kept = read_json(path)
+    try:
+        notes = {int(epoch): str(note) for epoch, note in kept.get("notes", {}).items()}
+        return Selection([int(e) for e in kept["epochs"]], str(kept["how"]), list(kept.get("scores", [])), notes)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({error!r}); delete it and select again") from error
+
+
+def select(
+    run: TrainingRun,
+    epochs: Sequence[int],
+    how: str,
+    scores: pd.DataFrame | None = None,
+    *,
+    notes: Mapping[int, str] | None = None,
+) -> Selection:
+    """Write the choice to selection.json in the folder of the run and return it; its first is `run.selected_epoch`.
+
+    Parameters
+    ----------
+    epochs
+        The chosen epochs, best first.
+    how
+        How they were chosen, in words: "highest Dice on image 1908248", `BY_EYE`.
+    scores
+        What the choice rests on, such as `score_epochs` returns; those of the choice before if not given.
+    notes
+        What a person noted, by epoch; the notes of the choice before if not given.
+
+    Raises
+    ------
+    InputError
+        If no epoch is given, one twice, or one is not there.
+    """
+    there = run.epochs
+    if not epochs or any(epoch not in there for epoch in epochs) or len(set(epochs)) < len(epochs):
+        raise InputError(f"{run.folder}: epochs must be some of {there}, got {list(epochs)}; choose among those")
+    return _write(run, epochs, how, scores, notes)
+
+
+def unselect(run: TrainingRun, *, notes: Mapping[int, str] | None = None) -> None:
+    """Take a choice back, so that `run.selected_epoch` is the last again; scores and notes stay (see `select`)."""
+    _write(run, [], BY_EYE, None, notes)
+
+
+def choose_epochs(
+    run: TrainingRun, table: pd.DataFrame, image: str, *, epochs: Sequence[int] = (), by: str = ""
+) -> Selection:
+    """Choose without anybody looking, write selection.json, and return what is in it.
+
+    Given epochs come first, then the best by a given score. With neither, a choice that is there stays; otherwise the
+    five of the highest Dice are chosen, or where nothing is annotated, of the highest agreement.
+
+    Parameters
+    ----------
+    table
+        One row an epoch, such as `score_epochs` or `nanolab.selection.agreement.judge_epochs` return, or both merged.
+    image
+        Name of the image that the table is about.
+    epochs
+        Epochs to choose, best first.
+    by
+        The column whose highest values choose.
+
+    Raises
+    ------
+    InputError
+        If an epoch or a column is not there.
+    """
+    before = read_selection(run)
+    if epochs:
+        return select(run, epochs, "given", table)
+    if not by and before is not None and before.epochs:
+        return before
+    by = by or ("dice" if "dice" in table else "agreement")
+    return select(run, best_epochs(table, by), f"highest {by} on {image}", table)
+
+
+def _write(
+    run: TrainingRun, epochs: Sequence[int], how: str, scores: pd.DataFrame | None, notes: Mapping[int, str] | None
+) -> Selection:
+    before = read_selection(run) or Selection([], how)
+    rows = before.scores if scores is None else scores.to_dict("records")
+    plain = [{str(key): _plain(value) for key, value in row.items()} for row in rows]
+    kept = {epoch: note for epoch, note in (before.notes if notes is None else notes).items() if note}
+    selection = Selection([int(epoch) for epoch in epochs], how, plain, kept)
+    content = {**asdict(selection), "notes": {str(epoch): note for epoch, note in kept.items()}}
+    write_json(run.folder / "selection.json", content)
+    return selection
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it; NaN becomes null."""
+    number = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(number, float) and math.isnan(number) else number

@@ -1,0 +1,182 @@
+"""Everything that decides a training but its data."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from nanolab.core.checks import InputError
+from nanolab.models import NETWORKS, SIZE_MULTIPLE_PX
+from nanolab.models.readouts.base import READOUTS
+from nanolab.training.keep import Keep
+
+__all__ = ["AugmentationSettings", "TrainingSettings"]
+
+Amount = Annotated[float, Field(ge=0, le=1)]
+Magnification = Annotated[float, Field(ge=0.1, le=10)]
+
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _explained(problem: Any) -> str:
+    key = ".".join(map(str, problem["loc"]))
+    if not key:  # about several keys together
+        return str(problem["msg"]).removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key (value {problem['input']!r}); check its spelling"
+    return f"{key}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
+
+
+def _one_of(registry: Mapping[str, str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in registry:
+            raise ValueError(f"must be one of {', '.join(registry)}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _keepable(text: str) -> str:
+    Keep.parse(text)
+    return text
+
+
+def _ordered(scale: tuple[float, float]) -> tuple[float, float]:
+    if scale[0] > scale[1]:
+        raise ValueError("the smallest magnification must come first")
+    return scale
+
+
+class AugmentationSettings(BaseModel):
+    """How patches are varied; a number is the largest change, and 0 turns its kind off.
+
+    Attributes
+    ----------
+    flip
+        Mirror and turn by quarter turns.
+    rotate
+        Turn by any angle.
+    scale
+        Smallest and largest magnification.
+    shear
+        Largest tangent of the angle by which the axes are tilted.
+    gamma
+        Grey values to the power exp(u), u uniform within +-`gamma`.
+    contrast
+        Distance from mid-grey times exp(u), u uniform within +-`contrast`.
+    brightness
+        Grey values plus u, u uniform within +-`brightness`; the full range is 1.
+    illumination
+        Amplitude of a smooth field that is added.
+    blur_px
+        Standard deviation of the Gaussian blur that half of the patches get.
+    noise
+        Standard deviation of the Gaussian noise that half of the patches get.
+    """
+
+    model_config = _STRICT
+
+    flip: bool = True
+    rotate: bool = True
+    scale: Annotated[tuple[Magnification, Magnification], AfterValidator(_ordered)] = (0.7, 1.4)
+    shear: Amount = 0.0
+    gamma: Amount = 0.3
+    contrast: Amount = 0.3
+    brightness: Amount = 0.1
+    illumination: Amount = 0.1
+    blur_px: Annotated[float, Field(ge=0, le=10)] = 1.5
+    noise: Amount = 0.06
+
+
+class TrainingSettings(BaseModel):
+    """What is trained, how long and how.
+
+    Attributes
+    ----------
+    network, network_options
+        One of `nanolab.models.NETWORKS`, and its parameters.
+    readout, readout_options
+        One of `nanolab.models.readouts.base.READOUTS`, and its parameters.
+    epochs, steps_per_epoch
+        After each epoch of so many steps there is a checkpoint.
+    batch_size, patch_px
+        Patches a step, of all processes together, and their side. Any side will do: where the network needs a multiple
+        of 32, a patch is mirrored at its edges for it, and what it predicts there is not looked at.
+    particle_share
+        This share of the patches is laid around a particle, where the image has any; the others lie anywhere.
+    clahe
+        Even out the local contrast of every image (`nanolab.models.normalisation`), in training and in segmentation.
+    loss
+        `readout`, that of the read-out; or for the read-out foreground `bce`, cross entropy, or `dice`.
+    optimizer, momentum
+        `adamw`, `adam`, or `sgd` with that momentum.
+    learning_rate, schedule
+        The highest learning rate, and its course: `one-cycle` rises for the first fifth and then falls as a cosine to
+        0, `cosine` falls from the start, `polynomial` as the power 0.9 of the steps left, `constant` stays, `plateau`
+        is halved after 40 epochs without a lower validation loss (training loss, if no annotated image is watched).
+    weight_decay
+        Of the optimizer.
+    gradient_clip
+        Largest norm of the gradient; None lets it be.
+    ema_decay
+        Weights are averaged over about 1 / (1 - `ema_decay`) steps; the average is what predicts. 0 takes the last.
+    augmentation
+        How patches are varied.
+    keep
+        Of which epochs the weights stay on disk: `all`, `every 10` (and the last), or `best 3 by dice`, by any score in
+        the log. What every epoch predicts for the validation image is always kept.
+    seed
+        Decides the first weights and every patch.
+    device, precision, threads
+        Where and how it is computed. `auto` and None are resolved when the training starts, and then recorded.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown or a value out of its range; the message names each.
+    """
+
+    model_config = _STRICT
+
+    network: Annotated[str, _one_of(NETWORKS)] = "unet"
+    network_options: dict[str, Any] = {}
+    readout: Annotated[str, _one_of(READOUTS)] = "interior+border"
+    readout_options: dict[str, Any] = {}
+    epochs: Annotated[int, Field(ge=1)] = 16
+    steps_per_epoch: Annotated[int, Field(ge=1)] = 100
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    patch_px: Annotated[int, Field(ge=SIZE_MULTIPLE_PX)] = 256
+    particle_share: Amount = 0.8
+    clahe: bool = False
+    loss: Literal["readout", "bce", "dice"] = "readout"
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
+    schedule: Literal["one-cycle", "cosine", "polynomial", "plateau", "constant"] = "one-cycle"
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 1e-4
+    gradient_clip: Annotated[float, Field(gt=0)] | None = 1.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    augmentation: AugmentationSettings = AugmentationSettings()
+    keep: Annotated[str, AfterValidator(_keepable)] = "all"
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    threads: Annotated[int, Field(ge=1)] | None = None
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise InputError("training settings: " + "; ".join(map(_explained, error.errors()))) from error
+
+    @model_validator(mode="after")
+    def _loss_fits(self) -> "TrainingSettings":
+        if self.loss != "readout" and self.readout != "foreground":
+            raise ValueError(f"loss {self.loss} is for the read-out foreground; use loss readout for {self.readout}")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return self.epochs * self.steps_per_epoch

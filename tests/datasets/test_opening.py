@@ -1,0 +1,89 @@
+"""Sets to compare, from wherever they are, at one pixel size."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.ndimage import gaussian_filter
+
+from nanolab.core.checks import InputError
+from nanolab.images.labels import write_labels
+from nanolab.realism.resampling import open_samples, resample, typical_pixel_size
+from nanolab.images.tiff import write_tiff
+
+
+def write(folder: Path, samples: list[Any]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for sample in samples:
+        write_tiff(folder / f"{sample.name}.tif", np.rint(sample.image * 255).astype(np.uint8), pixel_size_nm=2.0)
+    return folder
+
+
+def test_a_public_set_goes_by_its_name(bam_folder: Path) -> None:
+    samples = open_samples("bam-tio2")
+    assert len(samples) == 20
+    assert samples[0].image.shape == (704, 1024)
+    assert typical_pixel_size(samples[:3]) == pytest.approx(7.34375)
+
+
+def test_a_folder_of_images_with_and_without_label_maps(discs: Any, tmp_path: Path) -> None:
+    made = discs(2, seed=0)
+    images = write(tmp_path / "images_only", made)
+    (images / "notes.txt").write_text("not an image")
+    assert [sample.labels for sample in open_samples(images)] == [None, None]
+    write_labels(tmp_path / "labels" / "discs0.labels.tif", made[0].labels, pixel_size_nm=2.0)
+    first, second = open_samples(images, labels=tmp_path / "labels")
+    assert np.array_equal(first.labels, made[0].labels)
+    assert second.labels is None
+    assert first.pixel_size.nm == pytest.approx(2)
+
+
+def test_a_dataset_brings_its_own_labels(discs: Any, tmp_path: Path) -> None:
+    made = discs(1, seed=0)
+    write(tmp_path / "set" / "images", made)
+    write_labels(tmp_path / "set" / "masks" / "discs0.tif", made[0].labels, pixel_size_nm=2.0)
+    (sample,) = open_samples(tmp_path / "set")
+    assert np.array_equal(sample.labels, made[0].labels)
+    with pytest.raises(InputError, match="this set has its own"):
+        open_samples(tmp_path / "set", labels=tmp_path)
+
+
+def test_what_is_no_set_is_named(discs: Any, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="must be a folder or one of bam-tio2, emps"):
+        open_samples(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="must hold images or a folder images/, found none"):
+        open_samples(tmp_path)
+    images = write(tmp_path / "some", discs(1, seed=0))
+    (images / "discs0.png").write_bytes(b"")
+    with pytest.raises(InputError, match=r"discs0\.tif: shares its stem with discs0\.png"):
+        open_samples(images)
+    (images / "discs0.png").unlink()
+    with pytest.raises(InputError, match="must be a folder of label maps"):
+        open_samples(images, labels=tmp_path / "nowhere")[0]
+
+
+def test_unknown_pixel_sizes_stay_unknown(discs: Any) -> None:
+    assert typical_pixel_size(discs(3, seed=0, nm=None)) is None
+    with pytest.raises(InputError, match="its pixel size must be known to resample it"):
+        resample(discs(1, seed=0, nm=None)[0], 4.0)
+
+
+def test_resampling_keeps_grey_values_and_places_and_averages_noise(discs: Any) -> None:
+    (sample,) = discs(1, seed=0, noise=0.04)
+    coarse = resample(sample, 4.0)
+    assert coarse.image.shape == coarse.labels.shape == (96, 96)
+    assert coarse.pixel_size.nm == 4.0
+    assert np.array_equal(coarse.labels > 0, sample.labels[1::2, 1::2] > 0)
+    ground = gaussian_filter((coarse.labels > 0).astype(float), 3) < 0.01
+    assert coarse.image[ground].mean() == pytest.approx(0.2, abs=0.002)
+    assert coarse.image[ground].std() == pytest.approx(0.02, rel=0.1)  # four pixels in one: half the noise
+    assert resample(sample, 2.01) is sample  # the same to half a per cent
+
+
+def test_coarse_images_are_interpolated(discs: Any) -> None:
+    (sample,) = discs(1, seed=0)
+    fine = resample(sample, 1.0)
+    assert fine.image.shape == (384, 384)
+    assert (fine.labels > 0).mean() == pytest.approx((sample.labels > 0).mean())
+    assert fine.image.mean() == pytest.approx(sample.image.mean(), abs=1e-3)

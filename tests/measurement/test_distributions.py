@@ -1,0 +1,280 @@
+"""Statistics, fits, comparisons: on samples whose distribution is known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from nanolab.datasets.public import PUBLIC, samples
+from nanolab.core.checks import InputError
+from nanolab.measurement.comparison import compare_samples
+from nanolab.measurement.ensembles import ensemble_interval
+from nanolab.measurement.fits import best_fit, fit, fit_all, goodness_of_fit
+from nanolab.measurement.precision import iso_particles, more_needed
+from nanolab.measurement.size_sample import SizeSample, border_weights, quantiles, size_sample
+from nanolab.measurement.statistics import histogram, statistics, statistics_table
+from nanolab.measurement.particles import equivalent_diameter, measure
+
+
+def table(diameters: np.ndarray, images: int = 1, box: float | np.ndarray = 1.0) -> pd.DataFrame:
+    """Make a particle table of discs of these diameters in nm, dealt out to images, at 2 nm a pixel."""
+    columns = {
+        "image": [f"image{k % images}" for k in range(len(diameters))],
+        "ecd_px": diameters / 2,
+        "ecd_nm": diameters,
+        "area_px": np.maximum(1, np.pi / 4 * (diameters / 2) ** 2),
+        "touches_border": False,
+        "image_height_px": 1000,
+        "image_width_px": 1000,
+        "box_height_px": box,
+        "box_width_px": box,
+    }
+    return pd.DataFrame(columns)
+
+
+def sample(diameters: np.ndarray, images: int = 1) -> SizeSample:
+    return size_sample(table(np.asarray(diameters, dtype=float), images), border="keep")
+
+
+def test_quantiles_of_equal_weights_are_numpys(rng: np.random.Generator):
+    values, at = np.sort(rng.normal(size=37)), np.linspace(0, 1, 23)
+    np.testing.assert_allclose(quantiles(values, np.full(37, 2.5), at), np.quantile(values, at))
+
+
+def test_quantiles_follow_the_weights():
+    # of the weight of the others, the one of 3 has 1/2 below it, and the one of 2 has 1/5
+    assert quantiles(np.array([1.0, 2, 3]), np.array([1.0, 1, 4]), [0, 0.2, 1]).tolist() == [1, 2, 3]
+    assert quantiles(np.array([5.0]), np.ones(1), 0.5) == 5
+
+
+def test_statistics_of_a_log_normal_sample_are_those_of_the_distribution(rng: np.random.Generator):
+    median, spread = 80.0, 1.4
+    drawn = sample(median * np.exp(np.log(spread) * rng.normal(size=20_000)), 20)
+    result = statistics(drawn, rng=rng, repeats=200)
+    s = np.log(spread)
+    # tolerances: four standard errors, of the median 1.25 s / sqrt(n) = 0.3 %, of the others less than 1 %
+    assert result["number"]["d50"] == pytest.approx(median, rel=0.012)
+    assert result["number"]["geometric_sd"] == pytest.approx(spread, rel=0.01)
+    assert result["number"]["mean"] == pytest.approx(median * np.exp(s**2 / 2), rel=0.01)
+    assert result["number"]["d90"] == pytest.approx(median * np.exp(1.2816 * s), rel=0.02)
+    assert result["number"]["mode"] == pytest.approx(median * np.exp(-(s**2)), rel=0.05)  # flat at the top
+    # Hatch and Choate: the volume-weighted median of a log-normal is that of the numbers times exp(3 s^2)
+    assert result["volume"]["d50"] == pytest.approx(median * np.exp(3 * s**2), rel=0.04)
+    span = (np.exp(1.2816 * s) - np.exp(-1.2816 * s)) / 1
+    assert result["number"]["span"] == pytest.approx(span, rel=0.03)
+    low, high = result["number"]["intervals"]["d50"]
+    assert low < result["number"]["d50"] < high
+    assert high - low == pytest.approx(2 * 1.96 * 1.2533 * s * median / np.sqrt(20_000), rel=0.4)  # 20 images scatter
+    assert list(statistics_table(result)["statistic"])[:3] == ["mean", "sd", "d10"]
+
+
+def test_intervals_know_that_particles_of_an_image_are_alike(rng: np.random.Generator):
+    shift = np.repeat(rng.normal(100, 10, 12), 50)
+    alike = table(shift + rng.normal(0, 2, 600))
+    alike["image"] = np.repeat([f"image{k}" for k in range(12)], 50)
+    by_images = statistics(size_sample(alike, border="keep"), rng=rng, repeats=300)
+    alike["image"] = "one"
+    by_particles = statistics(size_sample(alike, border="keep"), rng=rng, repeats=300)
+    widths = [np.ptp(each["number"]["intervals"]["mean"]) for each in (by_images, by_particles)]
+    assert (by_images["resampled"], by_particles["resampled"]) == ("images", "particles")
+    assert widths[0] == pytest.approx(2 * 1.96 * 10 / np.sqrt(12), rel=0.5)  # the SD of 12 values errs by a fifth
+    assert widths[0] > 4 * widths[1]  # sqrt(50) in theory
+
+
+def test_few_particles_have_statistics_as_far_as_there_are(rng: np.random.Generator):
+    one = statistics(sample([50.0]), rng=rng)
+    assert (one["number"]["d50"], one["number"]["sd"], one["number"]["mode"]) == (50, None, None)
+    assert one["number"]["intervals"] == {}
+    with pytest.raises(InputError, match="needs at least one particle, got none"):
+        sample([])
+
+
+def test_histogram_has_bins_by_freedman_and_diaconis_within_limits(rng: np.random.Generator):
+    many = histogram(sample(rng.normal(100, 10, 2000)))
+    # width 2 IQR / n^(1/3) = 2 * 13.5 / 12.6; the bins end with whole ones, and IQR errs by a few per cent
+    assert np.diff(many.edges)[0] == pytest.approx(2 * 13.49 / 2000 ** (1 / 3), rel=0.1)
+    assert many.shares.sum() + many.beyond == pytest.approx(1)
+    assert (many.density * np.diff(many.edges)).sum() == pytest.approx(many.shares.sum())
+    assert len(histogram(sample([1.0, 2, 3])).shares) == 8
+    assert len(histogram(sample([1.0, 2, 3]), bins=5).shares) == 5
+    assert histogram(sample(rng.normal(100, 10, 500)), "volume").shares.sum() == pytest.approx(1)
+
+
+def test_border_weights_of_a_particle_half_as_wide_as_the_image():
+    # it fits wholly in half of the places along one side, and all but a hundredth along the other
+    one = table(np.array([100.0])).assign(box_height_px=500, box_width_px=10)
+    assert border_weights(one)[0] == pytest.approx(2 / 0.99)
+    with pytest.raises(InputError, match="use border 'keep'"):
+        border_weights(one.assign(box_height_px=1000))
+
+
+def test_miles_and_lantuejoul_make_a_boolean_model_free_of_bias(rng: np.random.Generator):
+    size, small, large = 200, 10.0, 80.0
+    tables = []
+    for k in range(250):
+        places = rng.uniform(-large, size + large, (12, 2))
+        diameters = rng.choice([small, large], 12)
+        inside = ((places - diameters[:, None] / 2 > 0) & (places + diameters[:, None] / 2 < size)).all(axis=1)
+        seen = ((places + diameters[:, None] / 2 > 0) & (places - diameters[:, None] / 2 < size)).all(axis=1)
+        rows = table(diameters, box=diameters).assign(image=f"i{k}", image_height_px=size, image_width_px=size)
+        tables.append(rows.assign(touches_border=~inside)[seen])
+    particles = pd.concat(tables)
+    means = {
+        border: np.average((each := size_sample(particles, border=border)).sizes, weights=each.weights)
+        for border in ("keep", "drop", "correct")
+    }
+    # truth is 45; cut ones are seen too often, (280/210)^2, and uncut ones too rarely, (120/190)^2
+    assert means["keep"] > 48
+    assert means["drop"] < 35
+    # 250 images with 0.8 large ones in each that are not cut: the share of large ones is right to 4 %
+    assert means["correct"] == pytest.approx(45, rel=0.06)
+
+
+def test_fits_find_the_parameters_that_a_sample_was_drawn_with(rng: np.random.Generator):
+    drawn = sample(60 * np.exp(0.3 * rng.normal(size=4000)))
+    found = fit(drawn, "log-normal").parameters
+    assert found["median"] == pytest.approx(60, rel=0.02)  # 4 standard errors
+    assert found["geometric_sd"] == pytest.approx(np.exp(0.3), rel=0.02)
+    found = fit(sample(rng.normal(100, 12, 4000)), "normal").parameters
+    assert (found["mean"], found["sd"]) == (pytest.approx(100, abs=0.8), pytest.approx(12, abs=0.6))
+    values = 50 * rng.weibull(2.2, 4000)
+    found = fit(sample(values), "weibull").parameters
+    shape, _, scale = stats.weibull_min.fit(values, floc=0)
+    assert (found["shape"], found["scale"]) == (pytest.approx(shape, rel=1e-3), pytest.approx(scale, rel=1e-3))
+
+
+def test_two_groups_are_a_mixture_of_two(rng: np.random.Generator):
+    values = np.concatenate([30 * np.exp(0.1 * rng.normal(size=700)), 90 * np.exp(0.1 * rng.normal(size=300))])
+    found = best_fit(sample(values))
+    assert found.name == "mixture of 2"
+    assert found.parameters["median"] == [pytest.approx(30, rel=0.02), pytest.approx(90, rel=0.03)]
+    assert found.parameters["share"] == [pytest.approx(0.7, abs=0.01), pytest.approx(0.3, abs=0.01)]
+    # weights that halve the large group move the shares, and nothing else
+    weighted = sample(values)
+    object.__setattr__(weighted, "weights", np.where(weighted.sizes > 55, 0.5, 1.0) / 0.85)
+    found = fit(weighted, "mixture of 2")
+    assert found.parameters["share"][1] == pytest.approx(0.15 / 0.85, abs=0.01)
+    assert found.parameters["median"][1] == pytest.approx(90, rel=0.03)
+
+
+@pytest.mark.parametrize(("name", "draw"), [("log-normal", "lognormal"), ("normal", "normal"), ("weibull", "weibull")])
+def test_the_criterion_finds_the_kind(rng: np.random.Generator, name: str, draw: str):
+    values = {
+        "lognormal": lambda: rng.lognormal(4, 0.5, 1500),
+        "normal": lambda: rng.normal(100, 8, 1500),
+        "weibull": lambda: 100 * rng.weibull(1.5, 1500),
+    }[draw]()
+    fits = fit_all(sample(values))
+    assert fits[0].name == name
+    assert [each.bic for each in fits] == sorted(each.bic for each in fits)
+
+
+@pytest.mark.parametrize("name", ["kde", "normal", "log-normal", "weibull", "mixture of 2"])
+def test_densities_are_densities(rng: np.random.Generator, name: str):
+    found = fit(sample(rng.lognormal(4, 0.3, 300)), name).density
+    grid = np.linspace(1e-6, 400, 20_000)
+    np.testing.assert_allclose(np.cumsum(found.pdf(grid)) * (grid[1] - grid[0]), found.cdf(grid), atol=2e-3)
+    drawn = found.draw(4000, rng)
+    assert stats.kstest(drawn, found.cdf).pvalue > 1e-3
+
+
+def test_goodness_of_fit_tells_a_right_from_a_wrong_distribution(rng: np.random.Generator):
+    drawn = sample(rng.lognormal(4, 0.5, 300))
+    right, wrong = (goodness_of_fit(drawn, fit(drawn, name), rng=rng, repeats=60) for name in ("log-normal", "normal"))
+    assert right.ks_p > 0.05
+    assert right.ad_p > 0.05
+    assert wrong.ks_p == wrong.ad_p == pytest.approx(1 / 61)
+    values = np.sort(rng.normal(100, 8, 50))
+    normal = sample(values)
+    u = stats.norm.cdf(values, values.mean(), values.std())
+    steps = 2 * np.arange(1, 51) - 1
+    found = goodness_of_fit(normal, fit(normal, "normal"), rng=rng, repeats=1)
+    assert found.ad == pytest.approx(-50 - (steps * (np.log(u) + np.log1p(-u[::-1]))).sum() / 50, rel=1e-6)
+    assert found.ks == pytest.approx(stats.kstest(values, stats.norm(values.mean(), values.std()).cdf).statistic)
+
+
+def test_fits_ask_for_enough_particles_and_a_known_name(rng: np.random.Generator):
+    with pytest.raises(InputError, match="needs at least 5 particles of different sizes, got 4"):
+        fit(sample([1.0, 2, 3, 4]))
+    with pytest.raises(InputError, match="different sizes"):
+        fit(sample([7.0] * 50))
+    with pytest.raises(InputError, match="mixture: needs at least 40 particles, got 20"):
+        fit(sample(rng.normal(50, 5, 20)), "mixture")
+    with pytest.raises(InputError, match="fit must be one of auto, kde, normal"):
+        fit(sample(rng.normal(50, 5, 20)), "gamma")
+
+
+def test_the_standards_numbers_of_particles():
+    # ISO 13322-1, scope: geometric SD 1.6, over 6000 particles for the volume mean, 61 000 for percentiles
+    assert 6000 < iso_particles(1.6, 0.05, power=3) < 6200
+    assert iso_particles(1.6, 0.05, power=6) == pytest.approx(61_000, rel=0.01)
+    with pytest.raises(InputError, match="geometric_sd must be a number above 1"):
+        iso_particles(1.0, 0.05)
+
+
+def test_the_number_of_particles_that_iso_gives_is_enough(rng: np.random.Generator):
+    n = iso_particles(1.5, 0.05)
+    means = np.exp(np.log(1.5) * rng.normal(size=(2000, n))).mean(axis=1) / np.exp(np.log(1.5) ** 2 / 2)
+    assert (np.abs(means - 1) < 0.05).mean() == pytest.approx(0.95, abs=0.02)  # 4 standard errors of 2000 draws
+
+
+def test_half_the_error_needs_four_times_the_images():
+    result = {"images": 10, "count": 500, "number": {"d50": 100.0, "intervals": {"d50": [90.0, 110.0]}}}
+    needed = more_needed(result, 0.05)
+    assert needed == {"error_now": 0.1, "images": 40, "particles": 2000, "more_images": 30, "more_particles": 1500}
+
+
+def test_a_shifted_sample_is_as_far_as_it_was_shifted(rng: np.random.Generator):
+    values = rng.normal(100, 10, 600)
+    found = compare_samples(sample(values, 6), sample(values + 5, 6), rng=rng, repeats=150)
+    assert found.wasserstein == pytest.approx(5)
+    assert found.d50_difference == pytest.approx(5)
+    low, high = found.wasserstein_interval
+    assert low < 5 < high
+    assert found.ks == pytest.approx(stats.ks_2samp(values, values + 5).statistic)
+    # 12 images can be dealt out in 924 ways; two of them are this far apart
+    assert found.wasserstein_p < 0.03
+    assert found.permuted == "images"
+
+
+def test_samples_of_one_distribution_are_not_told_apart(rng: np.random.Generator):
+    first, second = (sample(rng.normal(100, 10, 300)) for _ in range(2))
+    found = compare_samples(first, second, rng=rng, repeats=150)
+    assert min(found.ks_p, found.wasserstein_p) > 0.05
+    assert found.permuted == "particles"
+    with pytest.raises(InputError, match="must be of one quantity and unit"):
+        compare_samples(first, size_sample(table(first.sizes).drop(columns="ecd_nm"), border="keep"), rng=rng)
+
+
+def test_members_that_disagree_widen_the_interval(rng: np.random.Generator):
+    values = rng.normal(100, 10, 2000)
+    members = {f"epoch {k}": table(values + shift, 10) for k, shift in enumerate((-6, 0, 6))}
+    found = ensemble_interval(members, border="keep", rng=rng, repeats=300)
+    assert found["value"] == pytest.approx(np.median(values))
+    assert found["sd_between"] == pytest.approx(6)
+    # the median of 2000: 1.2533 sd / sqrt(n); 10 images scatter about it
+    assert found["sd_sampling"] == pytest.approx(1.2533 * 10 / np.sqrt(2000), rel=0.6)
+    assert found["sd_total"] == pytest.approx(np.hypot(6, found["sd_sampling"]))
+    low, high = found["interval"]
+    assert low < np.median(values) - 6
+    assert high > np.median(values) + 6
+    assert np.ptp(found["sampling_interval"]) < 4
+    same = ensemble_interval(dict.fromkeys("ab", table(values, 10)), border="keep", rng=rng, repeats=100)
+    assert same["sd_between"] == 0
+    with pytest.raises(InputError, match="need at least two segmentations"):
+        ensemble_interval({"one": table(values)}, rng=rng)
+
+
+def test_the_annotated_sizes_of_tio2(bam_folder, rng: np.random.Generator):
+    tables = [measure(each.labels, pixel_size=each.pixel_size, name=each.name) for each in samples("bam-tio2")]
+    particles = pd.concat(tables, ignore_index=True)
+    least = PUBLIC["bam-tio2"].min_area_px
+    kept = size_sample(particles, border="keep", min_area_px=least)
+    areas = particles["area_px"][particles["area_px"] >= least]
+    assert (len(kept), kept.small) == (2881, 3256 - 2881)
+    median = quantiles(kept.sizes, kept.weights, 0.5)
+    assert median == pytest.approx(equivalent_diameter(np.median(areas)) * 7.34375)
+    assert median == pytest.approx(176.8, abs=0.1)  # the catalogue says 177
+    corrected = size_sample(particles, min_area_px=least)
+    assert corrected.cut == len(kept) - len(corrected) == 70
+    assert quantiles(corrected.sizes, corrected.weights, 0.5) > median  # it is large ones that the border cuts

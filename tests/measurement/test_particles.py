@@ -1,0 +1,273 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+from skimage.measure import regionprops_table
+
+from nanolab.core.checks import InputError
+from nanolab.images.labels import labels_from_mask, read_labels, relabel
+from nanolab.images.pixel_size import PixelSize
+from nanolab.measurement.particles import DESCRIPTORS, equivalent_diameter, measure, sizes_of, summary
+
+TYPED = PixelSize.typed(2.0)
+UNKNOWN = PixelSize.unknown("nothing known")
+masks = arrays(np.bool_, st.tuples(st.integers(2, 14), st.integers(2, 14)))
+
+
+def disc(diameter_px: float, size: int = 80, row: float = 40.0, col: float = 40.0) -> np.ndarray:
+    rows, cols = np.mgrid[:size, :size]
+    return (np.hypot(rows - row, cols - col) <= diameter_px / 2).astype(np.int32)
+
+
+def rectangle(height: int, width: int) -> np.ndarray:
+    labels = np.zeros((height + 10, width + 10), np.int32)
+    labels[5:-5, 5:-5] = 1
+    return labels
+
+
+def test_a_sphere_of_100_nm_at_2_nm_per_px_has_an_ecd_of_50_px():
+    diameters = []
+    for shift in np.linspace(0, 0.9, 10):
+        particle = measure(disc(50, row=40 + shift, col=40 + shift / 2), pixel_size=TYPED).iloc[0]
+        # A disc's pixel count errs by much less than its circumference in pixels: 0.2 px in diameter is 0.8 % in
+        # area, 16 of 1963 px, a tenth of the circumference (Gauss circle problem).
+        assert particle["ecd_px"] == pytest.approx(50, abs=0.2)
+        assert particle["ecd_nm"] == 2 * particle["ecd_px"]
+        diameters.append(particle["ecd_px"])
+    assert np.mean(diameters) == pytest.approx(50, abs=0.05)  # over positions the error averages out
+
+
+def test_a_square_has_the_descriptors_of_a_square():
+    particle = measure(rectangle(30, 30), pixel_size=TYPED).iloc[0]
+    assert particle["area_px"] == 900
+    assert particle["area_nm2"] == 3600
+    assert particle["ecd_px"] == pytest.approx(30 * np.sqrt(4 / np.pi))
+    assert particle["major_axis_px"] == pytest.approx(2 * 30 / np.sqrt(3))  # 4 sqrt(second moment), a^2 / 12
+    assert particle["minor_axis_nm"] == pytest.approx(2 * 60 / np.sqrt(3))
+    assert particle["aspect_ratio"] == pytest.approx(1)
+    assert particle["solidity"] == 1
+    # Crofton with four directions gives pi / 4 * (1 + sqrt 2) / 2 = 0.948 of a long axis-parallel edge; each of
+    # the four corners may cost half a pixel.
+    assert particle["perimeter_px"] == pytest.approx(120 * np.pi / 4 * (1 + np.sqrt(2)) / 2, abs=2)
+    assert (particle["centroid_row_px"], particle["centroid_col_px"]) == (19.5, 19.5)
+
+
+def test_a_rectangle_has_its_aspect_ratio():
+    particle = measure(rectangle(40, 10), pixel_size=UNKNOWN).iloc[0]
+    assert particle["aspect_ratio"] == pytest.approx(4)
+    assert particle["circularity"] < 0.6  # 0.50 for exact edges, 0.55 with the perimeter 5 % short
+
+
+def test_a_disc_is_round():
+    particle = measure(disc(60), pixel_size=UNKNOWN).iloc[0]
+    assert particle["aspect_ratio"] == pytest.approx(1, abs=1e-6)  # symmetric
+    assert particle["perimeter_px"] == pytest.approx(60 * np.pi, rel=0.01)  # Crofton's error for a disc of this size
+    assert particle["circularity"] == pytest.approx(1, abs=0.025)  # twice that of the perimeter, and 0.5 % of the area
+
+
+def test_a_concave_particle_has_a_low_solidity():
+    labels = rectangle(20, 20)
+    labels[5:15, 5:15] = 0  # an L of three quarters, whose hull is the square less a triangle
+    particle = measure(labels, pixel_size=UNKNOWN).iloc[0]
+    # of the 100 px cut out, those on and below the line between the arms, 9 + 8 + ... + 1, lie in the hull
+    assert particle["solidity"] == pytest.approx(300 / (300 + 45))
+    assert particle["extent"] == 0.75
+    # outline of the L as long as the square's along rows and columns; aslant its lines enter and leave no more often
+    assert particle["convexity"] < 1
+
+
+@pytest.mark.parametrize("labels", [disc(7), disc(30), disc(61.3), rectangle(12, 5), rectangle(1, 9), rectangle(1, 1)])
+def test_convex_particles_are_their_own_hulls(labels: np.ndarray):
+    particle = measure(labels, pixel_size=UNKNOWN).iloc[0]
+    assert particle["solidity"] == 1
+    assert particle["convexity"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("diameter_px", [6, 10, 20, 40, 70])
+def test_the_perimeter_of_discs_is_right(diameter_px: int):
+    shifts = np.linspace(0, 0.9, 10)
+    discs = (disc(diameter_px, row=40 + shift, col=40 + shift / 3) for shift in shifts)
+    perimeters = [measure(each, pixel_size=UNKNOWN)["perimeter_px"].item() for each in discs]
+    # four directions give 1.3 % less or more at most for any orientation of an edge, and a disc has all of them
+    assert np.mean(perimeters) == pytest.approx(np.pi * diameter_px, rel=0.015)
+
+
+def test_feret_diameters_of_rectangles_and_discs():
+    particle = measure(rectangle(30, 40), pixel_size=TYPED).iloc[0]
+    assert particle["feret_max_px"] == 50
+    assert (particle["feret_min_px"], particle["feret_min_nm"]) == (30, 60)
+    assert (particle["box_height_px"], particle["box_width_px"], particle["box_aspect_ratio"]) == (30, 40, 4 / 3)
+    assert particle["box_ratio"] == particle["extent"] == 1
+    assert particle["roundness"] == pytest.approx(4 * 1200 / (np.pi * 2500))
+    particle = measure(disc(60), pixel_size=UNKNOWN).iloc[0]
+    assert 60 <= particle["feret_max_px"] <= 60 + np.sqrt(2)  # between corners of pixels whose centres are in the disc
+    assert particle["feret_min_px"] == pytest.approx(60, abs=1)
+
+
+@pytest.mark.parametrize("angle_deg", [0, 17, 45, 90, 135, 171])
+def test_a_turned_rod_keeps_its_size_and_tells_its_angle(angle_deg: float):
+    rows, cols = np.mgrid[:120, :120] - 60.0
+    angle = np.deg2rad(angle_deg)
+    along, across = cols * np.cos(angle) - rows * np.sin(angle), cols * np.sin(angle) + rows * np.cos(angle)
+    rod = (np.abs(along) < 40.2) & (np.abs(across) < 10.2)  # no pixel's centre on an edge
+    particle = measure(rod.astype(int), pixel_size=UNKNOWN).iloc[0]
+    off = abs(particle["orientation_deg"] - angle_deg)
+    assert min(off, 180 - off) < 0.5
+    assert particle["feret_min_px"] == pytest.approx(20.4, abs=1.5)  # a pixel's diagonal
+    assert particle["feret_max_px"] == pytest.approx(np.hypot(80.4, 20.4), abs=1.5)
+    assert particle["box_ratio"] > 0.9  # less at most half a pixel around, 100 of 1600 px
+
+
+def test_the_numbers_are_scikit_images(rng: np.random.Generator):
+    labels = labels_from_mask(ndimage.gaussian_filter(rng.normal(size=(120, 150)), 3) > 0.05)
+    ours = measure(labels, pixel_size=UNKNOWN)
+    names = ("centroid", "num_pixels", "perimeter_crofton", "extent", "orientation", "inertia_tensor_eigvals")
+    theirs = regionprops_table(labels, properties=names)
+    np.testing.assert_allclose(ours["area_px"], theirs["num_pixels"])
+    np.testing.assert_allclose(ours["centroid_row_px"], theirs["centroid-0"])
+    np.testing.assert_allclose(ours["perimeter_px"], theirs["perimeter_crofton"])
+    np.testing.assert_allclose(ours["extent"], theirs["extent"])
+    for column, number in (("major_axis_px", 0), ("minor_axis_px", 1)):
+        eigenvalues = np.maximum(theirs[f"inertia_tensor_eigvals-{number}"], 0)
+        np.testing.assert_allclose(ours[column], 4 * np.sqrt(eigenvalues + 1 / 12), rtol=1e-6)
+    long = (ours["aspect_ratio"] > 1.05).to_numpy()
+    off = np.abs(ours["orientation_deg"] - (np.rad2deg(theirs["orientation"]) + 90) % 180)[long]
+    assert np.minimum(off, 180 - off).max() < 1e-6
+
+
+def test_nearest_neighbours_are_those_of_the_image():
+    labels = np.zeros((40, 60), np.int32)
+    labels[5, 5], labels[5, 15], labels[35, 45] = 1, 2, 3
+    table = measure(labels, pixel_size=TYPED)
+    assert table["nearest_neighbour_px"].tolist() == [10, 10, pytest.approx(np.hypot(30, 30))]
+    assert table["nearest_neighbour_nm"].tolist()[0] == 20
+
+
+def test_classes_come_into_the_table():
+    labels = np.array([[1, 0, 2], [0, 0, 7]])
+    assert measure(labels, pixel_size=UNKNOWN, classes={1: "rod", 7: "cube"})["class"].tolist() == ["rod", "", "cube"]
+
+
+def test_huge_labels_need_no_memory():
+    table = measure(np.array([[0, 2**31 - 1], [3, 3]]), pixel_size=UNKNOWN)
+    assert table["label"].tolist() == [3, 2**31 - 1]
+
+
+def test_an_unknown_quantity_is_named():
+    with pytest.raises(InputError, match="diameter: no length of the particle table; choose from ecd, sqrt_area"):
+        sizes_of(measure(disc(9), pixel_size=TYPED), "diameter")
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (2, 2)])
+def test_the_smallest_particles_have_finite_descriptors(shape: tuple[int, int]):
+    particle = measure(rectangle(*shape), pixel_size=TYPED).iloc[0]
+    assert particle["aspect_ratio"] == pytest.approx(max(shape) / min(shape))
+    lone = ["nearest_neighbour_px", "nearest_neighbour_nm"]
+    assert particle[lone].isna().all()
+    assert np.isfinite(particle.drop(["image", "scale_source", *lone]).to_numpy(dtype=float)).all()
+
+
+def test_only_particles_at_the_edge_of_the_image_touch_the_border():
+    labels = np.zeros((7, 9), np.int32)
+    labels[0, 4], labels[6, 4], labels[3, 0], labels[3, 8], labels[1:6, 2:7] = 1, 2, 3, 4, 5
+    assert measure(labels, pixel_size=UNKNOWN)["touches_border"].tolist() == [True, True, True, True, False]
+
+
+def test_intensity_is_the_mean_grey_value():
+    labels = np.array([[1, 1, 0], [0, 2, 2]])
+    image = np.array([[0.25, 0.75, 9], [9, 0.5, 1.0]], dtype=np.float32)
+    assert measure(labels, pixel_size=UNKNOWN, image=image)["mean_intensity"].tolist() == [0.5, 0.75]
+    with pytest.raises(InputError, match=r"sem-1: both must have one size, got \(2, 3\) and \(2, 2\)"):
+        measure(labels, pixel_size=UNKNOWN, image=image[:, :2], name="sem-1")
+
+
+def test_the_table_says_where_the_scale_is_from_and_has_no_nm_without_one():
+    known, unknown = measure(disc(9), pixel_size=TYPED, name="a"), measure(disc(9), pixel_size=UNKNOWN, name="a")
+    assert (known["image"].item(), known["scale_source"].item(), unknown["scale_source"].item()) == (
+        "a",
+        "typed",
+        "unknown",
+    )
+    units = {1: "nm", 2: "nm2"}
+    nm = {f"{key}_{units[each.dimension]}" for key, each in DESCRIPTORS.items() if each.dimension}
+    assert set(known) - set(unknown) == nm
+
+
+def test_a_map_without_particles_gives_the_same_columns():
+    empty, one = (measure(labels, pixel_size=TYPED) for labels in (np.zeros((5, 5), int), disc(9)))
+    assert len(empty) == 0
+    assert empty.dtypes.to_dict() == one.dtypes.to_dict()
+
+
+@given(masks)
+def test_areas_add_up_to_the_foreground(mask: np.ndarray):
+    assert measure(labels_from_mask(mask), pixel_size=UNKNOWN)["area_px"].sum() == mask.sum()
+
+
+@given(masks)
+def test_numbers_of_particles_do_not_matter(mask: np.ndarray):
+    labels = labels_from_mask(mask)
+    other = np.where(labels > 0, 7 * labels + 3, 0)
+    first, second = (measure(each, pixel_size=TYPED) for each in (labels, other))
+    assert second["label"].tolist() == (7 * first["label"] + 3).tolist()
+    pd.testing.assert_frame_equal(first.drop(columns="label"), second.drop(columns="label"))
+
+
+@given(masks, st.sampled_from([np.flipud, np.fliplr, np.transpose, np.rot90]))
+def test_flips_and_quarter_turns_change_no_size_or_shape(mask: np.ndarray, turn: object):
+    labels = labels_from_mask(mask)
+    first, second = (measure(each, pixel_size=TYPED) for each in (labels, turn(labels)))
+    kept = [name for name in first if not name.startswith(("centroid", "box_", "orientation", "image_"))]
+    kept += ["box_ratio"]
+    # Sums of the same pixels in another order: rounding only.
+    pd.testing.assert_frame_equal(first[kept], second[kept], rtol=1e-9)
+
+
+@given(masks, st.floats(0.1, 100))
+def test_nm_scale_with_the_pixel_size(mask: np.ndarray, pixel_size_nm: float):
+    table = measure(labels_from_mask(mask), pixel_size=PixelSize.typed(pixel_size_nm))
+    np.testing.assert_allclose(table["ecd_nm"], equivalent_diameter(table["area_nm2"]), rtol=1e-12)
+    np.testing.assert_allclose(table["perimeter_nm"], table["perimeter_px"] * pixel_size_nm, rtol=1e-12)
+
+
+def test_annotated_tio2_has_the_median_size_counted_by_hand(bam_folder: Path):
+    path = next(bam_folder.rglob("1908248_m.tif"))
+    labels = read_labels(path)[:704]
+    table = measure(labels, pixel_size=PixelSize.typed(7.34375))
+    areas = sorted(np.unique(labels[labels > 0], return_counts=True)[1] * 7.34375**2)
+    assert summary(table)["median_ecd_nm"] == pytest.approx(np.sqrt(4 * np.median(areas) / np.pi), rel=0.01)
+    assert summary(table)["count"] == len(areas)
+
+
+def test_summary_of_five_particles():
+    table = pd.DataFrame({"ecd_px": [1.0, 2, 3, 4, 10], "ecd_nm": [2.0, 4, 6, 8, 20]})
+    assert summary(table) == pytest.approx(
+        {
+            "count": 5,
+            "median_ecd_nm": 6,
+            "mean_ecd_nm": 8,
+            "sd_ecd_nm": np.sqrt((36 + 16 + 4 + 0 + 144) / 4),
+            "d10_nm": 2.8,  # 0.4 of the way from the first to the second
+            "d50_nm": 6,
+            "d90_nm": 15.2,
+        }
+    )
+    assert summary(table[["ecd_px"]])["median_ecd_px"] == 3
+
+
+def test_summary_says_none_where_there_is_nothing_to_say():
+    assert summary(measure(np.zeros((4, 4), int), pixel_size=TYPED))["median_ecd_nm"] is None
+    one = summary(measure(disc(9), pixel_size=TYPED))
+    assert one["sd_ecd_nm"] is None
+    assert one["mean_ecd_nm"] == one["d90_nm"]
+
+
+def test_summary_refuses_to_mix_known_and_unknown_scales():
+    tables = [measure(relabel(disc(9)), pixel_size=size) for size in (TYPED, UNKNOWN)]
+    with pytest.raises(InputError, match="1 of 2 particles have no pixel size"):
+        summary(pd.concat(tables))

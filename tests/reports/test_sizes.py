@@ -1,0 +1,197 @@
+"""What a measured sample becomes on disk, and `nanolab measure`."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.grid_discs import discs
+from openpyxl import load_workbook
+from typer.testing import CliRunner
+
+from nanolab.core.checks import InputError
+from nanolab.cli import app
+from nanolab.core.files import read_json
+from nanolab.images.labels import read_labels, write_labels
+from nanolab.measurement.label_files import label_files, measure_files
+from nanolab.images.pixel_size import PixelSize
+from nanolab.reports.sizes import compare_report, measured, size_report
+from nanolab.core.tables import write_csv, write_excel
+from nanolab.images.tiff import write_tiff
+
+KNOWN, UNKNOWN = PixelSize.typed(2.0), PixelSize.unknown("no pixel size in the file")
+
+
+def test_a_report_holds_what_was_measured(tmp_path: Path):
+    images = [measured(f"i{k}", discs(k), pixel_size=KNOWN, image=discs(k) / 32) for k in range(3)]
+    report = size_report(images, tmp_path, title="discs", fit_name="log-normal", rois=True, label_maps=True)
+    names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    each = {f"{kind}/i{k}.{suffix}" for kind, suffix in (("rois", "zip"), ("labels", "labels.tif")) for k in range(3)}
+    assert names == {"particles.csv", "sizes.xlsx", "sizes.json", "report.pdf", "report.png"} | each
+    particles = pd.read_csv(tmp_path / "particles.csv")
+    assert len(particles) == 48
+    saved = read_json(tmp_path / "sizes.json")
+    assert saved["statistics"]["number"]["mean"] == report.statistics["number"]["mean"]
+    areas = np.concatenate([np.bincount(discs(k).ravel())[1:] for k in range(3)])
+    # border weights differ by some per cent between these sizes
+    assert saved["statistics"]["number"]["d50"] == pytest.approx(2 * np.sqrt(4 / np.pi * np.median(areas)), rel=0.1)
+    assert saved["statistics"]["unit"] == "nm"
+    assert saved["fit"]["name"] == "log-normal"
+    assert saved["pixel_size"] == {f"i{k}": "2 nm (typed)" for k in range(3)}
+    assert any("Pixel size: 2 nm (typed)" in note for note in saved["notes"])
+    book = load_workbook(tmp_path / "sizes.xlsx")
+    assert book.sheetnames == ["particles", "statistics", "fits", "about"]
+    assert book["particles"].max_row == 49
+    assert np.array_equal(read_labels(tmp_path / "labels/i1.labels.tif"), discs(1))
+
+
+def test_without_a_pixel_size_everything_is_in_px(tmp_path: Path):
+    report = size_report([measured("a", discs(0), pixel_size=UNKNOWN)], tmp_path, page=False)
+    assert report.statistics["unit"] == "px"
+    assert "All lengths are in pixels." in report.notes[0]
+    assert not [name for name in pd.read_csv(tmp_path / "particles.csv") if name.endswith(("nm", "nm2"))]
+    assert "nm" not in (tmp_path / "sizes.json").read_text(encoding="utf-8")
+    assert any("One image" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(("spread", "asks"), [(0.01, False), (1.0, True)])
+def test_more_particles_are_asked_for_where_the_median_is_uncertain(tmp_path: Path, spread: float, asks: bool):
+    labels, top = np.zeros((20, 2000), dtype=np.int32), 0
+    for k in range(20):  # squares of 6 px, or of 2 to 18
+        side = round(6 + 12 * spread * (k / 19 - 0.35))
+        labels[1 : 1 + side, top + 1 : top + 1 + side] = k + 1
+        top += side + 2
+    report = size_report([measured("a", labels, pixel_size=KNOWN)], tmp_path, page=False)
+    (note,) = [note for note in report.notes if note.startswith("D50 is known to")]
+    assert ("5% needs about" in note) is asks
+
+
+def test_images_with_and_without_a_scale_are_not_mixed(tmp_path: Path):
+    images = [measured("a", discs(0), pixel_size=KNOWN), measured("b", discs(1), pixel_size=UNKNOWN)]
+    with pytest.raises(InputError, match="b: no pixel size, but others have one"):
+        size_report(images, tmp_path)
+    assert len(pd.read_csv(tmp_path / "particles.csv")) == 32  # the table is there all the same
+    with pytest.raises(InputError, match="at least one particle, got none"):
+        size_report([measured("a", np.zeros((9, 9), int), pixel_size=KNOWN)], tmp_path)
+
+
+def test_names_of_files_are_neither_formulas_nor_paths(tmp_path: Path):
+    name = "=HYPERLINK(A1)"
+    images = [measured(name, discs(0), pixel_size=KNOWN), measured("../../up", discs(1), pixel_size=KNOWN)]
+    size_report(images, tmp_path / "out", page=False, rois=True, fit_name="normal")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+    assert "\n'=HYPERLINK" in (tmp_path / "out/particles.csv").read_text(encoding="utf-8")
+    cell = load_workbook(tmp_path / "out/sizes.xlsx")["particles"]["A2"]
+    assert (cell.value, cell.data_type, cell.quotePrefix) == (name, "s", True)
+
+
+def test_numbers_are_not_quoted(tmp_path: Path):
+    table = pd.DataFrame({"text": ["-a", "+b", "@c", "=d", "e"], "number": [-1.5, 2, 3, 4, 5]})
+    lines = write_csv(tmp_path / "a.csv", table).read_text(encoding="utf-8").split()
+    assert lines == ["text,number", "'-a,-1.5", "'+b,2.0", "'@c,3.0", "'=d,4.0", "e,5.0"]
+    sheet = load_workbook(write_excel(tmp_path / "a.xlsx", {"one": table}))["one"]
+    assert [cell.data_type for cell in sheet["A"]] == ["s"] * 6
+    assert [cell.value for cell in sheet["B"]][1:] == [-1.5, 2, 3, 4, 5]
+
+
+def test_excel_gets_no_control_characters_and_no_more_rows_than_it_holds(tmp_path: Path):
+    book = load_workbook(write_excel(tmp_path / "a.xlsx", {"one": pd.DataFrame({"name": ["a\x07b"]})}))
+    assert book["one"]["A2"].value == "a\ufffdb"
+    with pytest.raises(InputError, match="Excel holds 1048575 rows, the table one has 1048576"):
+        write_excel(tmp_path / "b.xlsx", {"one": pd.DataFrame({"x": np.zeros(2**20)})})
+    assert not (tmp_path / "b.xlsx").exists()
+
+
+def test_two_samples_are_compared_on_disk(tmp_path: Path):
+    first, second = (
+        [measured(f"i{k}", discs(10 * n + k, scale=scale), pixel_size=KNOWN) for k in range(4)]
+        for n, scale in ((0, 1.0), (1, 1.2))
+    )
+    found = compare_report(first, second, tmp_path, names=("small", "large"))
+    assert found.d50_ratio == pytest.approx(1.2, abs=0.15)  # 64 particles each
+    assert read_json(tmp_path / "comparison.json")["samples"] == ["small", "large"]
+    assert (tmp_path / "comparison.png").stat().st_size > 10_000
+
+
+@pytest.fixture
+def segmented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Write label maps as `nanolab segment` does: the last 40 rows are a data bar, its table knows of it."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "segmented"
+    tables = []
+    for k in range(2):
+        labels = discs(k)
+        labels[119][labels[119] == 0] = 99  # a particle cut by the data bar
+        labels[120:] = 0
+        write_labels(folder / f"i{k}.labels.tif", labels, pixel_size_nm=2.5)
+        tables.append(measured(f"i{k}", labels[:120], pixel_size=PixelSize.typed(2.5)).particles)
+    pd.concat(tables).to_csv(folder / "particles.csv", index=False)
+    return folder
+
+
+def test_what_segment_wrote_can_be_measured_at_once(segmented: Path):
+    found, failures = measure_files([segmented])
+    assert failures == {}
+    assert [each.labels.shape for each in found] == [(120, 160)] * 2
+    assert found[0].particles["touches_border"].tolist()[-1]
+    assert set(found[0].particles["scale_source"]) == {"typed"}
+    result = CliRunner().invoke(app, ["measure", "segmented", "-o", "out", "--report", "--fit", "normal"])
+    assert result.exit_code == 0, result.output
+    assert "out: 26 particles of 2 label maps" in result.stdout
+    assert {path.name for path in Path("out").iterdir()} == {
+        "particles.csv",
+        "sizes.xlsx",
+        "sizes.json",
+        "report.pdf",
+        "report.png",
+    }
+    assert read_json("out/sizes.json")["statistics"]["touching_border"] == 2
+
+
+def test_measure_takes_grey_values_from_images(segmented: Path):
+    image = np.random.default_rng(0).integers(46, 57, (160, 160), dtype=np.uint8)
+    for k in range(2):
+        write_tiff(Path(f"images/i{k}.tif"), image, pixel_size_nm=2.5)
+    found, failures = measure_files([segmented / "i0.labels.tif"], images="images")
+    assert failures == {}
+    # the mean of 46 to 56 is 51; over a particle of 80 px it errs by 0.35
+    assert found[0].particles["mean_intensity"].to_numpy() == pytest.approx(0.2, abs=4 * 0.35 / 255)
+    (Path("images") / "i1.tif").unlink()
+    result = CliRunner().invoke(app, ["measure", "segmented", "--images", "images", "-o", "out.csv"])
+    assert result.exit_code == 2
+    assert "images: must have one image named i1, got no image" in result.stderr
+    assert set(pd.read_csv("out.csv")["image"]) == {"i0"}
+
+
+def test_measure_compares_with_another_folder(segmented: Path):
+    for k in range(4):
+        write_labels(f"other/i{k}.tif", discs(20 + k, scale=1.2), pixel_size_nm=2.5)
+    result = CliRunner().invoke(app, ["measure", "segmented", "-o", "out", "--fit", "normal", "--compare", "other"])
+    assert result.exit_code == 0, result.output
+    assert "other against segmented: D50 +" in result.stdout
+    assert read_json("out/comparison.json")["unit"] == "nm"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["segmented", "-o", "a.csv", "--report"], "a.csv: must be a folder for --report"),
+        (["segmented", "-o", "a.xlsx"], "a.xlsx: must be a folder or a CSV file"),
+        (["segmented", "-o", "a", "--fit", "gamma"], "fit must be one of auto, kde"),
+        (["segmented", "-o", "a", "--border", "cut"], "border must be one of correct, drop, keep, got 'cut'"),
+        (["segmented", "-o", "a", "--quantity", "size"], "size: no length of the particle table"),
+        (["segmented", "-o", "a", "--min-area-px", "9999"], "all 26 particles are below the least area"),
+        (["empty", "-o", "a"], "empty: holds no label map"),
+    ],
+)
+def test_mistakes_are_named(segmented: Path, words: list[str], message: str):
+    Path("empty").mkdir()
+    result = CliRunner().invoke(app, ["measure", *words])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_folder_gives_its_label_maps(segmented: Path):
+    write_tiff(segmented / "image.tif", np.zeros((9, 9), np.uint8), pixel_size_nm=None)
+    assert [path.name for path in label_files([segmented])] == ["i0.labels.tif", "i1.labels.tif"]

@@ -1,0 +1,63 @@
+"""Recipes: what ships is valid, what is wrong is named."""
+
+import re
+
+import pytest
+
+from nanolab.core.checks import InputError
+from nanolab.synthesis.recipe import dump_recipe, load_recipe, parse_recipe, shipped_recipes
+
+MINIMAL = """
+name: test
+image: {width_px: 64, height_px: 48, pixel_size_nm: 2}
+particles: [{template: sphere, diameter_nm: 20}]
+arrangement: {kind: scattered, count: 3}
+detector: {kind: se, substrate_level: 0.1, particle_level: 0.5}
+occlusion_distance_nm: 50
+"""
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_shipped_recipe_is_valid_and_survives_its_dump(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert parse_recipe(dump_recipe(recipe), "dump") == recipe
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("diameter_nm: 20", "diameter_um: 20", r"sphere.diameter_um: unknown key \(did you mean diameter_nm"),
+        ("diameter_nm: 20", "diameter_nm: 20 nm", r"diameter_nm: expected a number.*got '20 nm'"),
+        ("diameter_nm: 20", "diameter_nm: [30, 20]", "diameter_nm.uniform: the range is empty: min 30"),
+        ("diameter_nm: 20", "diameter_nm: [-3, 20]", "diameter_nm: values must be above 0, these go down to -3"),
+        ("pixel_size_nm: 2", "pixel_size_nm: 0", "image.pixel_size_nm: .*greater than 0, got 0"),
+        ("template: sphere", "template: spheroid", "particles.0: .*'spheroid'.*'sphere'"),
+        ("kind: se,", "kind: sem,", "detector: .*'sem'.*'se', 'him', 'bf-tem', 'haadf-stem'"),
+        ("name: test", "name: ../escape", "name: String should match pattern"),
+        ("particle_level: 0.5", "", "detector.se.particle_level: Field required"),
+        ("name: test", "name: [", "not valid YAML"),
+    ],
+)
+def test_wrong_recipe_names_key_value_and_rule(old: str, new: str, message: str) -> None:
+    text = MINIMAL.replace(old, new)
+    assert text != MINIMAL
+    with pytest.raises(InputError, match=message) as caught:
+        parse_recipe(text, "mine.yaml")
+    assert str(caught.value).startswith("mine.yaml: ")
+
+
+def test_yaml_tags_do_not_run() -> None:
+    with pytest.raises(InputError, match="not valid YAML"):
+        parse_recipe("name: !!python/object/apply:os.getcwd []", "mine.yaml")
+
+
+def test_unknown_recipe_lists_what_ships() -> None:
+    with pytest.raises(InputError, match=re.escape("tio2_sem")):
+        load_recipe("tio2_semm")
+
+
+def test_images_of_at_most_a_side_keep_their_pixels() -> None:
+    smaller = parse_recipe(MINIMAL, "test").within(50)
+    assert (smaller.image.width_px, smaller.image.height_px, smaller.image.pixel_size_nm) == (50, 48, 2)
+    assert smaller.particles == parse_recipe(MINIMAL, "test").particles
