@@ -1,4 +1,4 @@
-"""Fixtures every test may use: where the real micrographs are, and generators."""
+"""Fixtures every test may use: where the real micrographs are, generators, small trainings and sets to compare."""
 
 import os
 import signal
@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+
+pytest_plugins = ["helpers.trainings", "helpers.realism_sets"]
 
 # Tests do not judge speed (that is for the benchmarks), and a failure must come back on the next run.
 settings.register_profile("nanolab", deadline=None, max_examples=40, derandomize=True)

@@ -30,18 +30,6 @@ def test_imports_keep_the_contract(contract: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr  # names the import that breaks it
 
 
-def modules() -> set[str]:
-    """The names of all modules that have code of their own."""
-    files = [path for path in (ROOT / "nanolab").rglob("*.py") if path.name != "__init__.py"]
-    return {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files}
-
-
-def test_every_module_has_its_layer() -> None:
-    layered = {name.strip() for layer in CONTRACTS["layers"]["layers"] for name in layer.split(":")}
-    homeless = [name for name in modules() if not any(f"{name}.".startswith(f"{one}.") for one in layered)]
-    assert homeless == [], "add them to the layers in pyproject.toml"
-
-
 def test_nothing_heavy_is_imported_with_the_package_or_its_command_line() -> None:
     # by a fresh interpreter, because this one has imported everything long since
     code = "import nanolab.cli, sys; print(*sys.modules)"

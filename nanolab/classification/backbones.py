@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from nanolab.core.checks import InputError, check_file
 from nanolab.classification.convnext import ConvNeXtBase
 from nanolab.classification.xception import Xception
+from nanolab.core.checks import InputError, check_file
 from nanolab.models.networks.pretrained import IMAGENET_MEAN, IMAGENET_SD, efficientnet_lite0, load_weights
 
 __all__ = ["BACKBONES", "Backbone", "load_backbone", "make_backbone"]

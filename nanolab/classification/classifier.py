@@ -8,11 +8,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from nanolab.core.checks import InputError
 from nanolab.classification.backbones import Backbone, make_backbone
 from nanolab.classification.views import shrink, squares
-from nanolab.models.device import choose_device
+from nanolab.core.checks import InputError
 from nanolab.models.checkpoint import load_checkpoint, save_checkpoint
+from nanolab.models.device import choose_device
 
 __all__ = ["ClassifierNetwork", "ImageClassifier"]
 

@@ -15,13 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-from nanolab.core.checks import InputError
 from nanolab.classification.backbones import load_backbone
 from nanolab.classification.classifier import ClassifierNetwork, ImageClassifier
 from nanolab.classification.views import Augmentation, Levels, draw_view, mix_up, shrink, squares
-from nanolab.models.device import choose_device
-from nanolab.datasets.annotated import Sample
+from nanolab.core.checks import InputError
 from nanolab.core.seeds import generator
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.models.device import choose_device
 
 __all__ = ["ClassifierSettings", "Learned", "fine_tune"]
 
@@ -87,10 +87,10 @@ class Learned:
 
 
 def fine_tune(
-    images: Mapping[str, Iterable[Sample]],
+    images: Mapping[str, Iterable[AnnotatedImage]],
     settings: ClassifierSettings,
     *,
-    watched: Mapping[str, Iterable[Sample]] | None = None,
+    watched: Mapping[str, Iterable[AnnotatedImage]] | None = None,
     progress: bool = True,
 ) -> Learned:
     """Tune a pretrained network to images of some classes.
@@ -122,7 +122,7 @@ def fine_tune(
     return Learned(classifier, pd.DataFrame(rows))
 
 
-def _levels(images: Mapping[str, Iterable[Sample]], side_px: int) -> dict[str, list[Levels]]:
+def _levels(images: Mapping[str, Iterable[AnnotatedImage]], side_px: int) -> dict[str, list[Levels]]:
     levels = {name: [shrink(each.image, side_px, str(each.path)) for each in those] for name, those in images.items()}
     if empty := [name for name, those in levels.items() if not those]:
         raise InputError(f"classes: each needs an image, {empty[0]} has none")

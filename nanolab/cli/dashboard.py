@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nanolab.cli.frame import app
+from nanolab.cli.app import app
 
 __all__ = ["dashboard"]
 
@@ -24,7 +24,7 @@ def dashboard(
 ) -> None:
     """Serve a page that measures particles in dropped images."""
     from nanolab.dashboard.server import serve_dashboard
-    from nanolab.dashboard.visitor import Models
+    from nanolab.dashboard.session import Models
 
     def ready(url: str) -> None:
         typer.echo(f"open {url}  (Ctrl-C ends it)")

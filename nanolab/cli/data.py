@@ -5,7 +5,7 @@ from typing import Annotated, cast
 
 import typer
 
-from nanolab.cli.frame import PixelSizeNm, app, data, report_errors
+from nanolab.cli.app import PixelSizeNm, app, data, report_errors
 
 __all__ = ["data_get", "data_list", "export", "import_labels"]
 

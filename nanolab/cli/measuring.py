@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nanolab.cli.app import PixelSizeNm, app, report_errors
 from nanolab.core.checks import InputError
-from nanolab.cli.frame import PixelSizeNm, app, report_errors
 
 if TYPE_CHECKING:
     from nanolab.measurement.summary import MeasuredImage
@@ -65,8 +65,8 @@ def _title(path: Path) -> str:
 
 
 def _write_table(images: "list[MeasuredImage]", output: Path) -> None:
-    from nanolab.measurement.summary import particles_of
     from nanolab.core.tables import write_csv
+    from nanolab.measurement.summary import particles_of
 
     table = particles_of(images)
     write_csv(output, table)

@@ -5,8 +5,8 @@ from typing import Annotated, cast, get_args
 
 import typer
 
+from nanolab.cli.app import PixelSizeNm, app, failing
 from nanolab.core.checks import InputError
-from nanolab.cli.frame import PixelSizeNm, app, failing
 
 __all__ = ["cutpaste", "realism", "render"]
 
@@ -32,7 +32,7 @@ def render(
     another --output.
     """
     from nanolab.core.dask import scheduler_executor
-    from nanolab.synthesis.generate import render_dataset
+    from nanolab.synthesis.generate import render
     from nanolab.synthesis.recipe import load_recipe
     from nanolab.synthesis.rendering.client import Device, RenderError
 
@@ -42,7 +42,7 @@ def render(
     if workers is not None and scheduler is not None:
         raise InputError("--workers is for this machine, --scheduler for others; give one of them")
     with failing(RenderError), scheduler_executor(scheduler) as executor:
-        dataset = render_dataset(
+        dataset = render(
             load_recipe(recipe),
             output,
             count,
@@ -69,8 +69,8 @@ def cutpaste(
     pixel_size_nm: PixelSizeNm = None,
 ) -> None:
     """Cut the particles out of annotated micrographs and paste them into new ones."""
-    from nanolab.datasets.annotated import read_sample
-    from nanolab.synthesis.cutpaste.generate import cut_and_paste_dataset
+    from nanolab.datasets.annotated import read_annotated
+    from nanolab.synthesis.cutpaste.generate import cut_and_paste
     from nanolab.synthesis.cutpaste.settings import PRESETS
 
     if len(image) != len(mask):
@@ -79,8 +79,8 @@ def cutpaste(
         raise InputError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}")
     given = {"particles": particles, "size_px": size}
     settings = PRESETS[preset].model_copy(update={key: value for key, value in given.items() if value is not None})
-    pairs = [read_sample(*pair, pixel_size_nm=pixel_size_nm) for pair in zip(image, mask, strict=True)]
-    dataset = cut_and_paste_dataset(pairs, output, count, settings, seed=seed, workers=workers)
+    pairs = [read_annotated(*pair, pixel_size_nm=pixel_size_nm) for pair in zip(image, mask, strict=True)]
+    dataset = cut_and_paste(pairs, output, count, settings, seed=seed, workers=workers)
     typer.echo(f"{output}: {len(dataset)} images")
 
 
@@ -97,10 +97,10 @@ def realism(
     seed: Annotated[int, typer.Option(min=0, help="Decides which patches are drawn.")] = 0,
 ) -> None:
     """Say how far synthetic micrographs are from real ones, and by what: a page of figures, and the numbers."""
+    from nanolab.datasets.opening import open_images
     from nanolab.reports.realism import realism_report, summary
-    from nanolab.realism.resampling import open_samples
 
-    sets = open_samples(real, labels=real_labels), open_samples(synthetic, labels=synthetic_labels)
+    sets = open_images(real, labels=real_labels), open_images(synthetic, labels=synthetic_labels)
     results = realism_report(
         *sets,
         output,

@@ -1,1 +1,5 @@
 """What everything stands on: files, checks, seeds, tables, processes, Dask. No image and no network."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

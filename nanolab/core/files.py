@@ -12,7 +12,7 @@ from typing import Any
 
 from nanolab.core.checks import InputError, check_file
 
-__all__ = ["atomic", "output_folder", "read_json", "sha256", "write_json"]
+__all__ = ["atomic", "digest", "output_folder", "read_json", "sha256", "write_json"]
 
 
 @contextmanager
@@ -82,3 +82,14 @@ def sha256(path: Path | str) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(content: Any) -> str:
+    """Return the SHA-256 of anything that JSON can hold; the order of keys does not matter.
+
+    Examples
+    --------
+    >>> digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
+    True
+    """
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()

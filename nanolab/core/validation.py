@@ -43,10 +43,12 @@ def read_yaml(path: Path | str, what: str) -> dict[str, Any]:
 
 def explained(error: ValidationError, model: type[BaseModel]) -> str:
     """Say for people what is wrong: one line for each wrong key, with its value and what `model` expects."""
-    return "\n".join(
-        f"  {'.'.join(map(str, item['loc'])) or '(top)'}: {_expected(item, model)}, got {_short(item['input'])}"
-        for item in error.errors()
-    )
+    return "\n".join(f"  {_problem(item, model)}" for item in error.errors())
+
+
+def _problem(item: Any, model: type[BaseModel]) -> str:
+    key, expected = ".".join(map(str, item["loc"])), _expected(item, model)
+    return f"{key}: {expected}, got {_short(item['input'])}" if key else expected  # without one: about several together
 
 
 def _expected(item: Any, model: type[BaseModel]) -> str:

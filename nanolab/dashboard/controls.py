@@ -8,7 +8,7 @@ from typing import Any
 import panel as pn
 
 from nanolab.dashboard.drawings import DistributionDrawing, Overlay
-from nanolab.dashboard.dropper import LimitedDropper
+from nanolab.dashboard.file_dropper import LimitedDropper
 from nanolab.dashboard.workbench import FIT_CHOICES, File, Workbench
 
 __all__ = ["Controls"]

@@ -26,10 +26,10 @@ from scipy.integrate import trapezoid
 
 from nanolab.dashboard.outlines import outline_polygons
 from nanolab.dashboard.workbench import Sizes, WorkbenchImage
-from nanolab.measurement.size_sample import quantiles
-from nanolab.measurement.statistics import histogram
 from nanolab.figures.sizes import NAMES
 from nanolab.measurement.particles import sizes_of
+from nanolab.measurement.size_sample import quantiles
+from nanolab.measurement.statistics import histogram
 
 __all__ = ["DistributionDrawing", "Limits", "Overlay", "size_limits"]
 

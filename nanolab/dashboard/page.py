@@ -12,8 +12,8 @@ import panel as pn
 from nanolab.core.checks import InputError
 from nanolab.dashboard.controls import Controls
 from nanolab.dashboard.drawings import size_limits
-from nanolab.dashboard.visitor import Models, VisitorFolder
-from nanolab.dashboard.wording import count_words, failure_list, hint, message, scale_words, statistics_html
+from nanolab.dashboard.html import count_words, failure_list, hint, message, scale_words, statistics_html
+from nanolab.dashboard.session import Models, VisitorFolder
 from nanolab.dashboard.workbench import File, Sizes, Workbench, safe_name
 
 __all__ = ["MOST_UPLOAD_MB", "Page"]

@@ -12,7 +12,7 @@ from tornado.ioloop import IOLoop
 from nanolab.core.checks import InputError
 from nanolab.dashboard.access import guarded, is_local, new_token
 from nanolab.dashboard.page import MOST_UPLOAD_MB, Page
-from nanolab.dashboard.visitor import Models
+from nanolab.dashboard.session import Models
 from nanolab.dashboard.workbench import Workbench
 
 __all__ = ["Dashboard", "open_dashboard", "serve_dashboard"]

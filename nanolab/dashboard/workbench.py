@@ -14,20 +14,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from nanolab.core.checks import InputError
+from nanolab.core.files import atomic, output_folder, write_json
+from nanolab.core.seeds import generator
+from nanolab.core.tables import write_csv
 from nanolab.dashboard.edits import Edit, apply_edits
+from nanolab.images.formats.image_file import IMAGE_SUFFIXES
+from nanolab.images.labels import write_labels
+from nanolab.images.micrograph import Micrograph, read
+from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import FITS, Fit, fit
+from nanolab.measurement.particles import measure
 from nanolab.measurement.size_sample import Border, SizeSample, size_sample
 from nanolab.measurement.statistics import statistics
-from nanolab.core.files import atomic, output_folder, write_json
-from nanolab.images.labels import write_labels
-from nanolab.images.micrograph import Micrograph, read_micrograph
-from nanolab.images.pixel_size import PixelSize
-from nanolab.images.formats.image_file import IMAGE_SUFFIXES
+from nanolab.measurement.summary import MeasuredImage, summarise_sizes
 from nanolab.reports.sizes import size_report, write_page, write_tables
-from nanolab.measurement.summary import MeasuredImage, summarise
-from nanolab.core.seeds import generator
-from nanolab.measurement.particles import measure
-from nanolab.core.tables import write_csv
 
 __all__ = ["FILES", "FIT_CHOICES", "File", "Finder", "Sizes", "Workbench", "WorkbenchImage", "image_files", "safe_name"]
 
@@ -199,11 +199,11 @@ class Workbench:
         finder, model
             What finds the particles, and its name.
         pixel_size_nm, find_scale_bar
-            See `nanolab.images.micrograph.read_micrograph`.
+            See `nanolab.images.micrograph.read`.
         """
         name = safe_name(given, [*self.images, *self.failures])
         try:
-            whole = read_micrograph(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
+            whole = read(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
             micrograph = whole.crop_data_bar()
             found = finder.segment(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
         except InputError as error:
@@ -343,7 +343,7 @@ class Workbench:
             return write_csv(path, self.particles())
         if file == "labels.zip":
             return self.write_label_maps(path)
-        report = summarise(self._measured(), **self._options())
+        report = summarise_sizes(self._measured(), **self._options())
         if file == "sizes.xlsx":
             write_tables(report, folder)
         else:

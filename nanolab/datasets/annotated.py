@@ -10,14 +10,14 @@ import numpy.typing as npt
 
 from nanolab.core.checks import check_same_shape
 from nanolab.images.labels import read_labels
-from nanolab.images.micrograph import read_micrograph
+from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import PixelSize
 
-__all__ = ["LazySamples", "Sample", "read_sample"]
+__all__ = ["AnnotatedImage", "LazyImages", "read_annotated"]
 
 
 @dataclass(frozen=True)
-class Sample:
+class AnnotatedImage:
     """A micrograph with its label map.
 
     Attributes
@@ -41,7 +41,7 @@ class Sample:
     path: Path
 
 
-class LazySamples(Sequence[Sample]):
+class LazyImages(Sequence[AnnotatedImage]):
     """Samples that are read when asked for; a slice is as lazy as the whole.
 
     Parameters
@@ -52,7 +52,7 @@ class LazySamples(Sequence[Sample]):
         Reads the sample of a name.
     """
 
-    def __init__(self, names: Iterable[str], load: Callable[[str], Sample]) -> None:
+    def __init__(self, names: Iterable[str], load: Callable[[str], AnnotatedImage]) -> None:
         self.names = tuple(names)
         self._load = load
 
@@ -60,20 +60,22 @@ class LazySamples(Sequence[Sample]):
         return len(self.names)
 
     @overload
-    def __getitem__(self, index: int) -> Sample: ...
+    def __getitem__(self, index: int) -> AnnotatedImage: ...
     @overload
-    def __getitem__(self, index: slice) -> "LazySamples": ...
-    def __getitem__(self, index: int | slice) -> "Sample | LazySamples":
+    def __getitem__(self, index: slice) -> "LazyImages": ...
+    def __getitem__(self, index: int | slice) -> "AnnotatedImage | LazyImages":
         if isinstance(index, slice):
-            return LazySamples(self.names[index], self._load)
+            return LazyImages(self.names[index], self._load)
         return self._load(self.names[index])
 
-    def without(self, *names: str) -> "LazySamples":
+    def without(self, *names: str) -> "LazyImages":
         """Return the samples other than those named."""
-        return LazySamples((name for name in self.names if name not in names), self._load)
+        return LazyImages((name for name in self.names if name not in names), self._load)
 
 
-def read_sample(image: Path | str, mask: Path | str | None = None, *, pixel_size_nm: float | None = None) -> Sample:
+def read_annotated(
+    image: Path | str, mask: Path | str | None = None, *, pixel_size_nm: float | None = None
+) -> AnnotatedImage:
     """Read a micrograph without its data bar, and its annotation, which may still have those rows.
 
     Parameters
@@ -90,10 +92,10 @@ def read_sample(image: Path | str, mask: Path | str | None = None, *, pixel_size
     InputError
         If a file cannot be read, or the two are not of one size.
     """
-    micrograph = read_micrograph(image, pixel_size_nm=pixel_size_nm)
+    micrograph = read(image, pixel_size_nm=pixel_size_nm)
     cropped = micrograph.crop_data_bar()
     labels = None if mask is None else read_labels(mask)
     if labels is not None and labels.shape != cropped.pixels.shape:
         check_same_shape(micrograph.pixels, labels, f"{image} and {mask}")
         labels = labels[: len(cropped.pixels)]
-    return Sample(micrograph.name, cropped.pixels, labels, micrograph.pixel_size, micrograph.path)
+    return AnnotatedImage(micrograph.name, cropped.pixels, labels, micrograph.pixel_size, micrograph.path)

@@ -28,18 +28,18 @@ import pyarrow.parquet as pq
 
 from nanolab.core.checks import InputError, check_label_map, check_same_shape
 from nanolab.core.files import atomic, output_folder, read_json, sha256, write_json
-from nanolab.images.labels import read_labels, write_labels
-from nanolab.images.micrograph import read_micrograph
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.datasets.parts import Part, matches, write_table
-from nanolab.datasets.annotated import LazySamples, Sample
+from nanolab.images.labels import read_labels, write_labels
+from nanolab.images.micrograph import read
 from nanolab.images.tiff import write_tiff
 
-__all__ = ["Dataset", "DatasetWriter", "LazySamples", "Sample"]
+__all__ = ["AnnotatedImage", "Dataset", "DatasetWriter", "LazyImages"]
 
 _PACKAGES = ("nanolab", "numpy", "pandas", "pyarrow", "tifffile")
 
 
-class Dataset(LazySamples):
+class Dataset(LazyImages):
     """A dataset on disk: one that nanolab made, or one's own `images/` and `masks/` with the same stems.
 
     Raises
@@ -106,12 +106,12 @@ class Dataset(LazySamples):
             raise InputError(f"{masks[orphans[0]]}: a mask must have an image of the same stem; add it to images/")
         return images, masks
 
-    def _read(self, name: str) -> Sample:
-        micrograph, labels = read_micrograph(self._images[name]), None
+    def _read(self, name: str) -> AnnotatedImage:
+        micrograph, labels = read(self._images[name]), None
         if name in self._masks:
             labels = read_labels(self._masks[name])
             check_same_shape(micrograph.pixels, labels, f"{micrograph.path} and {self._masks[name]}")
-        return Sample(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path)
+        return AnnotatedImage(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path)
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

@@ -10,14 +10,14 @@ import pandas as pd
 from pycocotools import mask as coco
 from scipy import ndimage
 
+from nanolab.core.checks import InputError
+from nanolab.core.files import output_folder, write_json
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.datasets.annotations.coco import export_coco
 from nanolab.datasets.annotations.imagej import export_imagej_rois
-from nanolab.core.checks import InputError
 from nanolab.datasets.dataset import Dataset
-from nanolab.core.files import output_folder, write_json
 from nanolab.images.labels import relabel, remove_small, write_labels
 from nanolab.images.masks import semantic, three_class
-from nanolab.datasets.annotated import Sample
 from nanolab.images.tiff import write_tiff
 
 __all__ = ["ExportFormat", "export", "star_convex_labels", "to_coco", "to_masks", "to_stardist"]
@@ -184,7 +184,7 @@ def to_masks(dataset: Dataset, folder: Path | str, *, erosion_px: int, classes: 
     return folder
 
 
-def _annotated(sample: Sample) -> npt.NDArray[np.int32]:
+def _annotated(sample: AnnotatedImage) -> npt.NDArray[np.int32]:
     if sample.labels is None:
         raise InputError(f"{sample.path}: has no annotation to export; annotate it, or take it out of the dataset")
     return sample.labels

@@ -21,12 +21,12 @@ from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import atomic, output_folder, sha256
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.images.labels import labels_from_mask, read_labels, relabel
-from nanolab.images.micrograph import read_micrograph
-from nanolab.datasets.annotated import LazySamples, Sample
+from nanolab.images.micrograph import read
 from nanolab.images.tiff import read_tiff
 
-__all__ = ["PUBLIC", "PublicData", "get", "image_classes", "locate", "samples", "status"]
+__all__ = ["PUBLIC", "PublicData", "get", "image_classes", "locate", "public_images", "status"]
 
 RAW = Path("data/raw")
 _BAM_ROWS = 704  # the data bar begins at row 712; 704 is a multiple of 64, as networks like it
@@ -67,7 +67,7 @@ class PublicData:
     image: str
     mask: str
     registry: Mapping[str, str]
-    read: Callable[["PublicData", Path, str], Sample]
+    read: Callable[["PublicData", Path, str], AnnotatedImage]
     not_upstream: frozenset[str] = frozenset()
     min_area_px: int = 0
 
@@ -83,22 +83,22 @@ class PublicData:
         return tuple(path.stem for path in map(PurePosixPath, self.registry) if path.parent == folder)
 
 
-def _read_bam(data: PublicData, folder: Path, name: str) -> Sample:
-    micrograph = read_micrograph(folder / data.image.format(name))
+def _read_bam(data: PublicData, folder: Path, name: str) -> AnnotatedImage:
+    micrograph = read(folder / data.image.format(name))
     mask = read_tiff(folder / data.mask.format(name))[:_BAM_ROWS]
     image = micrograph.pixels[:_BAM_ROWS].copy()
-    return Sample(name, image, labels_from_mask(mask), micrograph.pixel_size, micrograph.path)
+    return AnnotatedImage(name, image, labels_from_mask(mask), micrograph.pixel_size, micrograph.path)
 
 
-def _read_emps(data: PublicData, folder: Path, name: str) -> Sample:
-    micrograph = read_micrograph(folder / data.image.format(name))
+def _read_emps(data: PublicData, folder: Path, name: str) -> AnnotatedImage:
+    micrograph = read(folder / data.image.format(name))
     labels = relabel(read_labels(folder / data.mask.format(name)))
-    return Sample(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path)
+    return AnnotatedImage(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path)
 
 
 def _registry(name: str) -> dict[str, str]:
     """Read a list as `sha256sum` writes it."""
-    text = (files("nanolab") / "registry" / f"{name}.sha256").read_text(encoding="utf-8")
+    text = (files("nanolab.datasets") / "registry" / f"{name}.sha256").read_text(encoding="utf-8")
     return {path: digest for digest, path in (line.split("  ", 1) for line in text.splitlines())}
 
 
@@ -193,7 +193,7 @@ def locate(name: str) -> Path | None:
     return folder
 
 
-def samples(name: str) -> LazySamples:
+def public_images(name: str) -> LazyImages:
     """Return the images of a public set with their annotation, read when asked for.
 
     `bam-tio2`: image and mask are cut off at row 704, above the data bar. The mask is as annotated: touching particles
@@ -213,7 +213,7 @@ def samples(name: str) -> LazySamples:
     data, folder = _public(name), locate(name)
     if folder is None:
         raise InputError(f"{name}: not on this machine; run `nanolab data get {name}`")
-    return LazySamples(data.images, partial(data.read, data, folder))
+    return LazyImages(data.images, partial(data.read, data, folder))
 
 
 def image_classes() -> pd.DataFrame:

@@ -6,19 +6,19 @@ from itertools import chain
 
 import pandas as pd
 
-from nanolab.datasets.public import locate
-from nanolab.core.checks import InputError
 from nanolab.classification.classifier import ImageClassifier
 from nanolab.classification.learning import ClassifierSettings, fine_tune
 from nanolab.classification.scores import confusion
+from nanolab.core.checks import InputError
+from nanolab.core.shared import made_once
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.datasets.dataset import Dataset
-from nanolab.experiments.images import Split, draw_split
+from nanolab.datasets.public import locate
+from nanolab.experiments.images import STAND_IN, STAND_IN_SEED, Split, draw_split
 from nanolab.experiments.shapes import SHAPES, images_of, rendered_like
-from nanolab.datasets.annotated import Sample
-from nanolab.core.shared import rendered, shared
-from nanolab.synthesis.cutpaste.generate import cut_and_paste_dataset
+from nanolab.synthesis.cutpaste.generate import cut_and_paste
 from nanolab.synthesis.cutpaste.settings import PRESETS, CutPasteSettings
-from nanolab.synthesis.stand_in import STAND_IN, STAND_IN_SEED
+from nanolab.synthesis.rendered import rendered_images
 
 __all__ = [
     "METHODS",
@@ -41,7 +41,7 @@ _PASTING = CutPasteSettings(**{**PRESETS["utile2023"].model_dump(), "size_px": 5
 class ImagesByShape:
     """Images of each shape class, and where they come from."""
 
-    images: dict[str, Sequence[Sample]]
+    images: dict[str, Sequence[AnnotatedImage]]
     source: str
 
     @property
@@ -68,7 +68,7 @@ def images_by_shape(name: str, *, stand_ins: int = 20) -> ImagesByShape:
     if name not in ("emps", STAND_IN):
         raise InputError(f"images by shape: must be 'emps', which has a table of shapes, or {STAND_IN!r}, got {name!r}")
     if name == STAND_IN or locate("emps") is None:
-        images = {shape: rendered(recipe, stand_ins, seed=STAND_IN_SEED) for shape, recipe in _STAND_INS.items()}
+        images = {shape: rendered_images(recipe, stand_ins, seed=STAND_IN_SEED) for shape, recipe in _STAND_INS.items()}
         return ImagesByShape(dict(images), STAND_IN)
     return ImagesByShape({shape: images_of(shape) for shape in SHAPES}, name)
 
@@ -93,8 +93,8 @@ def split_by_shape(images: ImagesByShape, n_train: int, n_test: int, *, seed: in
 
 
 def synthetic_like(
-    train: Mapping[str, Sequence[Sample]], method: str, count: int, *, seed: int, stand_in: bool
-) -> dict[str, Iterable[Sample]]:
+    train: Mapping[str, Sequence[AnnotatedImage]], method: str, count: int, *, seed: int, stand_in: bool
+) -> dict[str, Iterable[AnnotatedImage]]:
     """Return `count` synthetic images of each class.
 
     Runs that ask for the same ones share them.
@@ -122,12 +122,12 @@ def synthetic_like(
     if method == "cut and paste":
         return {shape: _pasted(shape, those, count, seed, stand_in) for shape, those in train.items()}
     if stand_in:
-        return {shape: rendered(_STAND_INS[shape], count, seed=0) for shape in train}
+        return {shape: rendered_images(_STAND_INS[shape], count, seed=0) for shape in train}
     sources = {shape: rendered_like([sample.name for sample in those], count) for shape, those in train.items()}
     return {shape: chain.from_iterable(source.samples for source in those) for shape, those in sources.items()}
 
 
-def _pasted(shape: str, samples: Sequence[Sample], count: int, seed: int, stand_in: bool) -> Dataset:
+def _pasted(shape: str, samples: Sequence[AnnotatedImage], count: int, seed: int, stand_in: bool) -> Dataset:
     decides = {
         "images": [sample.name for sample in samples],
         "stand_in": stand_in,
@@ -136,10 +136,10 @@ def _pasted(shape: str, samples: Sequence[Sample], count: int, seed: int, stand_
         "seed": seed,
     }
     return Dataset(
-        shared(
+        made_once(
             f"pasted-{shape}",
             decides,
-            lambda folder: cut_and_paste_dataset(samples, folder, count, _PASTING, seed=seed, progress=False),
+            lambda folder: cut_and_paste(samples, folder, count, _PASTING, seed=seed, progress=False),
         )
     )
 

@@ -3,16 +3,22 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
-from nanolab import catalog
 from nanolab.core.checks import InputError
-from nanolab.experiments.rings import SEMI_REAL_RINGS, semi_real_rings
-from nanolab.datasets.annotated import LazySamples, Sample
 from nanolab.core.seeds import generator
-from nanolab.core.shared import rendered
-from nanolab.synthesis.stand_in import STAND_IN, STAND_IN_RECIPE, STAND_IN_SEED, Micrographs
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
+from nanolab.datasets.opening import open_images
+from nanolab.datasets.public import PUBLIC, locate, public_images
+from nanolab.experiments.rings import SEMI_REAL_RINGS, semi_real_rings
+from nanolab.synthesis.rendered import rendered_images
 
-__all__ = ["Split", "draw_images", "draw_split", "real_images", "split_by_image"]
+__all__ = ["STAND_IN", "Split", "TestImages", "draw_images", "draw_split", "real_images", "split_by_image"]
+
+#: The name under which results are recorded that rest on no real image, and the recipe behind them.
+STAND_IN = "stand-in"
+STAND_IN_RECIPE = "stand_in_sem"
+STAND_IN_SEED = 2026
 
 _DRAW_KEY = 5  # keeps the choice of annotated images apart from other draws of the same seed
 _MOST_STAND_INS = 20  # as many as bam-tio2 has
@@ -22,37 +28,55 @@ _MOST_STAND_INS = 20  # as many as bam-tio2 has
 class Split:
     """Images to train on and images to test on, read when asked for."""
 
-    train: Sequence[Sample]
-    test: Sequence[Sample]
+    train: Sequence[AnnotatedImage]
+    test: Sequence[AnnotatedImage]
 
 
-def real_images(name: str, count: int = 1000) -> Micrographs:
-    """Return the first `count` images of a public set if it is on this machine, and otherwise a stand-in.
+@dataclass(frozen=True)
+class TestImages:
+    """Micrographs to test on, where they come from, and which annotated particles are too small to count."""
 
-    The stand-in (see `nanolab.synthesis.stand_in`) is rendered once for all runs.
+    __test__ = False  # no class of tests
+
+    images: Sequence[AnnotatedImage]
+    source: str
+    min_area_px: int
+
+    @property
+    def stand_in(self) -> bool:
+        """True if they were rendered because no real ones can be had; figures and tables must then say so."""
+        return self.source == STAND_IN
+
+
+def real_images(where: Path | str, count: int | None = None) -> TestImages:
+    """Return the first `count` real images, all if None; rendered ones in their stead where none can be had.
+
+    The stand-in is rendered once for all runs, by a recipe that differs from those for training in shapes, substrate
+    and detector; it shows that every step works, and says nothing about real images.
 
     Parameters
     ----------
-    name
-        A set that `nanolab data list` knows, "semi-real rings" (see `nanolab.experiments.rings`), or "stand-in" to use
-        the stand-in in any case.
+    where
+        A set that `nanolab data list` knows, a folder of images (see `open_images`), "semi-real rings" (see
+        `nanolab.experiments.rings`), or "stand-in" to use the stand-in in any case.
 
     Raises
     ------
     InputError
-        If there is no such set, or it is on this machine but incomplete.
+        If there is nothing of the kind, or a public set is on this machine but incomplete.
     """
-    if name == SEMI_REAL_RINGS:
-        if (rings := semi_real_rings()) is not None:
-            return Micrographs(rings[:count], SEMI_REAL_RINGS, min_area_px=20)
-        name = STAND_IN
-    if name != STAND_IN and catalog.locate(name) is not None:
-        return Micrographs(catalog.samples(name)[:count], name, catalog.PUBLIC[name].min_area_px)
-    count = min(count, _MOST_STAND_INS)
-    return Micrographs(rendered(STAND_IN_RECIPE, count, seed=STAND_IN_SEED), STAND_IN, min_area_px=20)
+    name = str(where)
+    if name == SEMI_REAL_RINGS and (rings := semi_real_rings()) is not None:
+        return TestImages(rings[:count], name, min_area_px=20)
+    if name in PUBLIC and locate(name) is not None:
+        return TestImages(public_images(name)[:count], name, PUBLIC[name].min_area_px)
+    if name in PUBLIC or name in (STAND_IN, SEMI_REAL_RINGS):
+        count = min(count or _MOST_STAND_INS, _MOST_STAND_INS)
+        return TestImages(rendered_images(STAND_IN_RECIPE, count, seed=STAND_IN_SEED), STAND_IN, min_area_px=20)
+    return TestImages(open_images(where)[:count], name, min_area_px=0)
 
 
-def split_by_image(samples: Sequence[Sample], fold: int, folds: int) -> Split:
+def split_by_image(samples: Sequence[AnnotatedImage], fold: int, folds: int) -> Split:
     """Test on every `folds`-th image beginning with number `fold`, train on the others.
 
     Over all folds each image is tested on once. Whatever is made of an image (crops, augmentations) is made after the
@@ -72,7 +96,7 @@ def split_by_image(samples: Sequence[Sample], fold: int, folds: int) -> Split:
     return Split(_those(samples, sorted(set(range(len(samples))) - set(tested))), _those(samples, tested))
 
 
-def draw_images(samples: Sequence[Sample], count: int, *, seed: int) -> Sequence[Sample]:
+def draw_images(samples: Sequence[AnnotatedImage], count: int, *, seed: int) -> Sequence[AnnotatedImage]:
     """Return `count` images drawn at random; a smaller count gives the first of a larger one with the same seed.
 
     Raises
@@ -84,12 +108,12 @@ def draw_images(samples: Sequence[Sample], count: int, *, seed: int) -> Sequence
 
 
 def draw_split(
-    samples: Sequence[Sample],
+    samples: Sequence[AnnotatedImage],
     n_train: int,
     n_test: int | None = None,
     *,
     seed: int,
-    usable: Callable[[Sample], bool] | None = None,
+    usable: Callable[[AnnotatedImage], bool] | None = None,
 ) -> Split:
     """Draw images to train on and others to test on.
 
@@ -121,5 +145,5 @@ def draw_split(
     return Split(_those(samples, train), _those(samples, for_test))
 
 
-def _those(samples: Sequence[Sample], indices: Iterable[int]) -> LazySamples:
-    return LazySamples(map(str, indices), lambda index: samples[int(index)])
+def _those(samples: Sequence[AnnotatedImage], indices: Iterable[int]) -> LazyImages:
+    return LazyImages(map(str, indices), lambda index: samples[int(index)])

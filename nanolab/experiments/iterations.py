@@ -5,15 +5,17 @@ from functools import reduce
 from operator import add
 
 import pandas as pd
+from matplotlib.figure import Figure
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.figures.panels import LINES, make_panels, styled
 from nanolab.metrics.pixel import pixel_scores
-from nanolab.datasets.annotated import Sample
 from nanolab.segmentation.segmenter import Segmenter
 from nanolab.training.run import TrainingRun
 
-__all__ = ["PIXEL_SCORES", "scores_by_iteration", "smoothed"]
+__all__ = ["PIXEL_SCORES", "plot_iterations", "scores_by_iteration", "smoothed"]
 
 #: The scores of 10.1371/journal.pone.0311228, which all count pixels.
 PIXEL_SCORES = ("miou", "accuracy", "kappa", "dice")
@@ -21,7 +23,7 @@ PIXEL_SCORES = ("miou", "accuracy", "kappa", "dice")
 _WEIGHT = 0.6  # the standard setting of TensorBoard and of the paper's VisualDL
 
 
-def scores_by_iteration(run: TrainingRun, test: Sequence[Sample], *, progress: bool = True) -> pd.DataFrame:
+def scores_by_iteration(run: TrainingRun, test: Sequence[AnnotatedImage], *, progress: bool = True) -> pd.DataFrame:
     """Score each epoch whose weights are there on test images, which are only watched.
 
     Returns
@@ -44,7 +46,7 @@ def scores_by_iteration(run: TrainingRun, test: Sequence[Sample], *, progress: b
     return pd.DataFrame(rows)
 
 
-def _labels(sample: Sample):  # type: ignore[no-untyped-def]
+def _labels(sample: AnnotatedImage):  # type: ignore[no-untyped-def]
     if sample.labels is None:
         raise InputError(f"{sample.path}: has no annotation to compare with; leave it out")
     return sample.labels
@@ -59,3 +61,25 @@ def smoothed(values: "pd.Series[float]", weight: float = _WEIGHT) -> "pd.Series[
     [1.0, 1.0, 1.0]
     """
     return values.ewm(alpha=1 - weight, adjust=True).mean()
+
+
+_NAMES = {"miou": "MIoU", "accuracy": "accuracy", "kappa": "kappa", "dice": "Dice"}
+
+
+@styled
+def plot_iterations(curve: pd.DataFrame, *, stand_in: bool = False) -> Figure:
+    """Draw scores against iterations, light as they are and dark smoothed (figure 4 of 10.1371/journal.pone.0311228).
+
+    Parameters
+    ----------
+    curve
+        Of `nanolab.experiments.iterations.scores_by_iteration`.
+    """
+    figure, panels = make_panels(1, len(PIXEL_SCORES), aspect=0.9, stand_in=stand_in)
+    for axes, name in zip(panels, PIXEL_SCORES, strict=True):
+        axes.plot(curve["iteration"], curve[name], color=LINES[5], lw=1, marker=".", ms=4, label="as it is")
+        axes.plot(curve["iteration"], smoothed(curve[name]), color=LINES[0], lw=2, label="smoothed")
+        axes.set_title(_NAMES[name])
+        axes.set_xlabel("iterations")
+    panels[0].legend(loc="lower right")
+    return figure

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from nanolab.core.checks import InputError
+from nanolab.core.seeds import generator
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.images.labels import relabel
 from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import LazySamples, Sample
-from nanolab.core.seeds import generator
 from nanolab.training.augmentation import cut, draw_view, vary_grey
-from nanolab.training.sources import Source
 from nanolab.training.settings import AugmentationSettings
+from nanolab.training.sources import Source
 
 __all__ = ["AS_THEY_ARE", "crop_pool", "taken"]
 
@@ -26,8 +26,8 @@ _ATTEMPTS = 20
 
 
 def crop_pool(
-    samples: Sequence[Sample], count: int, side_px: int, augmentation: AugmentationSettings, *, seed: int
-) -> LazySamples:
+    samples: Sequence[AnnotatedImage], count: int, side_px: int, augmentation: AugmentationSettings, *, seed: int
+) -> LazyImages:
     """Return augmented crops of a few images, made when asked for, as 10.1371/journal.pone.0311228 augments its images.
 
     Crop k is of the image k modulo their number and depends on that image, the seed and k alone. It shows some of a
@@ -53,13 +53,15 @@ def crop_pool(
     if not samples:
         raise InputError("a pool needs at least one annotated image, got none")
 
-    def make(number: str) -> Sample:
+    def make(number: str) -> AnnotatedImage:
         return _crop(samples[int(number) % len(samples)], int(number), side_px, augmentation, seed)
 
-    return LazySamples(map(str, range(count)), make)
+    return LazyImages(map(str, range(count)), make)
 
 
-def _crop(sample: Sample, number: int, side_px: int, augmentation: AugmentationSettings, seed: int) -> Sample:
+def _crop(
+    sample: AnnotatedImage, number: int, side_px: int, augmentation: AugmentationSettings, seed: int
+) -> AnnotatedImage:
     if sample.labels is None:
         raise InputError(f"{sample.path}: has no annotation; a pool needs some")
     rng = generator(seed, _POOL_KEY, number)
@@ -72,11 +74,11 @@ def _crop(sample: Sample, number: int, side_px: int, augmentation: AugmentationS
             break
     pixels = vary_grey(cut(sample.image, view, side_px, smooth=True), rng, augmentation)
     size = PixelSize.unknown("an augmented crop")
-    return Sample(f"{sample.name} crop {number}", pixels, relabel(labels.astype(np.int32)), size, sample.path)
+    return AnnotatedImage(f"{sample.name} crop {number}", pixels, relabel(labels.astype(np.int32)), size, sample.path)
 
 
 def taken(
-    samples: Sequence[Sample],
+    samples: Sequence[AnnotatedImage],
     count: int,
     *,
     pool: int,

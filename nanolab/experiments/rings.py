@@ -7,12 +7,12 @@ annotation. Particles, ground and noise are real; where the particles lie is not
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.core.seeds import generator
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.datasets.public import image_classes, locate
 from nanolab.experiments.shapes import images_of
 from nanolab.images.labels import relabel
 from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import LazySamples, Sample
-from nanolab.core.seeds import generator
 from nanolab.synthesis.cutpaste.composition import compose, draw_composition
 from nanolab.synthesis.cutpaste.material import prepare
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
@@ -38,7 +38,7 @@ _SETTINGS = CutPasteSettings(
 )
 
 
-def semi_real_rings(*, seed: int = 0) -> LazySamples | None:
+def semi_real_rings(*, seed: int = 0) -> LazyImages | None:
     """Return one image of rings for each suitable micrograph of EMPS, made when asked for; None if EMPS is not here.
 
     Suitable are scanning electron micrographs of at least 20 spheres: their particles are bright, as the paper's are.
@@ -54,10 +54,10 @@ def semi_real_rings(*, seed: int = 0) -> LazySamples | None:
         return None
     few = image_classes().query(f"n_particles < {_LEAST_PARTICLES}").index
     sources = images_of(case="gray particles").without(*few, *_WITHOUT_GROUND)
-    return LazySamples(sources.names, lambda name: _rings(sources[sources.names.index(name)], seed))
+    return LazyImages(sources.names, lambda name: _rings(sources[sources.names.index(name)], seed))
 
 
-def _rings(source: Sample, seed: int) -> Sample:
+def _rings(source: AnnotatedImage, seed: int) -> AnnotatedImage:
     """Lay the particles of a micrograph in rings, and some of them anywhere."""
     rng = generator(seed, _KEY, *source.name.encode())
     material = prepare([(0, source)], _SETTINGS, seed=seed)
@@ -80,7 +80,7 @@ def _rings(source: Sample, seed: int) -> Sample:
         "col_px": points[:, 1].tolist(),
     }
     image = compose(material, _SETTINGS, record).image.astype(np.float32) / np.float32(255)
-    return Sample(source.name, image, relabel(labels), PixelSize.unknown("semi-real"), source.path)
+    return AnnotatedImage(source.name, image, relabel(labels), PixelSize.unknown("semi-real"), source.path)
 
 
 def _band(centre: Array, radii: Array, width_px: float) -> npt.NDArray[np.bool_]:

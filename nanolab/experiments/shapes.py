@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from nanolab.datasets.public import image_classes
-from nanolab.datasets.public import samples as public_samples
 from nanolab.core.checks import InputError
-from nanolab.datasets.annotated import LazySamples, Sample
-from nanolab.core.shared import rendered
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
+from nanolab.datasets.public import image_classes
+from nanolab.datasets.public import public_images as public_samples
 from nanolab.synthesis.cutpaste.material import check_source
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
+from nanolab.synthesis.rendered import rendered_images
 from nanolab.training.sources import Source
 
 __all__ = ["CASES", "SHAPES", "can_be_cut_up", "images_of", "rendered_like"]
@@ -40,7 +40,7 @@ _RECIPES = {
 }
 
 
-def images_of(shape: str = "", case: str = "") -> LazySamples:
+def images_of(shape: str = "", case: str = "") -> LazyImages:
     """Return the images of EMPS whose annotation is complete, of a shape class or a case of `CASES`.
 
     Raises
@@ -58,10 +58,10 @@ def images_of(shape: str = "", case: str = "") -> LazySamples:
     return public_samples("emps").without(*table.index[~wanted])
 
 
-def can_be_cut_up(settings: CutPasteSettings) -> Callable[[Sample], bool]:
+def can_be_cut_up(settings: CutPasteSettings) -> Callable[[AnnotatedImage], bool]:
     """Return a function that tells whether cut and paste can use an image: it has a whole particle and background."""
 
-    def can(sample: Sample) -> bool:
+    def can(sample: AnnotatedImage) -> bool:
         try:
             check_source(sample, settings)
         except InputError:
@@ -84,7 +84,7 @@ def rendered_like(names: Sequence[str], count: int) -> list[Source]:
     table = image_classes()
     recipes = [_recipe(table.loc[name], name) for name in names]
     wanted = Counter(recipes[k % len(recipes)] for k in range(count))
-    return [Source(rendered(recipe, each, seed=0), name=recipe) for recipe, each in wanted.items()]
+    return [Source(rendered_images(recipe, each, seed=0), name=recipe) for recipe, each in wanted.items()]
 
 
 def _recipe(row: "pd.Series[str]", name: str) -> str:

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from nanolab.core.timing import Stopwatch
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.experiments.images import split_by_image
+from nanolab.metrics.evaluate import Scores, SegmentationComparison, pooled
 from nanolab.segmentation.magnification import Magnification
-from nanolab.metrics.evaluate import Comparison, Scores, pooled
-from nanolab.datasets.annotated import Sample
 from nanolab.segmentation.scoring import compare_images
 from nanolab.segmentation.segmenter import Segmenter
-from nanolab.core.timing import Stopwatch
 from nanolab.training.leave_one_out import leave_one_out
 from nanolab.training.loop import train
-from nanolab.training.sources import Source
 from nanolab.training.run import TrainingRun
 from nanolab.training.settings import TrainingSettings
+from nanolab.training.sources import Source
 
 __all__ = ["Trial", "cross_validate", "mean_scores", "run_trial"]
 
@@ -39,7 +39,7 @@ class Trial:
     """
 
     run: TrainingRun
-    comparisons: dict[str, Comparison]
+    comparisons: dict[str, SegmentationComparison]
     seconds: dict[str, float]
 
     @property
@@ -56,7 +56,7 @@ class Trial:
 
 def run_trial(
     sources: Sequence[Source],
-    test: Sequence[Sample],
+    test: Sequence[AnnotatedImage],
     folder: Path | str,
     settings: TrainingSettings,
     *,
@@ -92,7 +92,7 @@ def run_trial(
 
 
 def cross_validate(
-    samples: Sequence[Sample],
+    samples: Sequence[AnnotatedImage],
     folds: int | None,
     folder: Path | str,
     settings: TrainingSettings,

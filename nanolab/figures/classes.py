@@ -9,14 +9,14 @@ from matplotlib.ticker import MaxNLocator
 from nanolab.core.checks import InputError
 from nanolab.figures.panels import LINES, make_panels, styled
 
-__all__ = ["confusion_figure", "learning_figure"]
+__all__ = ["plot_confusion", "plot_learning"]
 
 _PANELS = (("loss", "loss (cross-entropy)"), ("accuracy", "accuracy"))
 _DARK = 0.5  # a darker cell has white numbers
 
 
 @styled
-def learning_figure(logs: Sequence[pd.DataFrame], *, stand_in: bool = False) -> Figure:
+def plot_learning(logs: Sequence[pd.DataFrame], *, stand_in: bool = False) -> Figure:
     """Draw loss and accuracy over the epochs, of training and test: thin each repeat, thick their mean.
 
     Parameters
@@ -45,7 +45,7 @@ def learning_figure(logs: Sequence[pd.DataFrame], *, stand_in: bool = False) -> 
 
 
 @styled
-def confusion_figure(counts: pd.DataFrame, *, title: str = "", stand_in: bool = False) -> Figure:
+def plot_confusion(counts: pd.DataFrame, *, title: str = "", stand_in: bool = False) -> Figure:
     """Draw which classes were taken for which, each true class as parts of 1, with the counts below.
 
     Parameters

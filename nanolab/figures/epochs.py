@@ -1,6 +1,6 @@
 """Figures on the choice of epochs: the study of Mill et al. (figure 3), and how far each way of choosing lands."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from nanolab.core.checks import InputError
-from nanolab.figures.panels import LINES, make_panels, styled
+from nanolab.figures.images import plot_images
+from nanolab.figures.panels import LINES, Image, Labels, make_panels, styled
 from nanolab.selection.agreement import JUDGEMENTS
 from nanolab.selection.study import Answer, analytical, by_participant
 
-__all__ = ["judgement_figure", "landing_figure", "study_figure"]
+__all__ = ["plot_epochs", "plot_judgements", "plot_shortfalls", "plot_study", "plot_training"]
 
 _ROLES = {"non-expert": (LINES[0], "o"), "expert": (LINES[1], "s"), "analytical": ("black", "D")}
 _LABELS = {"dice": "F1 over pixels (Dice)", "instance_f1_50": "F1 over particles at IoU 0.5"}
@@ -34,9 +35,7 @@ _LINEAR = 1e-3  # smaller shortfalls, which nobody could see, lie on a linear sc
 
 
 @styled
-def study_figure(
-    answers: Sequence[Answer], scores: pd.DataFrame, *, by: str = "dice", stand_in: bool = False
-) -> Figure:
+def plot_study(answers: Sequence[Answer], scores: pd.DataFrame, *, by: str = "dice", stand_in: bool = False) -> Figure:
     """Draw figure 3 of Mill et al.: a, which epochs each participant picked; b, the mean and SD of their scores.
 
     Beside the participants stands the choice of the five epochs of the highest score.
@@ -44,7 +43,7 @@ def study_figure(
     Parameters
     ----------
     scores
-        As `nanolab.training.selection.score_epochs` returns them.
+        As `nanolab.selection.choosing.score_epochs` returns them.
     by
         The score.
 
@@ -81,14 +80,14 @@ def study_figure(
 
 
 @styled
-def judgement_figure(table: pd.DataFrame, *, by: str = "", stand_in: bool = False) -> Figure:
+def plot_judgements(table: pd.DataFrame, *, by: str = "", stand_in: bool = False) -> Figure:
     """Draw over the epochs what is known with annotation, above, and without, below.
 
     Parameters
     ----------
     table
         As `nanolab.selection.agreement.judge_epochs` returns it, merged with the scores of
-        `nanolab.training.selection.score_epochs` where there are any.
+        `nanolab.selection.choosing.score_epochs` where there are any.
     by
         The score whose best epoch is marked above, Dice if it is none of them; below it is that of the agreement.
     """
@@ -116,13 +115,14 @@ def _mark(axes: Axes, table: pd.DataFrame, by: str) -> None:
 
 
 @styled
-def landing_figure(landed: pd.DataFrame, *, by: str = "dice", stand_in: bool = False) -> Figure:
+def plot_shortfalls(landed: pd.DataFrame, *, by: str = "dice", stand_in: bool = False) -> Figure:
     """Draw how far below the best epoch each way of choosing lands on images that it has not seen.
 
     Parameters
     ----------
     landed
-        As `nanolab.selection.shortfall.landings` returns it. A small dot is one choosing image, the diamond is their mean.
+        As `nanolab.selection.shortfall.shortfalls` returns it. A small dot is one choosing image, the diamond is their
+        mean.
     """
     order = landed.groupby("way")["shortfall"].mean().sort_values(ascending=False).index
     figure, (axes,) = make_panels(1, 1, aspect=0.55, stand_in=stand_in, panel_in=6.5)
@@ -143,4 +143,88 @@ def landing_figure(landed: pd.DataFrame, *, by: str = "dice", stand_in: bool = F
         Line2D([], [], color=LINES[1], marker="D", linestyle="", label="mean"),
     ]
     figure.legend(handles=dots, loc="outside lower center", ncols=2)
+    return figure
+
+
+_SCORES = {"dice": "Dice", "instance_f1_50": "particle F1 at IoU 0.5"}
+
+
+@styled
+def plot_epochs(
+    image: Image,
+    predictions: Mapping[int, Labels],
+    *,
+    truth: Labels | None = None,
+    scores: Mapping[int, float] | None = None,
+    selected: int | None = None,
+    pixel_size_nm: float | None = None,
+    stand_in: bool = False,
+) -> Figure:
+    """Show what several epochs make of one image, with the annotation first where there is one.
+
+    Parameters
+    ----------
+    image
+        Shape (height, width), values in [0, 1].
+    predictions
+        Label map by epoch.
+    truth
+        The annotation's label map.
+    scores
+        F1 by epoch, for the titles.
+    selected
+        The epoch to frame.
+    """
+    shown = ([("annotated", truth)] if truth is not None else []) + [
+        (_epoch_title(epoch, (scores or {}).get(epoch)), labels) for epoch, labels in predictions.items()
+    ]
+    figure = plot_images(
+        [image] * len(shown),
+        titles=[title for title, _ in shown],
+        labels=[labels for _, labels in shown],
+        pixel_size_nm=pixel_size_nm,
+        columns=min(len(shown), 5),
+        stand_in=stand_in,
+    )
+    if selected is not None:
+        _frame(figure.axes[list(predictions).index(selected) + (truth is not None)])
+    return figure
+
+
+def _epoch_title(epoch: int, score: float | None) -> str:
+    return f"epoch {epoch}" if score is None else f"epoch {epoch}: F1 {score:.3f}"
+
+
+def _frame(axes: Axes) -> None:
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=LINES[1], linewidth=3)
+    axes.title.set(color=LINES[1], weight="bold")
+
+
+@styled
+def plot_training(log: pd.DataFrame, *, selected: int | None = None, stand_in: bool = False) -> Figure:
+    """Draw the training loss over the epochs and, where the log has scores of a validation image, these below it.
+
+    Parameters
+    ----------
+    log
+        One row an epoch, columns `epoch`, `loss` and any of `dice` and `instance_f1_50` (see
+        `nanolab.training.run.TrainingRun.log`).
+    selected
+        The epoch to mark.
+    """
+    scores = {name: label for name, label in _SCORES.items() if name in log}
+    figure, panels = make_panels(1 + bool(scores), 1, aspect=0.5, stand_in=stand_in, panel_in=4.5)
+    panels[0].semilogy(log["epoch"], log["loss"], marker="o", markersize=3, color=LINES[0])
+    panels[0].set(ylabel="mean training loss")
+    for colour, (name, label) in zip(LINES, scores.items(), strict=False):
+        panels[-1].plot(log["epoch"], log[name], marker="o", markersize=3, color=colour, label=label)
+        panels[-1].set(ylabel="validation image", ylim=(0, 1))
+    for axes in panels:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if selected is not None:
+            axes.axvline(selected, color="black", linestyle="--", linewidth=1, label=f"chosen: epoch {selected}")
+    panels[-1].set(xlabel="epoch")
+    if panels[-1].get_legend_handles_labels()[1]:
+        panels[-1].legend()
     return figure

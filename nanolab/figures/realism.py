@@ -10,7 +10,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from nanolab.figures.panels import LINES, make_panels, styled
-from nanolab.realism.comparison import GROUPS, Comparison
+from nanolab.realism.comparison import GROUPS, RealismComparison
 from nanolab.realism.descriptors import DESCRIPTORS
 from nanolab.realism.patches import Patches
 from nanolab.realism.profiles import Curves, edge_profiles, grey_histograms, noise_level, power_spectra
@@ -19,12 +19,12 @@ from nanolab.realism.scores import MEASURES
 __all__ = [
     "COLOURS",
     "MARKERS",
-    "differences_figure",
-    "map_figure",
-    "page_figure",
-    "patches_figure",
-    "profiles_figure",
-    "scores_figure",
+    "plot_differences",
+    "plot_patches",
+    "plot_profiles",
+    "plot_realism",
+    "plot_realism_map",
+    "plot_realism_scores",
 ]
 
 #: Of the two sets, in all figures.
@@ -37,7 +37,7 @@ _SHORT = {"kid": "KID", "frechet": "Fréchet", "c2st": "C2ST accuracy"}
 
 
 @styled
-def map_figure(comparison: Comparison, *, stand_in: bool = False) -> Figure:
+def plot_realism_map(comparison: RealismComparison, *, stand_in: bool = False) -> Figure:
     """Draw every patch at its place on the t-SNE map: colour by set, marker by kind."""
     figure, (axes,) = make_panels(1, 1, aspect=0.8, stand_in=stand_in, panel_in=6.5)
     _map(axes, comparison)
@@ -45,7 +45,7 @@ def map_figure(comparison: Comparison, *, stand_in: bool = False) -> Figure:
 
 
 @styled
-def scores_figure(comparison: Comparison, *, stand_in: bool = False) -> Figure:
+def plot_realism_scores(comparison: RealismComparison, *, stand_in: bool = False) -> Figure:
     """Draw each distance between synthetic and real beside its baseline, real against other real images."""
     figure, panels = make_panels(2, 3, aspect=0.5, stand_in=stand_in, panel_in=3.2)
     _scores(panels, comparison)
@@ -53,7 +53,7 @@ def scores_figure(comparison: Comparison, *, stand_in: bool = False) -> Figure:
 
 
 @styled
-def profiles_figure(comparison: Comparison, *, stand_in: bool = False) -> Figure:
+def plot_profiles(comparison: RealismComparison, *, stand_in: bool = False) -> Figure:
     """Draw profiles across particle edges, power spectra, grey values and noise: mean and 80 % of the images."""
     figure, panels = make_panels(2, 3, aspect=0.75, stand_in=stand_in, panel_in=3.2)
     _profiles(panels, comparison)
@@ -61,7 +61,9 @@ def profiles_figure(comparison: Comparison, *, stand_in: bool = False) -> Figure
 
 
 @styled
-def differences_figure(comparison: Comparison, group: str = "all", *, top: int = 10, stand_in: bool = False) -> Figure:
+def plot_differences(
+    comparison: RealismComparison, group: str = "all", *, top: int = 10, stand_in: bool = False
+) -> Figure:
     """Draw which plain properties tell synthetic from real best, for a group of patches."""
     figure, (axes,) = make_panels(1, 1, aspect=0.6, stand_in=stand_in, panel_in=6.5)
     _differences(axes, comparison, group, top)
@@ -69,7 +71,7 @@ def differences_figure(comparison: Comparison, group: str = "all", *, top: int =
 
 
 @styled
-def patches_figure(comparison: Comparison, *, columns: int = 8, stand_in: bool = False) -> Figure:
+def plot_patches(comparison: RealismComparison, *, columns: int = 8, stand_in: bool = False) -> Figure:
     """Show patches that give themselves away to the classifier, and those that it takes for the other set."""
     figure, panels = make_panels(4, columns, aspect=0.75, stand_in=stand_in, panel_in=1.1)
     _telling(panels, comparison, columns)
@@ -77,7 +79,7 @@ def patches_figure(comparison: Comparison, *, columns: int = 8, stand_in: bool =
 
 
 @styled
-def page_figure(comparison: Comparison, *, stand_in: bool = False) -> Figure:
+def plot_realism(comparison: RealismComparison, *, stand_in: bool = False) -> Figure:
     """Draw the whole comparison on one page."""
     figure, (axes,) = make_panels(1, 1, aspect=1.27, stand_in=stand_in, panel_in=11)
     axes.remove()
@@ -100,7 +102,7 @@ def _flat(figure: SubFigure, rows: int, columns: int) -> list[Axes]:
     return list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
-def _headline(comparison: Comparison) -> str:
+def _headline(comparison: RealismComparison) -> str:
     about = comparison.about
     size = "pixel size unknown" if comparison.pixel_size_nm is None else f"{comparison.pixel_size_nm:.4g} nm pixels"
     return (
@@ -109,7 +111,7 @@ def _headline(comparison: Comparison) -> str:
     )
 
 
-def _map(axes: Axes, comparison: Comparison) -> None:
+def _map(axes: Axes, comparison: RealismComparison) -> None:
     sets = {"real": comparison.real, "synthetic": comparison.synthetic}
     kind_of = np.concatenate([patches.table["kind"] for patches in sets.values()])
     kinds = [kind for kind in MARKERS if (kind_of == kind).any()]
@@ -133,7 +135,7 @@ def _key(**style: Any) -> Line2D:
     return Line2D([], [], linestyle="", markersize=6, **style)
 
 
-def _scores(panels: Sequence[Axes], comparison: Comparison) -> None:
+def _scores(panels: Sequence[Axes], comparison: RealismComparison) -> None:
     groups = [group for group in GROUPS if group in comparison.scores]
     for axes, measure in zip(panels, _SHOWN, strict=True):
         for row, group in enumerate(groups):
@@ -173,7 +175,7 @@ def _dot(axes: Axes, row: float, score: dict[str, float], colour: str) -> None:
     axes.plot(score["value"], row, "o", color=colour, markersize=4.5)
 
 
-def _profiles(panels: Sequence[Axes], comparison: Comparison) -> None:
+def _profiles(panels: Sequence[Axes], comparison: RealismComparison) -> None:
     sets = {"real": comparison.real, "synthetic": comparison.synthetic}
     edge, particle, ground, grey_particle, grey_ground, noise = panels
     size = comparison.pixel_size_nm
@@ -216,7 +218,7 @@ def _spread(axes: Axes, values: npt.NDArray[np.float64], name: str) -> None:
     axes.stairs(shares, edges, color=COLOURS[name], linewidth=1.4)
 
 
-def _differences(axes: Axes, comparison: Comparison, group: str, top: int, *, key: bool = True) -> None:
+def _differences(axes: Axes, comparison: RealismComparison, group: str, top: int, *, key: bool = True) -> None:
     table = comparison.differences[group].head(top)
     rows = np.arange(len(table))
     apart = 0.5 + (table["auc"] - 0.5).abs()
@@ -241,7 +243,7 @@ def _differences(axes: Axes, comparison: Comparison, group: str, top: int, *, ke
         axes.figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
 
 
-def _telling(panels: Sequence[Axes], comparison: Comparison, columns: int) -> None:
+def _telling(panels: Sequence[Axes], comparison: RealismComparison, columns: int) -> None:
     test = comparison.test
     rows: tuple[tuple[str, Patches, npt.NDArray[np.float64], str], ...] = (
         ("real, seen\nto be real", comparison.real, test.first, "real"),

@@ -18,22 +18,23 @@ from matplotlib.transforms import Bbox
 from scipy.integrate import trapezoid
 from skimage.segmentation import find_boundaries
 
-from nanolab.core.checks import check_same_shape
+from nanolab.core.checks import InputError, check_same_shape
+from nanolab.figures.panels import LINES, Image, Labels, draw_micrograph, make_panels, styled
 from nanolab.measurement.comparison import SampleComparison
 from nanolab.measurement.fits import Fit, GoodnessOfFit
+from nanolab.measurement.particles import sizes_of
 from nanolab.measurement.size_sample import SizeSample, quantiles
 from nanolab.measurement.statistics import histogram, statistics_table
-from nanolab.figures.panels import LINES, Image, Labels, draw_micrograph, make_panels, styled
-from nanolab.measurement.particles import sizes_of
 
 __all__ = [
     "NAMES",
-    "comparison_figure",
-    "distribution_figure",
-    "ensemble_figure",
-    "radial_figure",
-    "report_page",
-    "sized_particles",
+    "plot_distribution",
+    "plot_ensembles",
+    "plot_particle_sizes",
+    "plot_radial_distribution",
+    "plot_report_page",
+    "plot_size_comparison",
+    "plot_sizes",
 ]
 
 #: What axes call the quantities.
@@ -64,7 +65,7 @@ _TOP = 0.77  # part of the height that bars may have; above is the legend
 
 
 @styled
-def sized_particles(
+def plot_particle_sizes(
     image: Image | None,
     labels: Labels,
     particles: pd.DataFrame,
@@ -121,7 +122,7 @@ def _draw_sized(
 
 
 @styled
-def distribution_figure(
+def plot_distribution(
     sample: SizeSample,
     fitted: Fit | None = None,
     *,
@@ -186,7 +187,7 @@ def _draw_fit(
 
 
 @styled
-def comparison_figure(
+def plot_size_comparison(
     samples: Mapping[str, SizeSample], comparison: SampleComparison | None = None, *, stand_in: bool = False
 ) -> Figure:
     """Draw the distributions of samples over each other: histograms on common bins, and cumulative curves."""
@@ -225,7 +226,7 @@ def _compared(comparison: SampleComparison) -> str:
 
 
 @styled
-def ensemble_figure(result: Mapping[str, Any], *, stand_in: bool = False) -> Figure:
+def plot_ensembles(result: Mapping[str, Any], *, stand_in: bool = False) -> Figure:
     """Draw what each member of an ensemble finds, with the interval of images alone and of both sources together."""
     figure, (axes,) = make_panels(1, 1, aspect=0.45, stand_in=stand_in, panel_in=6)
     members = result["members"]
@@ -242,7 +243,7 @@ def ensemble_figure(result: Mapping[str, Any], *, stand_in: bool = False) -> Fig
 
 
 @styled
-def radial_figure(table: pd.DataFrame, *, stand_in: bool = False) -> Figure:
+def plot_radial_distribution(table: pd.DataFrame, *, stand_in: bool = False) -> Figure:
     """Draw a radial distribution function with its scatter, 1 / sqrt(pairs)."""
     figure, (axes,) = make_panels(1, 1, aspect=0.62, stand_in=stand_in, panel_in=5)
     unit = "nm" if "r_nm" in table else "px"
@@ -256,7 +257,7 @@ def radial_figure(table: pd.DataFrame, *, stand_in: bool = False) -> Figure:
 
 
 @styled
-def report_page(
+def plot_report_page(
     sample: SizeSample,
     result: Mapping[str, Any],
     fitted: Fit | None,
@@ -329,3 +330,76 @@ def _number(value: float | None) -> str:
 def _interval(row: Mapping[str, Any], weighting: str) -> str:
     low, high = _number(row[f"{weighting}_low"]), _number(row[f"{weighting}_high"])
     return f"{low} to {high}" if low else ""
+
+
+@styled
+def plot_sizes(
+    sizes: pd.DataFrame | Mapping[str, pd.DataFrame | npt.ArrayLike],
+    unit: str | None = None,
+    *,
+    quantity: str = "equivalent circular diameter",
+    stand_in: bool = False,
+) -> Figure:
+    """Show size distributions by number: the share of particles in bins common to all, and each median.
+
+    Parameters
+    ----------
+    sizes
+        A particle table (see `nanolab.measurement.particles.measure`), whose ECD is shown; or several, or sizes of
+        shape (particles,) and finite values, by what the legend is to call them.
+    unit
+        Unit of sizes, "nm" or "px"; a table brings its own.
+    quantity
+        What the sizes are.
+
+    Examples
+    --------
+    >>> figure = plot_sizes({"found": [41.0, 44.0, 52.0], "annotated": [40.0, 43.0, 50.0]}, "nm")
+
+    Notes
+    -----
+    The axis ends at the 99.5th percentile of all sizes together, or one agglomerate taken for a particle would press
+    the rest into one bar. The legend says how many lie beyond.
+    """
+    given = {"particles": sizes} if isinstance(sizes, pd.DataFrame) else sizes
+    tables = {name: sizes_of(each) for name, each in given.items() if isinstance(each, pd.DataFrame)}
+    units = {each for _, each in tables.values()} | ({unit} if unit else set())
+    if len(units) != 1:
+        raise InputError(
+            f"size histogram: all sizes need one unit, got {sorted(units) or 'none'}; name it, or scale them"
+        )
+    (unit,) = units
+    values = {name: tables[name][0] if name in tables else np.asarray(each, float) for name, each in given.items()}
+    together = np.concatenate(list(values.values()))
+    if not together.size:
+        raise InputError("size histogram: needs at least one particle, got none")
+    figure, (axes,) = make_panels(1, 1, aspect=0.62, stand_in=stand_in, panel_in=5.5)
+    top = np.quantile(together, 0.995)
+    edges = np.histogram_bin_edges(together[together <= top], bins=_bin_count(together[together <= top]))
+    for colour, (name, each) in zip(LINES, values.items(), strict=False):
+        _distribution(axes, each, edges, colour, name, unit)
+    axes.set(xlabel=f"{quantity} / {unit}", ylabel="share of particles in a bin")
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
+    return figure
+
+
+def _bin_count(values: npt.NDArray[np.float64]) -> int:
+    """Freedman and Diaconis' number of bins (10.1007/BF01025868), kept between 8 and 60."""
+    return int(np.clip(len(np.histogram_bin_edges(values, bins="fd")) - 1, 8, 60))
+
+
+def _distribution(
+    axes: Axes, sizes: npt.NDArray[np.float64], edges: npt.NDArray[np.float64], colour: str, name: str, unit: str
+) -> None:
+    count = len(sizes)
+    if count == 0:
+        axes.plot([], [], color=colour, label=f"{name}: no particles")
+        return
+    shares = np.histogram(sizes, edges)[0] / count
+    median = float(np.median(sizes))
+    beyond = int((sizes > edges[-1]).sum())
+    label = f"{name}: median {median:.4g} {unit}, n = {count}" + (f" ({beyond} beyond)" if beyond else "")
+    axes.stairs(shares, edges, fill=True, color=colour, alpha=0.25)
+    axes.stairs(shares, edges, color=colour, linewidth=1.5, label=label)
+    axes.axvline(median, color=colour, linestyle="--", linewidth=1.2)

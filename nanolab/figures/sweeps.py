@@ -15,7 +15,7 @@ from nanolab.core.checks import InputError
 from nanolab.figures.panels import LINES, make_panels, styled
 from nanolab.runs.sweeps.paper import PAPER
 
-__all__ = ["means", "measures", "sweep_figure"]
+__all__ = ["means", "measures", "plot_sweep"]
 
 _RECORD = ("duration_s", "threads")
 _MARKERS = "osD^vP"
@@ -62,7 +62,7 @@ def _keys(state: Mapping[str, Any]) -> list[str]:
 
 
 @styled
-def sweep_figure(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequence[str] | None = None) -> Figure:
+def plot_sweep(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequence[str] | None = None) -> Figure:
     """Draw each measure against the parameter that has most values, a colour for each combination of the others.
 
     A dot is a run, a line goes through the means over runs of the same parameters, its band is their standard deviation

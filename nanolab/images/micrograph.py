@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.images.pixel_size import PixelSize, pixel_size_from_metadata
 from nanolab.images.formats.data_bar import find_data_bar
 from nanolab.images.formats.grey import robust_range, stretch
 from nanolab.images.formats.image_file import read_grey
+from nanolab.images.pixel_size import PixelSize, pixel_size_from_metadata
 
-__all__ = ["Micrograph", "PixelSize", "read_micrograph"]
+__all__ = ["Micrograph", "PixelSize", "read"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -66,8 +66,9 @@ class Micrograph:
     def crop_data_bar(self) -> "Micrograph":
         """Return this micrograph without the data bar burnt in at its bottom; itself if there is none to be seen.
 
-        See `nanolab.images.formats.data_bar.find_data_bar` for what counts as one. The rows cut are kept in the metadata. Where
-        the grey range was taken from the values, it is taken anew, so that white text does not darken the image.
+        See `nanolab.images.formats.data_bar.find_data_bar` for what counts as one. The rows cut are kept in the
+        metadata. Where the grey range was taken from the values, it is taken anew, so that white text does not darken
+        the image.
         """
         top = find_data_bar(self.pixels)
         if top is None:
@@ -80,14 +81,12 @@ class Micrograph:
         return replace(self, pixels=pixels, metadata=metadata)
 
 
-def read_micrograph(
-    path: Path | str, *, pixel_size_nm: float | None = None, find_scale_bar: bool = False
-) -> Micrograph:
+def read(path: Path | str, *, pixel_size_nm: float | None = None, find_scale_bar: bool = False) -> Micrograph:
     """Read a micrograph from a TIFF, PNG, JPEG, BMP, DM3, DM4, EMD, SER or MRC file.
 
     Grey values become float32 in [0, 1]: 8-bit images keep the range of their type, in others the range that the image
-    uses is stretched over [0, 1] (see `nanolab.images.formats.grey.to_grey`). Colour becomes luma. A stack is refused; of a
-    file with several signals the first image is read.
+    uses is stretched over [0, 1] (see `nanolab.images.formats.grey.to_grey`). Colour becomes luma. A stack is refused;
+    of a file with several signals the first image is read.
 
     Parameters
     ----------

@@ -9,10 +9,10 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.images.pixel_size import PixelSize
 from nanolab.images.formats.bars import Bar, find_bars, join
 from nanolab.images.formats.ocr import Text, read_text
 from nanolab.images.formats.vendors import length_nm
+from nanolab.images.pixel_size import PixelSize
 
 __all__ = ["read_scale_bar", "weigh"]
 

@@ -96,7 +96,7 @@ def _imagej_description(calibrated: bool, description: dict[str, Any] | None) ->
 def read_tiff(path: Path | str) -> npt.NDArray[Any]:
     """Read the array of a one-page TIFF that nanolab wrote, shape (height, width), dtype as stored.
 
-    Micrographs from elsewhere are read by `nanolab.images.micrograph.read_micrograph`, which also converts them.
+    Micrographs from elsewhere are read by `nanolab.images.micrograph.read`, which also converts them.
 
     Raises
     ------

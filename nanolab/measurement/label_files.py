@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from nanolab.core.checks import InputError
-from nanolab.images.labels import read_labels
-from nanolab.images.micrograph import read_micrograph
-from nanolab.images.pixel_size import PixelSize, Source, pixel_size_from_metadata
 from nanolab.images.formats.image_file import IMAGE_SUFFIXES
-from nanolab.measurement.summary import MeasuredImage, measured
+from nanolab.images.labels import read_labels
+from nanolab.images.micrograph import read
+from nanolab.images.pixel_size import PixelSize, Source, pixel_size_from_metadata
+from nanolab.measurement.summary import MeasuredImage, measure_image
 
 __all__ = ["label_files", "measure_files"]
 
@@ -60,7 +60,7 @@ def measure_files(
 
     Returns
     -------
-    measured
+    measure_image
         One a label map that could be used.
     failures
         What was wrong with the others, by path.
@@ -83,8 +83,8 @@ def _measured(path: Path, images: Path | str | None, pixel_size_nm: float | None
         source, height = _segmented(path, name)
         if pixel_size_nm is None and pixel_size.nm is not None and source is not None:
             pixel_size = PixelSize(pixel_size.nm, source, f"as {path.with_name('particles.csv')} says")
-        return measured(name, labels[:height], pixel_size=pixel_size)
-    micrograph = read_micrograph(_image_of(name, Path(images)))
+        return measure_image(name, labels[:height], pixel_size=pixel_size)
+    micrograph = read(_image_of(name, Path(images)))
     cropped = micrograph.crop_data_bar()
     if labels.shape not in (micrograph.pixels.shape, cropped.pixels.shape):
         raise InputError(
@@ -92,7 +92,7 @@ def _measured(path: Path, images: Path | str | None, pixel_size_nm: float | None
             "(height, width)"
         )
     pixel_size = micrograph.pixel_size if pixel_size.nm is None else pixel_size
-    return measured(name, labels[: len(cropped.pixels)], pixel_size=pixel_size, image=cropped.pixels)
+    return measure_image(name, labels[: len(cropped.pixels)], pixel_size=pixel_size, image=cropped.pixels)
 
 
 def _segmented(path: Path, name: str) -> tuple[Source | None, int | None]:

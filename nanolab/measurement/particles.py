@@ -10,6 +10,7 @@ import pandas as pd
 from scipy.spatial import KDTree
 
 from nanolab.core.checks import InputError, check_label_map, check_same_shape
+from nanolab.images.micrograph import Micrograph
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.regions import Regions, find_regions
 
@@ -78,9 +79,9 @@ DESCRIPTORS: dict[str, Descriptor] = {
 
 def measure(
     labels: npt.NDArray[np.integer],
+    image: Micrograph | npt.NDArray[np.floating] | None = None,
     *,
-    pixel_size: PixelSize,
-    image: npt.NDArray[np.floating] | None = None,
+    pixel_size: PixelSize | None = None,
     name: str = "",
     classes: Mapping[int, str] | None = None,
 ) -> pd.DataFrame:
@@ -89,23 +90,39 @@ def measure(
     Parameters
     ----------
     labels
-        Shape (height, width), 0 = background; without a data bar, or particles cut by it do not count as cut.
-    pixel_size
-        Edge of a pixel and where it is known from; nothing in nm is given where it is unknown.
+        Shape (height, width), 0 = background.
     image
-        Shape (height, width), grey values in [0, 1]; adds the column `mean_intensity`.
+        The micrograph, which knows its pixel size, name and data bar; or grey values in [0, 1], shape (height, width).
+        Adds the column `mean_intensity`. Particles cut by a data bar count as cut only where the micrograph is given.
+    pixel_size
+        Edge of a pixel and where it is known from, over what the micrograph says; nothing in nm is given where it is
+        unknown.
     name
-        Name of the image, for the first column.
+        Name of the image, for the first column; the micrograph's if empty.
     classes
         Class of each label, such as a shape; adds the column `class`, empty where a label has none.
 
     Returns
     -------
     particles
-        One row a particle in the order of the labels: image, label, class, centroid_row_px, centroid_col_px, each of
+        One row per particle in the order of the labels: image, label, class, centroid_row_px, centroid_col_px, each of
         `DESCRIPTORS` in px, each length and area in nm and nm2, mean_intensity, touches_border, the size of the image
         in px, scale_source.
+
+    Examples
+    --------
+    >>> import nanolab as nl
+    >>> labels = np.zeros((9, 9), dtype=np.int32)
+    >>> labels[2:6, 2:6] = 1
+    >>> nl.measure(labels, pixel_size=nl.PixelSize.typed(2.0))[["label", "area_px", "area_nm2"]].values.tolist()
+    [[1.0, 16.0, 64.0]]
     """
+    if isinstance(image, Micrograph):
+        name, pixel_size = name or image.name, pixel_size or image.pixel_size
+        check_same_shape(labels, image.pixels, name)
+        image = image.crop_data_bar().pixels
+        labels = labels[: len(image)]
+    pixel_size = pixel_size or PixelSize.unknown("none was given")
     where = name or "label map"
     check_label_map(labels, where)
     if image is not None:

@@ -10,15 +10,15 @@ import pandas as pd
 
 from nanolab import __version__
 from nanolab.core.checks import InputError
+from nanolab.core.seeds import generator
+from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import Fit, GoodnessOfFit, fit, fit_all, goodness_of_fit
+from nanolab.measurement.particles import measure
 from nanolab.measurement.precision import iso_particles, more_needed
 from nanolab.measurement.size_sample import Border, SizeSample, size_sample
 from nanolab.measurement.statistics import FEW_IMAGES, statistics
-from nanolab.images.pixel_size import PixelSize
-from nanolab.core.seeds import generator
-from nanolab.measurement.particles import measure
 
-__all__ = ["MeasuredImage", "SizeReport", "measured", "particles_of", "summarise"]
+__all__ = ["MeasuredImage", "SizeReport", "measure_image", "particles_of", "summarise_sizes"]
 
 Image = npt.NDArray[np.floating]
 Labels = npt.NDArray[np.integer]
@@ -51,7 +51,7 @@ class MeasuredImage:
     image: Image | None = None
 
 
-def measured(
+def measure_image(
     name: str,
     labels: Labels,
     *,
@@ -129,7 +129,7 @@ class SizeReport:
         }
 
 
-def summarise(
+def summarise_sizes(
     images: Iterable[MeasuredImage],
     *,
     title: str = "sample",

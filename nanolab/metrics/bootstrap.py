@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from nanolab.core.checks import InputError
-from nanolab.metrics.comparison import Comparison, pooled
 from nanolab.core.seeds import generator
+from nanolab.metrics.comparison import SegmentationComparison, pooled
 
 __all__ = ["Intervals", "intervals"]
 
@@ -18,7 +18,12 @@ _KEY = 0xB007  # sets these draws apart from others of the same seed
 
 
 def intervals(
-    comparisons: Sequence[Comparison], iou: float, *, seed: int, repeats: int = _REPEATS, level: float = 0.95
+    comparisons: Sequence[SegmentationComparison],
+    iou: float,
+    *,
+    seed: int,
+    repeats: int = _REPEATS,
+    level: float = 0.95,
 ) -> Intervals:
     """Return intervals of the pooled scores: percentiles of a bootstrap over images (10.1214/aos/1176344552).
 
@@ -28,7 +33,7 @@ def intervals(
     Parameters
     ----------
     iou
-        The threshold at which the instances were matched, as in `Comparison.scores`.
+        The threshold at which the instances were matched, as in `SegmentationComparison.scores`.
     repeats
         Bootstrap samples.
     level

@@ -12,15 +12,15 @@ from scipy.stats import wasserstein_distance
 
 from nanolab.core.checks import InputError, check_label_map, check_positive
 from nanolab.images.labels import relabel, remove_small
+from nanolab.measurement.particles import equivalent_diameter
 from nanolab.metrics.boundary import BoundaryScores, boundary_scores
 from nanolab.metrics.coco import CocoScores, coco_scores
 from nanolab.metrics.instance import InstanceScores, match_overlaps, overlaps
 from nanolab.metrics.panoptic import PanopticScores, panoptic_scores
 from nanolab.metrics.pixel import PixelScores, pixel_scores, ratio
 from nanolab.metrics.topology import WarpingScores, warping_scores
-from nanolab.measurement.particles import equivalent_diameter
 
-__all__ = ["Comparison", "Scores", "compare", "ks_distance", "pooled"]
+__all__ = ["Scores", "SegmentationComparison", "compare", "ks_distance", "pooled"]
 
 #: What `evaluate` gives: ready for JSON, None where a score is undefined.
 Scores = dict[str, float | int | None]
@@ -28,7 +28,7 @@ Sizes = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class SegmentationComparison:
     """What one image, or several pooled by `+`, contribute to the scores.
 
     Attributes
@@ -60,7 +60,7 @@ class Comparison:
     images: int
     miscounted: int
 
-    def __add__(self, other: "Comparison") -> "Comparison":
+    def __add__(self, other: "SegmentationComparison") -> "SegmentationComparison":
         return pooled([self, other])
 
     def scores(self, iou: float) -> Scores:
@@ -140,7 +140,7 @@ def compare(
     boundary_px: float = 2,
     warping: bool = True,
     scores: npt.NDArray[np.floating] | None = None,
-) -> Comparison:
+) -> SegmentationComparison:
     """Compare two label maps, shape (height, width).
 
     Parameters
@@ -166,7 +166,7 @@ def compare(
     annotated, found = remove_small(truth, min_area_px), remove_small(predicted, min_area_px)
     both = overlaps(annotated, found)
     sizes = _diameters(found, pixel_size_nm), _diameters(annotated, pixel_size_nm)
-    return Comparison(
+    return SegmentationComparison(
         pixels,
         match_overlaps(both, iou),
         panoptic_scores(match_overlaps(both, 0.5)),
@@ -181,7 +181,7 @@ def compare(
     )
 
 
-def pooled(comparisons: Iterable[Comparison]) -> Comparison:
+def pooled(comparisons: Iterable[SegmentationComparison]) -> SegmentationComparison:
     """Add up the counts and particles of several images, at least one, so that each particle weighs the same."""
     terms = list(comparisons)
     if not terms:
@@ -190,7 +190,7 @@ def pooled(comparisons: Iterable[Comparison]) -> Comparison:
     if len(tolerances) > 1:
         raise InputError(f"boundary_px: must be one for all pooled images, got {sorted(tolerances)}")
     warpings = [each.warping for each in terms if each.warping is not None]
-    return Comparison(
+    return SegmentationComparison(
         reduce(add, [each.pixels for each in terms]),
         InstanceScores.pooled([each.instances for each in terms]),
         reduce(add, [each.panoptic for each in terms]),

@@ -10,13 +10,13 @@ import pandas as pd
 
 from nanolab.core.checks import InputError
 from nanolab.images.labels import read_labels
-from nanolab.metrics.bootstrap import intervals
-from nanolab.metrics.comparison import Comparison, Scores, compare, pooled
 from nanolab.images.pixel_size import pixel_size_from_metadata
+from nanolab.metrics.bootstrap import intervals
+from nanolab.metrics.comparison import Scores, SegmentationComparison, compare, pooled
 
 __all__ = [
-    "Comparison",
     "Scores",
+    "SegmentationComparison",
     "compare",
     "evaluate",
     "evaluate_folders",
@@ -130,7 +130,7 @@ def evaluate_many(
     return summarise(comparisons, iou=iou, seed=seed)
 
 
-def summarise(comparisons: Mapping[str, Comparison], *, iou: float = 0.5, seed: int = 0) -> dict[str, Any]:
+def summarise(comparisons: Mapping[str, SegmentationComparison], *, iou: float = 0.5, seed: int = 0) -> dict[str, Any]:
     """Return the scores of each image and of all, ready for JSON.
 
     Parameters
@@ -201,7 +201,7 @@ def evaluate_folders(
     """
     truth, predicted = _by_stem(Path(truth_dir)), _by_stem(Path(pred_dir))
     settings = {"iou": iou, "min_area_px": min_area_px, "boundary_px": boundary_px, "warping": warping}
-    comparisons: dict[str, Comparison] = {}
+    comparisons: dict[str, SegmentationComparison] = {}
     errors: dict[str, str] = {}
     for stem in sorted(truth.keys() | predicted.keys()):
         try:
@@ -240,7 +240,7 @@ def _only(files: Mapping[str, list[Path]], stem: str, folder: Path | str) -> Pat
     return paths[0]
 
 
-def _compare_files(truth: Path, predicted: Path, **settings: Any) -> Comparison:
+def _compare_files(truth: Path, predicted: Path, **settings: Any) -> SegmentationComparison:
     sizes = [pixel_size_from_metadata(path).nm for path in (predicted, truth)]
     pixel_size_nm = next((size for size in sizes if size is not None), None)
     labels = read_labels(truth), read_labels(predicted)

@@ -1,7 +1,8 @@
-"""Weights on disk: safetensors with a JSON record in the header. Reading one runs no code from it."""
+"""Weights on disk, and which of a training's are used: safetensors with a JSON record; reading one runs no code."""
 
 import json
 from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,21 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from nanolab.core.checks import InputError, check_file
-from nanolab.core.files import atomic
-from nanolab.models import build
+from nanolab.core.files import atomic, read_json
 from nanolab.models.readouts.base import Readout, make_readout
-from nanolab.training.settings import TrainingSettings
+from nanolab.models.registry import build
+from nanolab.models.settings import NetworkSettings
 
-__all__ = ["copy_network", "load_checkpoint", "load_network", "save_checkpoint"]
+__all__ = [
+    "checkpoint_of",
+    "copy_network",
+    "epoch_file",
+    "epochs_of",
+    "load_checkpoint",
+    "load_network",
+    "save_checkpoint",
+    "selected_epoch",
+]
 
 _KEY = "nanolab"
 
@@ -59,7 +69,7 @@ def load_network(path: Path | str) -> tuple[nn.Module, Readout, dict[str, Any]]:
     if not isinstance(record.get("settings"), dict):
         raise InputError(f"{path}: the record of a network must hold its settings, found none; train or copy it again")
     try:
-        settings = TrainingSettings(**record["settings"])
+        settings = NetworkSettings.of(record["settings"])
         readout = make_readout(settings.readout, **settings.readout_options)
         network = build(settings.network, readout.channels, **settings.network_options)
         network.load_state_dict(tensors)
@@ -89,3 +99,52 @@ def copy_network(source: Path | str, target: Path | str, readout_options: Mappin
     settings["readout_options"] = {**settings.get("readout_options", {}), **readout_options}
     make_readout(settings["readout"], **settings["readout_options"])
     save_checkpoint(target, tensors, record)
+
+
+def epochs_of(folder: Path | str) -> list[int]:
+    """Return the epochs of a training whose weights are in its folder, ascending; the first epoch is 1."""
+    return sorted(int(path.stem) for path in Path(folder).glob("epochs/[0-9]*.safetensors"))
+
+
+def epoch_file(folder: Path | str, epoch: int) -> Path:
+    """Return the file of an epoch's weights in the folder of a training."""
+    return Path(folder) / "epochs" / f"{epoch:04d}.safetensors"
+
+
+def selected_epoch(folder: Path | str) -> int:
+    """Return the epoch of a training that was selected, the first if several were; the last there is where none was.
+
+    Raises
+    ------
+    InputError
+        If no epoch is finished, or the selection names one that is not there.
+    """
+    folder = Path(folder)
+    epochs = epochs_of(folder)
+    if not epochs:
+        raise InputError(f"{folder}: no epoch is finished; continue the training with resume")
+    if not (folder / "selection.json").exists():
+        return epochs[-1]
+    selection = read_json(folder / "selection.json")
+    if isinstance(selection, dict) and selection.get("epochs") == []:  # notes alone
+        return epochs[-1]
+    chosen = selection["epochs"][0] if isinstance(selection, dict) and selection.get("epochs") else None
+    if chosen not in epochs:
+        raise InputError(f"{folder / 'selection.json'}: epoch {chosen} is not there; select one again")
+    return int(chosen)
+
+
+def checkpoint_of(model: "Path | str | PathLike[str]", epoch: int | None = None) -> Path:
+    """Return the file of the weights that a model names: itself, or an epoch of a training, the selected one if None.
+
+    Raises
+    ------
+    InputError
+        If `model` is no checkpoint and no folder of a training.
+    """
+    path = Path(model)
+    if path.suffix == ".safetensors":
+        return path
+    if not (path / "run.json").is_file():
+        raise InputError(f"{path}: holds no training (there is no run.json in it); check the path")
+    return epoch_file(path, selected_epoch(path) if epoch is None else epoch)

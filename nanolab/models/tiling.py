@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from nanolab.models import SIZE_MULTIPLE_PX
 from nanolab.models.device import Precision, autocast
 from nanolab.models.readouts.base import Readout
+from nanolab.models.registry import SIZE_MULTIPLE_PX
 from nanolab.models.views import VIEWS, View
 
 __all__ = ["OVERLAP_PX", "TILE_PX", "predict", "spans"]

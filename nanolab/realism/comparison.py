@@ -10,19 +10,19 @@ import numpy.typing as npt
 import pandas as pd
 
 from nanolab.core.checks import InputError
+from nanolab.core.seeds import generator
+from nanolab.core.timing import Stopwatch
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.realism.descriptors import describe, what_differs
 from nanolab.realism.embedding import principal_components, tsne
 from nanolab.realism.features import extract_features, load_extractor
 from nanolab.realism.patches import KINDS, Patches, random_patches, sequential_patches
 from nanolab.realism.presets import find_preset
-from nanolab.realism.scores import LEAST, Cloud, halve_images, score_sets
 from nanolab.realism.resampling import SAME_SIZE, resample, typical_pixel_size
+from nanolab.realism.scores import LEAST, Cloud, halve_images, score_sets
 from nanolab.realism.twosample import TwoSampleTest, classifier_two_sample_test
-from nanolab.datasets.annotated import LazySamples, Sample
-from nanolab.core.seeds import generator
-from nanolab.core.timing import Stopwatch
 
-__all__ = ["GROUPS", "Comparison", "compare_sets"]
+__all__ = ["GROUPS", "RealismComparison", "compare_sets"]
 
 #: The groups of patches that are compared apart. Background is all patches without particles, dirt some of these.
 GROUPS = ("all", "particle", "background", "dirt")
@@ -32,7 +32,7 @@ _COMPONENTS = 64
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RealismComparison:
     """What a comparison of real and synthetic micrographs found.
 
     Attributes
@@ -92,15 +92,15 @@ class Comparison:
 
 
 def compare_sets(
-    real: Sequence[Sample],
-    synthetic: Sequence[Sample],
+    real: Sequence[AnnotatedImage],
+    synthetic: Sequence[AnnotatedImage],
     *,
     preset: str = "default",
     seed: int,
     max_patches: int = 1750,
     weights: Path | str | None = None,
     progress: bool = True,
-) -> Comparison:
+) -> RealismComparison:
     """Compare real and synthetic micrographs patch by patch.
 
     Where the pixel sizes of both are known and differ, all images are first brought to the coarser one.
@@ -157,7 +157,7 @@ def compare_sets(
         for group in GROUPS
         if group not in scores
     ]
-    return Comparison(
+    return RealismComparison(
         real=ours,
         synthetic=theirs,
         embedding=embedding,
@@ -179,8 +179,8 @@ def compare_sets(
 
 
 def _at_one_pixel_size(
-    real: Sequence[Sample], synthetic: Sequence[Sample]
-) -> tuple[Sequence[Sample], Sequence[Sample], float | None, list[str]]:
+    real: Sequence[AnnotatedImage], synthetic: Sequence[AnnotatedImage]
+) -> tuple[Sequence[AnnotatedImage], Sequence[AnnotatedImage], float | None, list[str]]:
     sizes = typical_pixel_size(real), typical_pixel_size(synthetic)
     if sizes[0] is None or sizes[1] is None:
         note = "pixel size not known for both sets: if it differs, so do the numbers for that reason alone"
@@ -195,8 +195,8 @@ def _at_one_pixel_size(
     return _resampled(real, common), _resampled(synthetic, common), common, notes
 
 
-def _resampled(samples: Sequence[Sample], pixel_size_nm: float) -> LazySamples:
-    return LazySamples(
+def _resampled(samples: Sequence[AnnotatedImage], pixel_size_nm: float) -> LazyImages:
+    return LazyImages(
         [str(index) for index in range(len(samples))], lambda index: resample(samples[int(index)], pixel_size_nm)
     )
 

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.realism.dirt import find_dirt
-from nanolab.datasets.annotated import Sample
 
 __all__ = ["KINDS", "Patches", "random_patches", "sequential_patches"]
 
@@ -62,7 +62,7 @@ class Patches:
         return Patches(self.pixels[which], self.particle[which], self.table.iloc[which].reset_index(drop=True))
 
 
-def sequential_patches(samples: Sequence[Sample], size_px: int, *, limit: int | None = None) -> Patches:
+def sequential_patches(samples: Sequence[AnnotatedImage], size_px: int, *, limit: int | None = None) -> Patches:
     """Cut every image into patches side by side, from the upper left corner; what is left over stays out.
 
     Parameters
@@ -85,7 +85,7 @@ def sequential_patches(samples: Sequence[Sample], size_px: int, *, limit: int | 
     return patches.take(np.linspace(0, len(patches) - 1, limit).round().astype(int))
 
 
-def random_patches(samples: Sequence[Sample], size_px: int, count: int, rng: np.random.Generator) -> Patches:
+def random_patches(samples: Sequence[AnnotatedImage], size_px: int, count: int, rng: np.random.Generator) -> Patches:
     """Cut `count` patches at random places of random images.
 
     Images take part equally: none gives a second patch before each has given one, and so on.
@@ -107,8 +107,8 @@ def random_patches(samples: Sequence[Sample], size_px: int, count: int, rng: np.
 
 
 def _checked(
-    samples: Sequence[Sample], size_px: int, which: npt.NDArray[np.integer] | None = None
-) -> Iterator[tuple[int, Sample]]:
+    samples: Sequence[AnnotatedImage], size_px: int, which: npt.NDArray[np.integer] | None = None
+) -> Iterator[tuple[int, AnnotatedImage]]:
     if len(samples) == 0:
         raise InputError("patches: need at least one image, got none")
     for index in range(len(samples)) if which is None else which.tolist():
@@ -122,7 +122,7 @@ def _checked(
         yield index, sample
 
 
-def _cut(sample: Sample, index: int, corners: list[tuple[int, int]], size_px: int) -> Patches:
+def _cut(sample: AnnotatedImage, index: int, corners: list[tuple[int, int]], size_px: int) -> Patches:
     windows = [(slice(row, row + size_px), slice(column, column + size_px)) for row, column in corners]
     pixels = np.stack([sample.image[window] for window in windows])
     rows = {

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 
 from nanolab.core.files import atomic, output_folder
-from nanolab.runs.notebook import save_figure, save_results
-from nanolab.realism.comparison import Comparison, compare_sets
-from nanolab.realism.descriptors import DESCRIPTORS
-from nanolab.figures.realism import page_figure
-from nanolab.realism.scores import MEASURES
-from nanolab.datasets.annotated import Sample
+from nanolab.core.results import save_figure, save_results
 from nanolab.core.tables import write_csv
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.figures.realism import plot_realism
+from nanolab.realism.comparison import RealismComparison, compare_sets
+from nanolab.realism.descriptors import DESCRIPTORS
+from nanolab.realism.scores import MEASURES
 
 __all__ = ["patch_table", "realism_report", "score_table", "summary", "write_report"]
 
@@ -22,8 +22,8 @@ _NAMED = 5  # properties in a summary
 
 
 def realism_report(
-    real: Sequence[Sample],
-    synthetic: Sequence[Sample],
+    real: Sequence[AnnotatedImage],
+    synthetic: Sequence[AnnotatedImage],
     out: Path | str,
     *,
     preset: str = "default",
@@ -39,7 +39,7 @@ def realism_report(
     Parameters
     ----------
     real, synthetic
-        For example of `nanolab.realism.resampling.open_samples`.
+        For example of `nanolab.datasets.opening.open_images`.
     out
         The folder; see `write_report` for what comes into it.
     preset, seed, max_patches, weights
@@ -67,14 +67,14 @@ def realism_report(
 
 
 def write_report(
-    comparison: Comparison, out: Path | str, *, stand_in: bool = False, sources: Mapping[str, str] | None = None
+    comparison: RealismComparison, out: Path | str, *, stand_in: bool = False, sources: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Write the page as `realism.pdf` and `realism.png`, `results.json` and `patches.csv`; return the results.
 
     `patches.csv` has one row a patch: set, image, place in it, kind, particle fraction, place on the map, and the
     probability of being synthetic that a classifier gives it.
     """
-    page = page_figure(comparison, stand_in=stand_in)
+    page = plot_realism(comparison, stand_in=stand_in)
     save_figure(out, "realism", page)
     with atomic(Path(out) / "realism.pdf") as temporary:
         page.savefig(temporary, metadata={"CreationDate": None})  # the same numbers give the same file
@@ -84,7 +84,7 @@ def write_report(
     return results
 
 
-def score_table(comparison: Comparison) -> pd.DataFrame:
+def score_table(comparison: RealismComparison) -> pd.DataFrame:
     """Return each score beside its baseline, one row a group of patches and measure; ranges are the middle 90 %."""
     rows = [
         {
@@ -125,7 +125,7 @@ def _change(row: Mapping[str, Any]) -> str:
     return f"{row['real_median']:.3g} -> {row['synthetic_median']:.3g}"
 
 
-def patch_table(comparison: Comparison) -> pd.DataFrame:
+def patch_table(comparison: RealismComparison) -> pd.DataFrame:
     """Return the table that `write_report` writes as `patches.csv`."""
     sets = {"real": comparison.real, "synthetic": comparison.synthetic}
     table = pd.concat([patches.table.assign(set=name) for name, patches in sets.items()], ignore_index=True)

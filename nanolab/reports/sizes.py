@@ -8,27 +8,27 @@ import numpy.typing as npt
 import pandas as pd
 
 from nanolab import __version__
+from nanolab.core.files import atomic, output_folder, write_json
+from nanolab.core.seeds import generator
+from nanolab.core.tables import write_csv, write_excel
 from nanolab.datasets.annotations.imagej import write_imagej_rois
+from nanolab.figures.sizes import plot_report_page, plot_size_comparison
+from nanolab.images.labels import write_labels
 from nanolab.measurement.comparison import SampleComparison, compare_samples
 from nanolab.measurement.fits import fit_table
+from nanolab.measurement.particles import DESCRIPTORS
 from nanolab.measurement.size_sample import Border, size_sample
 from nanolab.measurement.statistics import statistics_table
-from nanolab.core.files import atomic, output_folder, write_json
-from nanolab.images.labels import write_labels
-from nanolab.measurement.summary import MeasuredImage, SizeReport, measured, particles_of, summarise
-from nanolab.core.seeds import generator
-from nanolab.figures.sizes import comparison_figure, report_page
-from nanolab.measurement.particles import DESCRIPTORS
-from nanolab.core.tables import write_csv, write_excel
+from nanolab.measurement.summary import MeasuredImage, SizeReport, measure_image, particles_of, summarise_sizes
 
 # what samplesizes has is here as well, so that a report needs one import
 __all__ = [
     "MeasuredImage",
     "SizeReport",
     "compare_report",
-    "measured",
+    "measure_image",
     "size_report",
-    "summarise",
+    "summarise_sizes",
     "write_page",
     "write_tables",
 ]
@@ -54,22 +54,22 @@ def size_report(
     Parameters
     ----------
     images
-        Of `measured`.
+        Of `measure_image`.
     out
         The folder. It gets `particles.csv`, `sizes.xlsx`, `sizes.json`; with `page` `report.pdf` and `report.png`; with
         `rois` `rois/<name>.zip` for ImageJ; with `label_maps` `labels/<name>.labels.tif`.
     quantity, fit_name, border, min_area_px, seed
-        See `summarise`.
+        See `summarise_sizes`.
 
     Raises
     ------
     InputError
-        As `summarise`, or if the folder cannot be written. `particles.csv` is there even where `summarise` fails.
+        As `summarise_sizes`, or if the folder cannot be written. `particles.csv` is there even where that fails.
 
     Examples
     --------
-    >>> from nanolab.reports.sizes import measured, size_report
-    >>> image = measured("a", labels, pixel_size=PixelSize.typed(2.5))  # doctest: +SKIP
+    >>> from nanolab.reports.sizes import measure_image, size_report
+    >>> image = measure_image("a", labels, pixel_size=PixelSize.typed(2.5))  # doctest: +SKIP
     >>> size_report([image], "out").statistics["number"]["d50"]  # doctest: +SKIP
     """
     images = list(images)
@@ -81,7 +81,7 @@ def size_report(
         if label_maps:
             path = _inside(out / "labels", f"{each.name}.labels.tif")
             write_labels(path, each.labels, pixel_size_nm=each.pixel_size.nm)
-    report = summarise(
+    report = summarise_sizes(
         images,
         title=title,
         quantity=quantity,
@@ -122,7 +122,7 @@ def compare_report(
     result = compare_samples(*samples, rng=generator(seed, 2))
     write_json(Path(out) / "comparison.json", {"samples": list(names), **result.to_dict()})
     other = names[1] if names[1] != names[0] else f"{names[1]} (2)"
-    figure = comparison_figure(dict(zip((names[0], other), samples, strict=True)), result, stand_in=stand_in)
+    figure = plot_size_comparison(dict(zip((names[0], other), samples, strict=True)), result, stand_in=stand_in)
     with atomic(Path(out) / "comparison.png") as temporary:
         figure.savefig(temporary, dpi=150)
     return result
@@ -167,7 +167,7 @@ def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | 
     candidates = [each for each in images if each.name in report.sample.images]
     number = counted["image"].value_counts()
     shown = sorted(candidates, key=lambda each: (number[each.name], each.name))[len(candidates) // 2]
-    page = report_page(
+    page = plot_report_page(
         report.sample,
         report.statistics,
         report.chosen,

@@ -1,26 +1,13 @@
 """What a run depends on, in hashes: the code of its notebook and the content of the data that its parameters name."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from nanolab.core.files import read_json, sha256
+from nanolab.core.files import digest, read_json, sha256
 
-__all__ = ["data_fingerprints", "digest", "notebook_fingerprint"]
-
-
-def digest(content: Any) -> str:
-    """Return the SHA-256 of anything that JSON can hold; the order of keys does not matter.
-
-    Examples
-    --------
-    >>> digest({"a": 1, "b": [2]}) == digest({"b": [2], "a": 1})
-    True
-    """
-    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+__all__ = ["data_fingerprints", "notebook_fingerprint"]
 
 
 def notebook_fingerprint(path: Path) -> str:

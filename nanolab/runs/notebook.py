@@ -1,8 +1,6 @@
 """Notebooks run headlessly: parameters checked, one folder a run, and a record of how it came about."""
 
-import math
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,31 +8,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from nanolab.core.checks import InputError, check_file
-from nanolab.core.files import atomic, output_folder, read_json, sha256, write_json
-from nanolab.runs.fingerprints import data_fingerprints, digest, notebook_fingerprint
+from nanolab.core.files import digest, output_folder, read_json, sha256
+from nanolab.core.results import plain_name
+from nanolab.core.versions import versions
+from nanolab.runs.fingerprints import data_fingerprints, notebook_fingerprint
 from nanolab.runs.kernels import NotebookError, NotebookStoppedError, execute, is_stopped, thread_limits
 from nanolab.runs.parameters import check_parameters, notebook_parameters
-from nanolab.runs.record import keep_record, versions
+from nanolab.runs.record import keep_record
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    pass
 
-__all__ = [
-    "NotebookError",
-    "NotebookStoppedError",
-    "Plan",
-    "execute_plan",
-    "plain_name",
-    "plan_run",
-    "run_lock",
-    "run_notebook",
-    "save_figure",
-    "save_results",
-]
+__all__ = ["NotebookError", "NotebookStoppedError", "Plan", "execute_plan", "plan_run", "run", "run_lock"]
 
 _FOLDER = "run_folder"
 
@@ -89,7 +77,7 @@ def plan_run(path: Path | str, parameters: Mapping[str, Any]) -> Plan:
     return Plan(path, values, Path.cwd(), notebook_fingerprint(path), data, versions()["nanolab"])
 
 
-def run_notebook(
+def run(
     path: Path | str,
     parameters: Mapping[str, Any],
     *,
@@ -204,7 +192,7 @@ def execute_plan(
     group: str = "",
     about: Mapping[str, Any] | None = None,
 ) -> None:
-    """Run what was planned in `folder`, which the caller has locked; see `run_notebook`.
+    """Run what was planned in `folder`, which the caller has locked; see `run`.
 
     Parameters
     ----------
@@ -241,50 +229,9 @@ def execute_plan(
         )
 
 
-def plain_name(name: str, what: str) -> str:
-    """Return `name` if it can be a folder of its own: neither a path nor hidden."""
-    if not re.fullmatch(r"\w[\w .,=+-]{0,99}", name) or name.endswith((".", " ")):
-        raise InputError(f"{what}: must be a plain name of letters, digits and . , _ - + =, got {name!r}")
-    return name
-
-
 def _refuse_other_parameters(folder: Path, values: Mapping[str, Any]) -> None:
     if not (folder / "parameters.json").exists():
         return
     earlier = read_json(folder / "parameters.json")["parameters"]
     if changed := [name for name in {**earlier, **values} if earlier.get(name) != values.get(name)]:
         raise InputError(f"{folder}: made with other parameters ({', '.join(changed)}); choose another run name")
-
-
-def save_results(run_folder: Path | str, results: Mapping[str, Any]) -> Path:
-    """Write `results.json` in a run's folder, atomically, and return its path.
-
-    NumPy values become Python's, a path its text, and NaN or infinity, which JSON lacks, becomes null.
-    """
-    path = Path(run_folder) / "results.json"
-    write_json(path, _as_json(results))
-    return path
-
-
-def _as_json(value: Any) -> Any:
-    match value:
-        case Mapping():
-            return {str(key): _as_json(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_as_json(item) for item in value]
-        case np.ndarray() | np.generic():
-            return _as_json(value.tolist())
-        case float() if not math.isfinite(value):
-            return None
-        case Path():
-            return value.as_posix()
-        case _:
-            return value
-
-
-def save_figure(run_folder: Path | str, name: str, figure: "Figure", *, dpi: int = 200) -> Path:
-    """Write a figure as `<name>.png` in a run's folder, atomically, and return its path."""
-    path = Path(run_folder) / f"{plain_name(name, 'figure name')}.png"
-    with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=dpi)
-    return path

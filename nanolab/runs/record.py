@@ -2,20 +2,18 @@
 
 import os
 import platform
-import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
 from nanolab.core.files import write_json
+from nanolab.core.versions import versions
 
-__all__ = ["keep_record", "versions"]
+__all__ = ["keep_record"]
 
 
 @contextmanager
@@ -62,20 +60,6 @@ def keep_record(path: Path, about: Mapping[str, Any], repository: Path, *, stopp
         raise
     finally:
         write_json(path, {**record, **end, "duration_s": round(time.monotonic() - start, 3)})
-
-
-@lru_cache(maxsize=1)
-def versions() -> dict[str, str]:
-    """Return the versions of Python, nanolab and everything that nanolab needs and is installed."""
-    found = {"python": platform.python_version(), "nanolab": version("nanolab")}
-    for requirement in requires("nanolab") or []:
-        package = re.split(r"[^\w.-]", requirement, maxsplit=1)[0]
-        if "extra ==" not in requirement:
-            try:
-                found[package] = version(package)
-            except PackageNotFoundError:
-                continue  # bpy where there is none for this Python
-    return found
 
 
 def _git(folder: Path) -> dict[str, Any] | None:

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 
 from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.images.labels import remove_small
 from nanolab.metrics.instance import InstanceScores, match
-from nanolab.models.readouts.interior_border import with_dynamic
 from nanolab.models.readouts.base import MIN_AREA_PX, find_particles
-from nanolab.datasets.annotated import Sample
+from nanolab.models.readouts.interior_border import with_dynamic
 from nanolab.segmentation.segmenter import Segmenter
 
 __all__ = ["DYNAMICS", "f1_by_dynamic"]
@@ -22,7 +22,7 @@ _IOU = 0.5
 
 def f1_by_dynamic(
     segmenter: Segmenter,
-    datasets: Mapping[str, Iterable[Sample]],
+    datasets: Mapping[str, Iterable[AnnotatedImage]],
     *,
     dynamics: Iterable[float] = DYNAMICS,
     min_area_px: int = MIN_AREA_PX,

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import partial
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +12,18 @@ from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import output_folder
-from nanolab.images.labels import write_labels
-from nanolab.images.micrograph import read_micrograph
-from nanolab.segmentation.segmenter import Segmenter
-from nanolab.measurement.particles import measure
 from nanolab.core.tables import write_csv
-from nanolab.training.run import TrainingRun
+from nanolab.images.labels import write_labels
+from nanolab.images.micrograph import read
+from nanolab.measurement.particles import measure
+from nanolab.segmentation.segmenter import Segmenter
 
 __all__ = ["segment_files"]
 
 
 def segment_files(
     images: Iterable[Path | str],
-    model: Segmenter | TrainingRun | Path | str,
+    model: "Segmenter | PathLike[str] | str",
     out: Path | str,
     *,
     pixel_size_nm: float | None = None,
@@ -33,9 +33,9 @@ def segment_files(
 ) -> dict[str, str]:
     """Find and measure the particles of many micrographs.
 
-    Writes `OUT/<stem>.labels.tif` for each image, of the size of the image, and `OUT/particles.csv`, one row a
-    particle (see `nanolab.measurement.particles.measure`). Where images share a stem, their suffixes or their folders tell them apart:
-    `image_png.labels.tif`, `folder__image.labels.tif`. Particles are neither sought nor found in a data bar.
+    Writes `OUT/<stem>.labels.tif` for each image, of the size of the image, and `OUT/particles.csv`, one row a particle
+    (see `nanolab.measurement.particles.measure`). Where images share a stem, their suffixes or their folders tell them
+    apart: `image_png.labels.tif`, `folder__image.labels.tif`. Particles are neither sought nor found in a data bar.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ def segment_files(
     failures: dict[str, str] = {}
     for path, name in tqdm(names.items(), desc="segment", unit="image", disable=not progress):
         try:
-            micrograph = read_micrograph(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
+            micrograph = read(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
             cropped = micrograph.crop_data_bar()
             found = segmenter.find(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm, outlines=outlines)
         except InputError as error:

@@ -6,16 +6,21 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
-from nanolab.metrics.evaluate import Comparison, compare, pooled
-from nanolab.datasets.annotated import Sample
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.metrics.evaluate import SegmentationComparison, compare, pooled
 from nanolab.segmentation.segmenter import Segmenter
 
 __all__ = ["compare_images", "score_groups"]
 
 
 def compare_images(
-    segmenter: Segmenter, samples: Iterable[Sample], *, min_area_px: int, iou: float = 0.5, progress: bool = True
-) -> dict[str, Comparison]:
+    segmenter: Segmenter,
+    samples: Iterable[AnnotatedImage],
+    *,
+    min_area_px: int,
+    iou: float = 0.5,
+    progress: bool = True,
+) -> dict[str, SegmentationComparison]:
     """Segment annotated images and compare what is found with the annotation, by name of the image.
 
     Parameters
@@ -45,7 +50,7 @@ def compare_images(
 
 
 def score_groups(
-    comparisons: Mapping[str, Comparison], groups: Mapping[str, str] | None = None, *, iou: float = 0.5
+    comparisons: Mapping[str, SegmentationComparison], groups: Mapping[str, str] | None = None, *, iou: float = 0.5
 ) -> pd.DataFrame:
     """Return the pooled scores of each group of images and of all, one row each; column `images` counts them.
 
@@ -56,7 +61,7 @@ def score_groups(
     groups
         Group of an image by its name; images without one count among all only.
     """
-    members: dict[str, list[Comparison]] = {}
+    members: dict[str, list[SegmentationComparison]] = {}
     for name, comparison in comparisons.items():
         if groups and name in groups:
             members.setdefault(groups[name], []).append(comparison)

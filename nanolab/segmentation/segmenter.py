@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from math import pi
-from pathlib import Path
-from typing import TYPE_CHECKING
+from os import PathLike
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -12,22 +12,23 @@ import torch
 
 from nanolab.core.checks import InputError, check_image, check_positive
 from nanolab.images.labels import remove_small
-from nanolab.segmentation.magnification import Magnification, choose_magnification, in_shape, magnified
-from nanolab.models import SIZE_MULTIPLE_PX
-from nanolab.segmentation.blocks import BLOCK_PX, Canvas, blocks, own_outlines
+from nanolab.images.micrograph import Micrograph
+from nanolab.models.checkpoint import checkpoint_of, load_network
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
-from nanolab.models.readouts.interior_border import with_dynamic
 from nanolab.models.normalisation import normalise
-from nanolab.segmentation.postprocessing import make_postprocessing
 from nanolab.models.readouts.base import MIN_AREA_PX, HasOutlines, find_particles
+from nanolab.models.readouts.interior_border import with_dynamic
+from nanolab.models.registry import SIZE_MULTIPLE_PX
+from nanolab.models.shipped import shipped_model
 from nanolab.models.tiling import OVERLAP_PX, TILE_PX, predict
-from nanolab.models.checkpoint import load_network
-from nanolab.training.run import TrainingRun
+from nanolab.segmentation.blocks import BLOCK_PX, Canvas, blocks, own_outlines
+from nanolab.segmentation.magnification import Magnification, choose_magnification, in_shape, magnified
+from nanolab.segmentation.postprocessing import make_postprocessing
 
 if TYPE_CHECKING:
     from nanolab.models.readouts.outlines import Outlines
 
-__all__ = ["Found", "Segmenter"]
+__all__ = ["Segmentation", "Segmenter", "segment"]
 
 Values = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int32]
@@ -37,7 +38,7 @@ _MANY_CHANNELS = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Segmentation:
     """The particles of an image.
 
     Attributes
@@ -79,15 +80,15 @@ class Segmenter:
     magnification
         By how much images are enlarged before the network sees them, or made smaller: for particles that are far from
         the size in px of those it was trained on. `auto` chooses for each image (see
-        `nanolab.segmentation.magnification.choose_magnification`), which takes five to nine times as long. The label map always has
-        the size of the image; `min_area_px` counts its pixels and those that the network saw.
+        `nanolab.segmentation.magnification.choose_magnification`), which takes five to nine times as long. The label
+        map always has the size of the image; `min_area_px` counts its pixels and those that the network saw.
     postprocessing
-        One of `nanolab.segmentation.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground by a
-        published method instead of the read-out's own.
+        One of `nanolab.segmentation.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground
+        by a published method instead of the read-out's own.
     dynamic
         How readily the read-out `interior+border` cuts particles apart, 0 to 1, instead of its own value (see
-        `nanolab.models.readouts.interior_border.InteriorBorder`): higher where particles come in pieces, lower where neighbours stay
-        together.
+        `nanolab.models.readouts.interior_border.InteriorBorder`): higher where particles come in pieces, lower where
+        neighbours stay together.
 
     Attributes
     ----------
@@ -102,12 +103,12 @@ class Segmenter:
     Examples
     --------
     >>> segmenter = Segmenter("papermill_runs/quickstart/1/training")  # doctest: +SKIP
-    >>> labels = segmenter.segment(read_micrograph("image.tif").crop_data_bar().pixels)  # doctest: +SKIP
+    >>> labels = segmenter.segment(read("image.tif").crop_data_bar().pixels)  # doctest: +SKIP
     """
 
     def __init__(
         self,
-        model: TrainingRun | Path | str,
+        model: "PathLike[str] | str",
         epoch: int | None = None,
         *,
         min_area_px: int = MIN_AREA_PX,
@@ -128,7 +129,7 @@ class Segmenter:
             raise InputError(f"tile_px must be a multiple of {SIZE_MULTIPLE_PX} above {OVERLAP_PX}, got {tile_px}")
         if dynamic is not None and postprocessing is not None:
             raise InputError(f"dynamic: {postprocessing} separates particles in its own way; leave one of the two out")
-        network, readout, self.record = load_network(_checkpoint(model, epoch))
+        network, readout, self.record = load_network(checkpoint_of(model, epoch))
         self.readout = readout if dynamic is None else with_dynamic(readout, dynamic)
         self._clahe = bool(self.record["settings"].get("clahe", False))  # trained so, used so
         self._device = choose_device(device)
@@ -176,7 +177,7 @@ class Segmenter:
 
     def find(
         self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None, outlines: bool = False
-    ) -> Found:
+    ) -> Segmentation:
         """Return the particles with more than their label map.
 
         Parameters
@@ -208,10 +209,10 @@ class Segmenter:
             if outlining is not None:
                 parts.append(own_outlines(outlining.outlines(probabilities), block))
         if outlining is None:
-            return Found(*canvas.particles())
+            return Segmentation(*canvas.particles())
         from nanolab.models.readouts.outlines import join
 
-        return Found(*canvas.particles(), join(parts))
+        return Segmentation(*canvas.particles(), join(parts))
 
     def check_outlines(self) -> HasOutlines:
         """Return the read-out if it has outlines.
@@ -253,10 +254,45 @@ class Segmenter:
         return max(self._min_area_px, round(pi / 4 * (self._min_diameter_nm / pixel_size_nm) ** 2))
 
 
-def _checkpoint(model: TrainingRun | Path | str, epoch: int | None) -> Path:
-    """Return the file of the weights."""
-    if not isinstance(model, TrainingRun):
-        if Path(model).suffix == ".safetensors":
-            return Path(model)
-        model = TrainingRun(model)
-    return model.checkpoint(model.selected_epoch if epoch is None else epoch)
+def segment(
+    image: Micrograph | npt.NDArray[np.floating],
+    model: "Segmenter | PathLike[str] | str | None" = None,
+    *,
+    magnification: Magnification | None = None,
+    **options: Any,
+) -> Labels:
+    """Find the particles of one micrograph and return them as a label map, shape (height, width), 0 = background.
+
+    For many images, make one `Segmenter`, or use `nanolab.segmentation.files.segment_files`.
+
+    Parameters
+    ----------
+    image
+        A micrograph, in whose data bar nothing is sought, or an array of shape (height, width) without one.
+    model
+        A training, its folder, a checkpoint file, or a `Segmenter`; the network that ships if None.
+    magnification
+        See `Segmenter`; by default "auto" for the network that ships and 1 for others.
+    **options
+        Further ones of `Segmenter`.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, an option is out of its range, or the image is no image.
+
+    Examples
+    --------
+    >>> image = nl.read("data/examples/discs.tif")  # doctest: +SKIP
+    >>> labels = nl.segment(image)  # doctest: +SKIP
+    """
+    if not isinstance(model, Segmenter):
+        factor = magnification or ("auto" if model is None else 1.0)
+        model = Segmenter(shipped_model() if model is None else model, magnification=factor, **options)
+    elif magnification is not None or options:
+        raise InputError("a Segmenter has its options already; give them to it, or a training in its place")
+    if not isinstance(image, Micrograph):
+        return model.segment(image)
+    seen = image.crop_data_bar()
+    found = model.segment(seen.pixels, pixel_size_nm=seen.pixel_size_nm)
+    return np.pad(found, ((0, len(image.pixels) - len(found)), (0, 0)))

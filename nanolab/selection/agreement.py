@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pandas as pd
 from skimage.measure import regionprops_table
 
+from nanolab.measurement.particles import equivalent_diameter
 from nanolab.metrics.instance import match
 from nanolab.metrics.pixel import pixel_scores
-from nanolab.measurement.particles import equivalent_diameter
 
 __all__ = ["JUDGEMENTS", "agreement", "judge_epochs"]
 

@@ -9,15 +9,15 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.images.labels import write_labels
+from nanolab.images.tiff import read_tiff
 from nanolab.models.normalisation import normalise
 from nanolab.models.readouts.base import MIN_AREA_PX, find_particles
 from nanolab.models.tiling import predict
-from nanolab.datasets.annotated import Sample
-from nanolab.images.tiff import read_tiff
 from nanolab.training.run import TrainingRun
 
-__all__ = ["FLIPS", "Prediction", "as_found", "found_elsewhere", "validation_predictions", "validation_sample"]
+__all__ = ["FLIPS", "Prediction", "as_found", "predictions_of", "validation_predictions", "validation_sample"]
 
 Labels = npt.NDArray[np.int32]
 
@@ -67,7 +67,7 @@ def _prediction(run: TrainingRun, epoch: int, min_area_px: int) -> Prediction:
     return Prediction(foreground, find_particles(run.readout, probabilities, min_area_px))
 
 
-def validation_sample(run: TrainingRun, samples: Sequence[Sample]) -> Sample:
+def validation_sample(run: TrainingRun, samples: Sequence[AnnotatedImage]) -> AnnotatedImage:
     """Return the validation image of a training from a set of images, found by its name.
 
     Raises
@@ -84,8 +84,8 @@ def validation_sample(run: TrainingRun, samples: Sequence[Sample]) -> Sample:
     return found
 
 
-def found_elsewhere(
-    run: TrainingRun, samples: Sequence[Sample], *, flips: bool = False, progress: bool = True
+def predictions_of(
+    run: TrainingRun, samples: Sequence[AnnotatedImage], *, flips: bool = False, progress: bool = True
 ) -> dict[str, dict[int, list[Labels]]]:
     """Find the particles of other images with every epoch.
 
@@ -110,7 +110,7 @@ def found_elsewhere(
 
 
 def _found_by(
-    run: TrainingRun, epoch: int, samples: Sequence[Sample], flips: Sequence[tuple[int, ...]]
+    run: TrainingRun, epoch: int, samples: Sequence[AnnotatedImage], flips: Sequence[tuple[int, ...]]
 ) -> Iterator[list[Labels]]:
     network = None
     for sample in samples:
@@ -127,7 +127,7 @@ def _found_by(
         yield maps
 
 
-def _path(run: TrainingRun, sample: Sample, epoch: int, axes: tuple[int, ...]) -> Path:
+def _path(run: TrainingRun, sample: AnnotatedImage, epoch: int, axes: tuple[int, ...]) -> Path:
     mirrored = "".join(f".{axis}" for axis in axes)
     return run.folder / "elsewhere" / Path(sample.name).name / f"{epoch:04d}{mirrored}.tif"
 

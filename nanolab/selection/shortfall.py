@@ -9,13 +9,14 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
-from nanolab.datasets.annotated import Sample
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.selection.agreement import judge_epochs
-from nanolab.selection.predictions import found_elsewhere
+from nanolab.selection.choosing import best_epoch
+from nanolab.selection.predictions import predictions_of
 from nanolab.training.run import TrainingRun
-from nanolab.training.selection import best_epoch, score_particles
+from nanolab.training.selection import score_particles
 
-__all__ = ["epochs_on_images", "landings"]
+__all__ = ["epochs_on_images", "shortfalls"]
 
 Labels = npt.NDArray[np.int32]
 _NO_WAYS = ("image", "epoch", "precision", "recall")
@@ -24,7 +25,7 @@ _LAST, _RANDOM = "last epoch", "any epoch"
 
 def epochs_on_images(
     run: TrainingRun,
-    samples: Sequence[Sample],
+    samples: Sequence[AnnotatedImage],
     *,
     flips: bool = False,
     diameter_px: tuple[float, float] | None = None,
@@ -42,8 +43,8 @@ def epochs_on_images(
     Returns
     -------
     table
-        One row an image and epoch: image, epoch, the scores of `nanolab.training.selection.score_epoch`, and the columns
-        of `nanolab.selection.agreement.judge_epochs`.
+        One row an image and epoch: image, epoch, the scores of `nanolab.training.selection.score_epoch`, and the
+        columns of `nanolab.selection.agreement.judge_epochs`.
 
     Raises
     ------
@@ -55,7 +56,7 @@ def epochs_on_images(
         raise InputError(f"{', '.join(bare)}: must be annotated to test an epoch on; leave it out")
     if len({sample.name for sample in samples}) < len(samples):
         raise InputError("images to test epochs on must have names of their own; rename one of a pair")
-    found = found_elsewhere(run, samples, flips=flips, progress=progress)
+    found = predictions_of(run, samples, flips=flips, progress=progress)
     bar = tqdm(truths.items(), desc="score", unit="image", disable=not progress)
     tables = [_scored(truth, found[name], flips, diameter_px).assign(image=name) for name, truth in bar]
     return pd.concat(tables, ignore_index=True)
@@ -73,7 +74,7 @@ def _scored(
     return scores.merge(judged, on="epoch")
 
 
-def landings(table: pd.DataFrame, *, by: str = "dice", ways: Sequence[str] | None = None) -> pd.DataFrame:
+def shortfalls(table: pd.DataFrame, *, by: str = "dice", ways: Sequence[str] | None = None) -> pd.DataFrame:
     """Let every way choose an epoch on one image, and see how it does on all the others; each image has its turn.
 
     Parameters
@@ -87,7 +88,7 @@ def landings(table: pd.DataFrame, *, by: str = "dice", ways: Sequence[str] | Non
 
     Returns
     -------
-    landings
+    shortfalls
         One row a way and choosing image: way, chosen_on, epoch, score (`by` on the other images), best (that of the
         epoch that is best there) and shortfall, best less score. Besides the ways, "last epoch" takes the last, and
         "any epoch" has the mean over all epochs and no epoch.

@@ -15,8 +15,8 @@ import pandas as pd
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json, write_json
 from nanolab.core.seeds import generator
+from nanolab.selection.choosing import MOST_PICKS, best_epochs
 from nanolab.training.run import TrainingRun
-from nanolab.training.selection import MOST_PICKS, best_epochs
 
 __all__ = ["ROLES", "Answer", "Role", "Study", "analytical", "by_participant"]
 
@@ -128,7 +128,7 @@ def by_participant(answers: Sequence[Answer], scores: pd.DataFrame, by: str = "d
     Parameters
     ----------
     scores
-        As `nanolab.training.selection.score_epochs` returns them.
+        As `nanolab.selection.choosing.score_epochs` returns them.
     by
         The column that counts.
 

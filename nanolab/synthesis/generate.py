@@ -21,26 +21,26 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
-from nanolab.datasets.dataset import Dataset, DatasetWriter
+from nanolab.core.processes import processor_cores, worker_pool
 from nanolab.core.seeds import generator
+from nanolab.datasets.dataset import Dataset, DatasetWriter
 from nanolab.synthesis.detectors.detect import Record, detect, shown_heights, shown_labels, shown_pixel_size
-from nanolab.synthesis.rendering.passes_folder import KeptPasses
-from nanolab.synthesis.scene.matter import matter
 from nanolab.synthesis.passes import Passes
 from nanolab.synthesis.recipe import Recipe, dump_recipe, parse_recipe
 from nanolab.synthesis.rendering.client import Device, Renderer
+from nanolab.synthesis.rendering.passes_folder import PassesFolder
+from nanolab.synthesis.scene.matter import matter
 from nanolab.synthesis.scene.scene import Scene, draw_scene
 from nanolab.synthesis.scene.structures import ring_labels
 from nanolab.synthesis.scene.truth import ground_truth
-from nanolab.core.processes import processor_cores, worker_pool
 
-__all__ = ["Shot", "appear", "render_dataset", "render_scene", "scene_of"]
+__all__ = ["RenderedImage", "make_image", "render", "render_scene", "scene_of"]
 
 # Keys of `generator`, so that a scene and an appearance of the same number share no random values.
 SCENE, APPEARANCE = 0, 1
 
 
-def render_dataset(
+def render(
     recipe: Recipe,
     folder: Path | str,
     count: int,
@@ -88,7 +88,7 @@ def render_dataset(
     text = dump_recipe(recipe)
     writer = DatasetWriter(folder, text, {"seed": seed})
     if passes is not None:
-        KeptPasses(passes, recipe, seed)  # refuses a folder of other scenes before anything is rendered
+        PassesFolder(passes, recipe, seed)  # refuses a folder of other scenes before anything is rendered
     missing = writer.missing(count)
     scenes = [(scene, list(images)) for scene, images in groupby(missing, lambda k: k // recipe.appearances_per_scene)]
     cores = processor_cores()
@@ -122,7 +122,7 @@ def _renderer(device: Device, threads: int) -> Renderer:
 
 
 @dataclass(frozen=True)
-class Shot:
+class RenderedImage:
     """One micrograph and what is known of it.
 
     `image` (height, width) float32 in [0, 1]; `labels` int32; `maps` further maps of that shape by name; `particles`,
@@ -151,7 +151,7 @@ def render_scene(renderer: Renderer, recipe: Recipe, scene: Scene, index: int) -
     )
 
 
-def appear(recipe: Recipe, scene: Scene, passes: Passes, appearance: Record) -> Shot:
+def make_image(recipe: Recipe, scene: Scene, passes: Passes, appearance: Record) -> RenderedImage:
     """Return the micrograph of a scene by a record of `Recipe.draw_appearance`, with its truth."""
     pixel_size_nm = shown_pixel_size(scene.pixel_size_nm, appearance)
     seen = shown_labels(passes.labels, appearance, eroded=False)
@@ -161,7 +161,7 @@ def appear(recipe: Recipe, scene: Scene, passes: Passes, appearance: Record) -> 
     if recipe.labels == "rings":
         maps["particles"] = labels
         labels, particles["ring"] = ring_labels(scene, particles, appearance)
-    return Shot(detect(_completed(passes, scene, recipe), appearance), labels, maps, particles, pixel_size_nm)
+    return RenderedImage(detect(_completed(passes, scene, recipe), appearance), labels, maps, particles, pixel_size_nm)
 
 
 def _completed(passes: Passes, scene: Scene, recipe: Recipe) -> Passes:
@@ -192,7 +192,7 @@ def _scene(
     """
     recipe = _parsed(recipe_text)
     scene = scene_of(recipe, seed, index)
-    kept = None if passes_folder is None else KeptPasses(passes_folder, recipe, seed)
+    kept = None if passes_folder is None else PassesFolder(passes_folder, recipe, seed)
     passes = kept.get(index) if kept is not None else None
     if passes is None:
         passes = render_scene(_renderer(*where), recipe, scene, index)
@@ -202,7 +202,7 @@ def _scene(
     writer = DatasetWriter(folder, recipe_text, {"seed": seed})
     for image in images:
         appearance = recipe.draw_appearance(generator(seed, APPEARANCE, image))
-        shot = appear(recipe, scene, passes, appearance)
+        shot = make_image(recipe, scene, passes, appearance)
         record = {
             "scene": index,
             "particles_requested": scene.requested,

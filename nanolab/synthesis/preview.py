@@ -4,11 +4,11 @@ import os
 from typing import Self
 
 from nanolab.core.seeds import generator
-from nanolab.synthesis.generate import APPEARANCE, Shot, appear, render_scene, scene_of
-from nanolab.synthesis.rendering.passes_folder import scene_text
+from nanolab.synthesis.generate import APPEARANCE, RenderedImage, make_image, render_scene, scene_of
 from nanolab.synthesis.passes import Passes
 from nanolab.synthesis.recipe import Recipe
 from nanolab.synthesis.rendering.client import Device, Renderer
+from nanolab.synthesis.rendering.passes_folder import scene_text
 from nanolab.synthesis.scene.scene import Scene
 
 __all__ = ["Preview"]
@@ -20,7 +20,7 @@ class Preview:
     Parameters
     ----------
     seed
-        As for `nanolab.synthesis.generate.render_dataset`.
+        As for `nanolab.synthesis.generate.render`.
     device
         "auto" renders on a GPU where Blender finds one, "cpu" never does.
     """
@@ -54,8 +54,8 @@ class Preview:
             self._last = key, drawn, render_scene(self._renderer, recipe, drawn, scene)
         return self._last[1:]
 
-    def shot(self, recipe: Recipe, scene: int = 0, look: int = 0) -> Shot:
+    def shot(self, recipe: Recipe, scene: int = 0, look: int = 0) -> RenderedImage:
         """Return image number `scene` * `appearances_per_scene` + `look` of the dataset, with its truth."""
         drawn, passes = self.scene(recipe, scene)
         number = scene * recipe.appearances_per_scene + look
-        return appear(recipe, drawn, passes, recipe.draw_appearance(generator(self._seed, APPEARANCE, number)))
+        return make_image(recipe, drawn, passes, recipe.draw_appearance(generator(self._seed, APPEARANCE, number)))

@@ -7,12 +7,12 @@ import numpy as np
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from nanolab import validation
+from nanolab.core import validation
 from nanolab.core.checks import InputError, check_file
 from nanolab.synthesis.arrangement import Arrangement, Rings, Scattered, Wires
-from nanolab.synthesis.detectors.detect import Detector, Record, draw_appearance, shown_pixel_size, shown_shape
 from nanolab.synthesis.detectors.databar import DataBar
 from nanolab.synthesis.detectors.degrade import Degradation
+from nanolab.synthesis.detectors.detect import Detector, Record, draw_appearance, shown_pixel_size, shown_shape
 from nanolab.synthesis.draws import Model
 from nanolab.synthesis.particles import ParticleKind, Wire
 from nanolab.synthesis.substrates.substrate import SubstrateLayer
@@ -94,7 +94,7 @@ class Recipe(_Population):
         return self.model_copy(update={"image": image.model_copy(update=size)})
 
     def draw_appearance(self, rng: np.random.Generator) -> Record:
-        """Draw everything random about how one scene looks in one micrograph, for `nanolab.synthesis.detectors.detect.detect`."""
+        """Draw all that is random in a micrograph of a scene, for `nanolab.synthesis.detectors.detect.detect`."""
         record = draw_appearance(self.detector, self.substrate, rng)
         if self.degradation is not None:
             record["degradation"] = self.degradation.draw(rng)

@@ -1,4 +1,4 @@
-"""A network while it learns: weights, their running average, optimiser, and all of it as tensors."""
+"""A network while it learns: weights, their running average, optimizer, and all of it as tensors."""
 
 import copy
 import math
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nanolab.core.checks import InputError
-from nanolab.models import SIZE_MULTIPLE_PX, build
-from nanolab.models.device import Precision, autocast
-from nanolab.models.readouts.losses import soft_dice_loss
-from nanolab.models.readouts.base import Readout
 from nanolab.core.seeds import generator
+from nanolab.models.device import Precision, autocast
+from nanolab.models.readouts.base import Readout
+from nanolab.models.readouts.losses import soft_dice_loss
+from nanolab.models.registry import SIZE_MULTIPLE_PX, build
 from nanolab.training.processes import Processes
 from nanolab.training.settings import TrainingSettings
 
@@ -170,7 +170,7 @@ class Learner:
         return {
             **{f"network.{name}": value for name, value in self.network.state_dict().items()},
             **{f"average.{name}": value for name, value in self.average.state_dict().items()},
-            **{f"optimiser.{index}.{name}": value for index in slots for name, value in slots[index].items()},
+            **{f"optimizer.{index}.{name}": value for index in slots for name, value in slots[index].items()},
         }
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
@@ -181,13 +181,13 @@ class Learner:
         InputError
             If it is from another network.
         """
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimiser": {}}
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
         slots: dict[int, dict[str, Tensor]] = {}
         try:
             for name, value in tensors.items():
                 part, rest = name.split(".", 1)
                 parts[part][rest] = value
-            for name, value in parts["optimiser"].items():
+            for name, value in parts["optimizer"].items():
                 index, slot = name.split(".", 1)
                 slots.setdefault(int(index), {})[slot] = value
             self.network.load_state_dict(parts["network"])

@@ -6,7 +6,7 @@ from typing import Literal
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import output_folder
-from nanolab.datasets.annotated import Sample
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.training.keep import SCORES, best_first
 from nanolab.training.loop import train
 from nanolab.training.run import TrainingRun
@@ -17,7 +17,7 @@ __all__ = ["leave_one_out", "select_best"]
 
 
 def leave_one_out(
-    samples: Sequence[Sample],
+    samples: Sequence[AnnotatedImage],
     folder: Path | str,
     settings: TrainingSettings,
     *,

@@ -14,31 +14,31 @@ from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import atomic, output_folder
-from nanolab.models.readouts.base import make_readout
-from nanolab.datasets.annotated import Sample
-from nanolab.training.tensorboard import Board
+from nanolab.core.processes import worker_pool
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.models.checkpoint import save_checkpoint
+from nanolab.models.readouts.base import make_readout
 from nanolab.training.keep import SCORES, Keep, in_words
 from nanolab.training.learner import Learner, learning_rate, plateau_factor
 from nanolab.training.memory import check_memory, memory_explained
-from nanolab.training.sources import Source, drawn, recorded, weights
 from nanolab.training.patches import Patches, prefetch
 from nanolab.training.processes import Processes
 from nanolab.training.run import TrainingRun
 from nanolab.training.settings import TrainingSettings
-from nanolab.training.start import claimed, disk_need, reproducible, resolved, restored
-from nanolab.training.validation import Watched
-from nanolab.core.processes import worker_pool
+from nanolab.training.sources import Source, draw_sources, source_records, weights
+from nanolab.training.start import claim_folder, disk_need, reproducible, resolve_settings, restore_state
+from nanolab.training.tensorboard import TensorBoardLog
+from nanolab.training.validation import ValidationImage
 
 __all__ = ["train"]
 
 
 def train(
-    datasets: Sequence[Iterable[Sample] | Source],
+    datasets: Sequence[Iterable[AnnotatedImage] | Source],
     folder: Path | str,
     settings: TrainingSettings,
     *,
-    validation: Sample | None = None,
+    validation: AnnotatedImage | None = None,
     resume: bool = False,
     progress: bool = True,
     tensorboard: bool = True,
@@ -46,9 +46,9 @@ def train(
 ) -> TrainingRun:
     """Train a network on annotated images.
 
-    After every epoch weights, log and the prediction of the validation image are on disk (`nanolab.training.run` has the
-    layout), so that an interruption loses at most the epoch under way. On a CPU, a training that was interrupted and
-    resumed ends with exactly the weights of one that was not, on the same machine; on a GPU nearly so.
+    After every epoch weights, log and the prediction of the validation image are on disk (`nanolab.training.run` has
+    the layout), so that an interruption loses at most the epoch under way. On a CPU, a training that was interrupted
+    and resumed ends with exactly the weights of one that was not, on the same machine; on a GPU nearly so.
 
     Started by `torchrun` or `accelerate launch`, several processes share every batch. All of them end with the same
     weights: those of one process but for rounding, where the loss is a mean over patches (`bce`) and the network has
@@ -86,28 +86,28 @@ def train(
     started = (folder / "run.json").exists()
     if started and not resume:
         raise InputError(f"{folder}: already holds a training; resume it, or choose another folder")
-    settings = resolved(settings, TrainingRun(folder).settings if started else None)
+    settings = resolve_settings(settings, TrainingRun(folder).settings if started else None)
     processes = Processes(settings.device)
     part = processes.share(settings.batch_size)
     readout = make_readout(settings.readout, **settings.readout_options)
     sources = [each if isinstance(each, Source) else Source(each) for each in datasets]
-    chosen = drawn(sources, settings.seed)
+    chosen = draw_sources(sources, settings.seed)
     odds = weights(sources, chosen)
     patches = Patches(chain.from_iterable(chosen), readout, settings, weights=odds)
-    watched = None if validation is None else Watched(validation, settings)
+    watched = None if validation is None else ValidationImage(validation, settings)
     data = {
         "images": len(patches),
         "sha256": patches.fingerprint,
         "validation": validation and validation.name,
-        "sources": recorded(sources, chosen),
+        "sources": source_records(sources, chosen),
     }
     with reproducible(settings), memory_explained(settings), ExitStack() as stack:
         learner = Learner(settings, readout, processes)
         need = disk_need(folder, settings, learner, len(readout.kept), watched)
         check_memory(learner.network, settings, len(part))
         processes.wait()  # until all have looked whether there is a training
-        run = processes.in_turn(lambda: claimed(folder, settings, data, writes=processes.first))
-        rows = restored(run, learner)
+        run = processes.in_turn(lambda: claim_folder(folder, settings, data, writes=processes.first))
+        rows = restore_state(run, learner)
         progress = progress and processes.first
         if progress and not rows:
             tqdm.write(f"{folder}: the training will take up to about {in_words(need)} on the disk", file=sys.stderr)
@@ -117,7 +117,11 @@ def train(
         pool = stack.enter_context(worker_pool(workers)) if readout.holds_lock and todo else None
         made = prefetch(lambda step: patches.batch(step, part, pool=pool), todo, workers=workers)
         batches = stack.enter_context(closing(made))
-        board = stack.enter_context(Board(folder, todo.start)) if tensorboard and processes.first and todo else None
+        board = (
+            stack.enter_context(TensorBoardLog(folder, todo.start))
+            if tensorboard and processes.first and todo
+            else None
+        )
         for epoch in range(len(rows) + 1, settings.epochs + 1):
             start = time.perf_counter()
             if settings.schedule == "plateau":

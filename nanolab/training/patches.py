@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError, check_image, check_same_shape
+from nanolab.core.seeds import generator
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.models.normalisation import normalise
 from nanolab.models.readouts.base import Readout
-from nanolab.datasets.annotated import Sample
-from nanolab.core.seeds import generator
 from nanolab.training.augmentation import cut, draw_view, vary_grey
 from nanolab.training.settings import TrainingSettings
 
@@ -42,7 +42,7 @@ def _middles(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     return np.column_stack([np.bincount(each, weights=at) / area for at in (rows, cols)])
 
 
-def _kept(sample: Sample, *, clahe: bool) -> _Image:
+def _kept(sample: AnnotatedImage, *, clahe: bool) -> _Image:
     check_image(sample.image, sample.name)
     if sample.labels is None:
         raise InputError(f"{sample.path}: a training image must have a label map; annotate it or leave it out")
@@ -75,7 +75,7 @@ class Patches:
 
     def __init__(
         self,
-        samples: Iterable[Sample],
+        samples: Iterable[AnnotatedImage],
         readout: Readout,
         settings: TrainingSettings,
         *,

@@ -21,8 +21,9 @@ import pandas as pd
 
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import read_json
-from nanolab.models.readouts.base import Readout, make_readout
 from nanolab.images.tiff import read_tiff, write_tiff
+from nanolab.models.checkpoint import epoch_file, epochs_of, selected_epoch
+from nanolab.models.readouts.base import Readout, make_readout
 from nanolab.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class TrainingRun:
         except (KeyError, TypeError, InputError) as error:
             raise InputError(f"{self.folder / 'run.json'}: damaged or from another version ({error!r})") from error
 
+    def __fspath__(self) -> str:
+        """The folder, so that a training can be given where a model is asked for."""
+        return str(self.folder)
+
     def __repr__(self) -> str:
         return f"TrainingRun({str(self.folder)!r}, {len(self.epochs)} of {self.settings.epochs} epochs)"
 
@@ -75,7 +80,7 @@ class TrainingRun:
     @property
     def epochs(self) -> list[int]:
         """The epochs whose weights are there, ascending; the first epoch is 1."""
-        return sorted(int(path.stem) for path in self.folder.glob("epochs/[0-9]*.safetensors"))
+        return epochs_of(self.folder)
 
     @property
     def predicted_epochs(self) -> list[int]:
@@ -83,8 +88,8 @@ class TrainingRun:
         return sorted({int(path.name[:4]) for path in self.folder.glob("validation/[0-9]*.tif")})
 
     def checkpoint(self, epoch: int) -> Path:
-        """Return the file of an epoch's weights, which `nanolab.segmentation.segmenter.Segmenter` also takes by itself."""
-        return self.folder / "epochs" / f"{epoch:04d}.safetensors"
+        """Return the file of an epoch's weights, which a `Segmenter` also takes by itself."""
+        return epoch_file(self.folder, epoch)
 
     def model(self, epoch: int | None = None) -> "nn.Module":
         """Return the network after an epoch, or the selected one, in eval mode on the CPU.
@@ -132,15 +137,4 @@ class TrainingRun:
         InputError
             If no epoch is finished, or the selection names one that is not there.
         """
-        epochs = self.epochs
-        if not epochs:
-            raise InputError(f"{self.folder}: no epoch is finished; continue the training with resume")
-        if not (self.folder / "selection.json").exists():
-            return epochs[-1]
-        selection = read_json(self.folder / "selection.json")
-        if isinstance(selection, dict) and selection.get("epochs") == []:  # notes alone
-            return epochs[-1]
-        chosen = selection["epochs"][0] if isinstance(selection, dict) and selection.get("epochs") else None
-        if chosen not in epochs:
-            raise InputError(f"{self.folder / 'selection.json'}: epoch {chosen} is not there; select one again")
-        return int(chosen)
+        return selected_epoch(self.folder)

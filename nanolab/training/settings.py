@@ -1,40 +1,17 @@
 """Everything that decides a training but its data."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from nanolab.core.checks import InputError
-from nanolab.models import NETWORKS, SIZE_MULTIPLE_PX
-from nanolab.models.readouts.base import READOUTS
+from nanolab.models.registry import SIZE_MULTIPLE_PX
+from nanolab.models.settings import NetworkSettings
 from nanolab.training.keep import Keep
 
 __all__ = ["AugmentationSettings", "TrainingSettings"]
 
 Amount = Annotated[float, Field(ge=0, le=1)]
 Magnification = Annotated[float, Field(ge=0.1, le=10)]
-
-
-_STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-def _explained(problem: Any) -> str:
-    key = ".".join(map(str, problem["loc"]))
-    if not key:  # about several keys together
-        return str(problem["msg"]).removeprefix("Value error, ")
-    if problem["type"] == "extra_forbidden":
-        return f"{key}: unknown key (value {problem['input']!r}); check its spelling"
-    return f"{key}: {problem['msg'].removeprefix('Value error, ')}, got {problem['input']!r}"
-
-
-def _one_of(registry: Mapping[str, str]) -> AfterValidator:
-    def check(name: str) -> str:
-        if name not in registry:
-            raise ValueError(f"must be one of {', '.join(registry)}")
-        return name
-
-    return AfterValidator(check)
 
 
 def _keepable(text: str) -> str:
@@ -75,7 +52,7 @@ class AugmentationSettings(BaseModel):
         Standard deviation of the Gaussian noise that half of the patches get.
     """
 
-    model_config = _STRICT
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     flip: bool = True
     rotate: bool = True
@@ -89,15 +66,13 @@ class AugmentationSettings(BaseModel):
     noise: Amount = 0.06
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(NetworkSettings):
     """What is trained, how long and how.
 
     Attributes
     ----------
-    network, network_options
-        One of `nanolab.models.NETWORKS`, and its parameters.
-    readout, readout_options
-        One of `nanolab.models.readouts.base.READOUTS`, and its parameters.
+    network, network_options, readout, readout_options, clahe
+        See `nanolab.models.settings.NetworkSettings`.
     epochs, steps_per_epoch
         After each epoch of so many steps there is a checkpoint.
     batch_size, patch_px
@@ -105,8 +80,6 @@ class TrainingSettings(BaseModel):
         of 32, a patch is mirrored at its edges for it, and what it predicts there is not looked at.
     particle_share
         This share of the patches is laid around a particle, where the image has any; the others lie anywhere.
-    clahe
-        Even out the local contrast of every image (`nanolab.models.normalisation`), in training and in segmentation.
     loss
         `readout`, that of the read-out; or for the read-out foreground `bce`, cross entropy, or `dice`.
     optimizer, momentum
@@ -137,18 +110,13 @@ class TrainingSettings(BaseModel):
         If a key is unknown or a value out of its range; the message names each.
     """
 
-    model_config = _STRICT
+    what: ClassVar[str] = "training settings"
 
-    network: Annotated[str, _one_of(NETWORKS)] = "unet"
-    network_options: dict[str, Any] = {}
-    readout: Annotated[str, _one_of(READOUTS)] = "interior+border"
-    readout_options: dict[str, Any] = {}
     epochs: Annotated[int, Field(ge=1)] = 16
     steps_per_epoch: Annotated[int, Field(ge=1)] = 100
     batch_size: Annotated[int, Field(ge=1)] = 8
     patch_px: Annotated[int, Field(ge=SIZE_MULTIPLE_PX)] = 256
     particle_share: Amount = 0.8
-    clahe: bool = False
     loss: Literal["readout", "bce", "dice"] = "readout"
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -163,12 +131,6 @@ class TrainingSettings(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     threads: Annotated[int, Field(ge=1)] | None = None
-
-    def __init__(self, **values: Any) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise InputError("training settings: " + "; ".join(map(_explained, error.errors()))) from error
 
     @model_validator(mode="after")
     def _loss_fits(self) -> "TrainingSettings":

@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError
-from nanolab.datasets.annotated import LazySamples, Sample
 from nanolab.core.seeds import generator
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 
-__all__ = ["Source", "drawn", "recorded", "shares", "split_count", "weights"]
+__all__ = ["Source", "draw_sources", "shares", "source_records", "split_count", "weights"]
 
 _MIX_KEY = 3  # keeps the choice of images apart from other draws of the same seed
 
@@ -34,13 +34,13 @@ class Source:
         What run.json calls it.
     """
 
-    samples: Iterable[Sample]
+    samples: Iterable[AnnotatedImage]
     count: int | None = None
     share: float | None = None
     name: str = ""
 
 
-def drawn(sources: Sequence[Source], seed: int) -> list[Sequence[Sample]]:
+def draw_sources(sources: Sequence[Source], seed: int) -> list[Sequence[AnnotatedImage]]:
     """Return the images that a training takes from each source, in their order; the same for the same seed.
 
     Raises
@@ -51,7 +51,7 @@ def drawn(sources: Sequence[Source], seed: int) -> list[Sequence[Sample]]:
     return [_drawn(source, index, seed) for index, source in enumerate(sources)]
 
 
-def _drawn(source: Source, index: int, seed: int) -> Sequence[Sample]:
+def _drawn(source: Source, index: int, seed: int) -> Sequence[AnnotatedImage]:
     samples = source.samples if isinstance(source.samples, Sequence) else list(source.samples)
     if source.count is None:
         return samples
@@ -61,10 +61,10 @@ def _drawn(source: Source, index: int, seed: int) -> Sequence[Sample]:
             "ask for at least one and no more than there are"
         )
     chosen = np.sort(generator(seed, _MIX_KEY, index).choice(len(samples), source.count, replace=False))
-    return LazySamples(map(str, chosen.tolist()), lambda at: samples[int(at)])
+    return LazyImages(map(str, chosen.tolist()), lambda at: samples[int(at)])
 
 
-def weights(sources: Sequence[Source], chosen: Sequence[Sequence[Sample]]) -> list[float]:
+def weights(sources: Sequence[Source], chosen: Sequence[Sequence[AnnotatedImage]]) -> list[float]:
     """Return for each image, source by source, the probability that a patch comes from it."""
     counts = [len(samples) for samples in chosen]
     odds = shares(sources, counts)
@@ -90,7 +90,7 @@ def shares(sources: Sequence[Source], counts: Sequence[int]) -> npt.NDArray[np.f
     return parts / max(parts.sum(), 1)
 
 
-def recorded(sources: Sequence[Source], chosen: Sequence[Sequence[Sample]]) -> list[dict[str, Any]]:
+def source_records(sources: Sequence[Source], chosen: Sequence[Sequence[AnnotatedImage]]) -> list[dict[str, Any]]:
     """Return what run.json says of the sources."""
     odds = shares(sources, [len(samples) for samples in chosen])
     return [

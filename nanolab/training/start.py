@@ -10,21 +10,21 @@ import torch
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import write_json
-from nanolab.models.device import choose_device, choose_precision
 from nanolab.models.checkpoint import load_checkpoint
+from nanolab.models.device import choose_device, choose_precision
 from nanolab.training.keep import Keep, check_room
 from nanolab.training.learner import Learner
 from nanolab.training.run import TrainingRun
 from nanolab.training.settings import TrainingSettings
-from nanolab.training.validation import Watched
+from nanolab.training.validation import ValidationImage
 
-__all__ = ["claimed", "disk_need", "reproducible", "resolved", "restored"]
+__all__ = ["claim_folder", "disk_need", "reproducible", "resolve_settings", "restore_state"]
 
 _PACKAGES = ("nanolab", "torch", "monai", "numpy", "opencv-python")
 _MACHINE = ("device", "precision", "threads")
 
 
-def resolved(settings: TrainingSettings, before: TrainingSettings | None) -> TrainingSettings:
+def resolve_settings(settings: TrainingSettings, before: TrainingSettings | None) -> TrainingSettings:
     """Settle what is left to the machine: as it was when the training started, or as it is best here."""
     if before is not None:
         left_open = {key: getattr(before, key) for key in _MACHINE if getattr(settings, key) in ("auto", None)}
@@ -39,7 +39,7 @@ def resolved(settings: TrainingSettings, before: TrainingSettings | None) -> Tra
     return settings.model_copy(update={"device": device.type, "precision": precision, "threads": threads})
 
 
-def claimed(folder: Path, settings: TrainingSettings, data: dict[str, Any], *, writes: bool) -> TrainingRun:
+def claim_folder(folder: Path, settings: TrainingSettings, data: dict[str, Any], *, writes: bool) -> TrainingRun:
     """Write what the training is, or check that a resumed one still is that.
 
     Parameters
@@ -62,7 +62,9 @@ def claimed(folder: Path, settings: TrainingSettings, data: dict[str, Any], *, w
     return TrainingRun(folder)
 
 
-def disk_need(folder: Path, settings: TrainingSettings, learner: Learner, planes: int, watched: Watched | None) -> int:
+def disk_need(
+    folder: Path, settings: TrainingSettings, learner: Learner, planes: int, watched: ValidationImage | None
+) -> int:
     """Return roughly how many bytes the training will take on the disk, after checking that they are free.
 
     Raises
@@ -91,7 +93,7 @@ def reproducible(settings: TrainingSettings) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def restored(run: TrainingRun, learner: Learner) -> list[dict[str, Any]]:
+def restore_state(run: TrainingRun, learner: Learner) -> list[dict[str, Any]]:
     """Put the learner where the last finished epoch left it, and return the log of the epochs so far."""
     path = run.folder / "state.safetensors"
     if not path.exists():

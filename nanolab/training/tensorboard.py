@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.tensorboard import SummaryWriter
 
-__all__ = ["Board"]
+__all__ = ["TensorBoardLog"]
 
 _PICTURE_PX = 384
 _FOREGROUND = np.array([0.34, 0.71, 0.91], dtype=np.float32)  # sky blue, told from grey by all
 
 
-class Board:
+class TensorBoardLog:
     """Writes `FOLDER/tensorboard/`; a context. `tensorboard --logdir FOLDER` shows it.
 
     Parameters
@@ -30,7 +30,7 @@ class Board:
     def __init__(self, folder: Path, step: int) -> None:
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> "TensorBoardLog":
         return self
 
     def __exit__(

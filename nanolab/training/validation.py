@@ -10,21 +10,21 @@ import torch
 from torch import nn
 
 from nanolab.core.checks import check_image, check_same_shape
-from nanolab.models import SIZE_MULTIPLE_PX
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.models.normalisation import normalise
+from nanolab.models.registry import SIZE_MULTIPLE_PX
 from nanolab.models.tiling import TILE_PX, predict
-from nanolab.datasets.annotated import Sample
 from nanolab.training.learner import loss_function, predicted_logits
 from nanolab.training.run import TrainingRun
 from nanolab.training.selection import score_epoch
 from nanolab.training.settings import TrainingSettings
 
-__all__ = ["Watched"]
+__all__ = ["ValidationImage"]
 
 Values = npt.NDArray[np.float32]
 
 
-class Watched:
+class ValidationImage:
     """A validation image, as the network sees it.
 
     Attributes
@@ -40,7 +40,7 @@ class Watched:
         If there is nothing to see in the image, or its label map has another size.
     """
 
-    def __init__(self, sample: Sample, settings: TrainingSettings) -> None:
+    def __init__(self, sample: AnnotatedImage, settings: TrainingSettings) -> None:
         check_image(sample.image, sample.name)
         if sample.labels is not None:
             check_same_shape(sample.image, sample.labels, sample.name)

@@ -15,12 +15,13 @@ import traitlets
 from matplotlib.figure import Figure
 
 from nanolab.core.checks import InputError, check_same_shape
-from nanolab.figures.images import gallery
-from nanolab.datasets.annotated import Sample
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.figures.images import plot_images
+from nanolab.selection.choosing import MOST_PICKS
 from nanolab.selection.predictions import Prediction
-from nanolab.training.run import TrainingRun
-from nanolab.training.selection import BY_EYE, MOST_PICKS, read_selection, select, unselect
 from nanolab.selection.study import Study
+from nanolab.training.run import TrainingRun
+from nanolab.training.selection import BY_EYE, read_selection, select, unselect
 
 __all__ = ["EpochSelector", "epoch_selector", "study_selector"]
 
@@ -125,7 +126,7 @@ class EpochSelector(anywidget.AnyWidget):
     def __init__(
         self,
         predictions: Mapping[int, Prediction],
-        sample: Sample,
+        sample: AnnotatedImage,
         choice: Choice,
         *,
         threshold: float = 0.5,
@@ -175,11 +176,11 @@ class EpochSelector(anywidget.AnyWidget):
         except InputError as error:
             self.message = f"NOT SAVED: {error}"
 
-    def _figure(self, predictions: Mapping[int, Prediction], sample: Sample, *, stand_in: bool) -> Figure:
+    def _figure(self, predictions: Mapping[int, Prediction], sample: AnnotatedImage, *, stand_in: bool) -> Figure:
         order, spread = self._choice.order, np.linspace(0, len(self.names) - 1, min(_STATIC, len(self.names)))
         shown = self.picks[:_STATIC] or sorted({int(at) for at in spread})
         scale = min(1.0, _STATIC_PX / max(sample.image.shape))
-        return gallery(
+        return plot_images(
             [_smaller(sample.image, scale)] * len(shown),
             titles=[f"{self.names[at]}{', picked' if at in self.picks else ''}" for at in shown],
             labels=[_smaller(predictions[order[at]].labels, scale) for at in shown],
@@ -193,7 +194,7 @@ class EpochSelector(anywidget.AnyWidget):
 
 
 def epoch_selector(
-    run: TrainingRun, predictions: Mapping[int, Prediction], sample: Sample, *, stand_in: bool = False
+    run: TrainingRun, predictions: Mapping[int, Prediction], sample: AnnotatedImage, *, stand_in: bool = False
 ) -> EpochSelector:
     """Return the widget that chooses the epochs of a training by eye and keeps them in its selection.json.
 
@@ -220,7 +221,7 @@ def study_selector(
     participant: str,
     role: str,
     predictions: Mapping[int, Prediction],
-    sample: Sample,
+    sample: AnnotatedImage,
     *,
     stand_in: bool = False,
 ) -> EpochSelector:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 import traitlets
 
-from nanolab.realism.comparison import Comparison
-from nanolab.figures.realism import COLOURS, MARKERS, map_figure
+from nanolab.figures.realism import COLOURS, MARKERS, plot_realism_map
+from nanolab.realism.comparison import RealismComparison
 from nanolab.reports.realism import patch_table
 
 __all__ = ["RealismMap", "realism_map"]
@@ -43,7 +43,7 @@ class RealismMap(anywidget.AnyWidget):
     banner = traitlets.Unicode().tag(sync=True)
     selected = traitlets.List(traitlets.Int()).tag(sync=True)
 
-    def __init__(self, comparison: Comparison, *, stand_in: bool = False) -> None:
+    def __init__(self, comparison: RealismComparison, *, stand_in: bool = False) -> None:
         self.table = patch_table(comparison)
         pixels = np.concatenate([comparison.real.pixels, comparison.synthetic.pixels])
         side = min(_LARGEST_PX, pixels.shape[1])
@@ -68,7 +68,7 @@ class RealismMap(anywidget.AnyWidget):
         return {**data, "image/png": self._static}, metadata
 
 
-def realism_map(comparison: Comparison, *, stand_in: bool = False) -> RealismMap:
+def realism_map(comparison: RealismComparison, *, stand_in: bool = False) -> RealismMap:
     """Return the map of a comparison as a widget for a notebook's last line."""
     return RealismMap(comparison, stand_in=stand_in)
 
@@ -99,7 +99,7 @@ def _contact_sheet(pixels: npt.NDArray[np.float32], side: int) -> tuple[bytes, i
     return cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes(), columns
 
 
-def _png(comparison: Comparison, *, stand_in: bool) -> bytes:
+def _png(comparison: RealismComparison, *, stand_in: bool) -> bytes:
     buffer = io.BytesIO()
-    map_figure(comparison, stand_in=stand_in).savefig(buffer, format="png", dpi=110)
+    plot_realism_map(comparison, stand_in=stand_in).savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

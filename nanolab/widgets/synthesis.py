@@ -13,7 +13,7 @@ from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import atomic
-from nanolab.synthesis.generate import Shot
+from nanolab.synthesis.generate import RenderedImage
 from nanolab.synthesis.preview import Preview
 from nanolab.synthesis.recipe import Recipe, dump_recipe, explained
 from nanolab.synthesis.rendering.client import Device, RenderError
@@ -118,7 +118,7 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
     def _show(self) -> None:
         self._say("rendering ...")
         try:
-            self.shot: Shot = self._preview.shot(self.recipe, self.scene.value, self.look.value)
+            self.shot: RenderedImage = self._preview.shot(self.recipe, self.scene.value, self.look.value)
         except (RenderError, InputError) as error:
             self._say(str(error), wrong=True)
             return

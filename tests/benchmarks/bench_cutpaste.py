@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
 from nanolab.core.seeds import generator
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.images.pixel_size import PixelSize
 from nanolab.synthesis.cutpaste.composition import compose, draw_composition
-from nanolab.synthesis.cutpaste.generate import cut_and_paste_dataset
+from nanolab.synthesis.cutpaste.generate import cut_and_paste
 from nanolab.synthesis.cutpaste.material import IMAGE, prepare
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 
@@ -22,7 +22,7 @@ IMAGES = 200
 PAPER_S = 1.3
 
 
-def discs(side: int = 1024, count: int = 60, radius: float = 25) -> Sample:
+def discs(side: int = 1024, count: int = 60, radius: float = 25) -> AnnotatedImage:
     """Make an annotated image of bright discs on noise."""
     rng = np.random.default_rng(0)
     rows, cols = np.mgrid[:side, :side]
@@ -30,13 +30,13 @@ def discs(side: int = 1024, count: int = 60, radius: float = 25) -> Sample:
     for label, (row, col) in enumerate(rng.uniform(0, side, (count, 2)), start=1):
         labels[(np.hypot(rows - row, cols - col) < radius) & (labels == 0)] = label
     image = np.clip(np.where(labels > 0, 0.6, 0.2) + 0.03 * rng.standard_normal((side, side)), 0, 1)
-    return Sample("discs", image.astype(np.float32), labels, PixelSize.typed(2.0), Path("discs.tif"))
+    return AnnotatedImage("discs", image.astype(np.float32), labels, PixelSize.typed(2.0), Path("discs.tif"))
 
 
-def cost(folder: Path, source: Sample, count: int) -> tuple[float, float]:
+def cost(folder: Path, source: AnnotatedImage, count: int) -> tuple[float, float]:
     """Seconds, and seconds of all processors together, to make a dataset from nothing."""
     start, before = time.perf_counter(), os.times()
-    cut_and_paste_dataset([source], folder, count, CutPasteSettings(), seed=0, progress=False)
+    cut_and_paste([source], folder, count, CutPasteSettings(), seed=0, progress=False)
     return time.perf_counter() - start, sum(os.times()[:4]) - sum(before[:4])
 
 

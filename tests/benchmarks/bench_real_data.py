@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from nanolab import catalog
 from nanolab.core.files import read_json
+from nanolab.datasets import public
 from nanolab.models.shipped import shipped_model
-from nanolab.runs.notebook import run_notebook
+from nanolab.runs.notebook import run as run_notebook
 from nanolab.segmentation.scoring import compare_images, score_groups
 from nanolab.segmentation.segmenter import Segmenter
 
@@ -36,11 +36,11 @@ def test_trained_on_rendered_images_and_on_real_ones(
 @pytest.mark.parametrize(("name", "folder"), [("bam-tio2", "bam_folder"), ("emps", "emps_folder")])
 def test_the_network_that_ships(name: str, folder: str, request: pytest.FixtureRequest) -> None:
     request.getfixturevalue(folder)  # skips where it is not here
-    samples, groups = list(catalog.samples(name)), {}
+    samples, groups = list(public.public_images(name)), {}
     if name == "emps":
-        classes = catalog.image_classes()
+        classes = public.image_classes()
         groups = (classes["shape"] + ", " + classes["modality"])[classes["usable"]].to_dict()
         samples = [sample for sample in samples if sample.name in groups]
     segmenter = Segmenter(shipped_model(), magnification="auto")
-    found = compare_images(segmenter, samples, min_area_px=catalog.PUBLIC[name].min_area_px)
+    found = compare_images(segmenter, samples, min_area_px=public.PUBLIC[name].min_area_px)
     print(f"\n{name}, the network that ships\n{score_groups(found, groups)[SCORES].round(3).to_string()}")

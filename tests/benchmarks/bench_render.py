@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from nanolab.core.seeds import generator
-from nanolab.synthesis.generate import SCENE, render_dataset
+from nanolab.synthesis.generate import SCENE, render
 from nanolab.synthesis.recipe import Recipe, load_recipe
 from nanolab.synthesis.rendering.client import Renderer
 from nanolab.synthesis.scene.scene import draw_scene
@@ -30,12 +30,12 @@ def changed(recipe: Recipe, width: int, height: int, count: int) -> Recipe:
 
 def seconds_a_image(recipe: Recipe, folder: Path, first: int, last: int, workers: int) -> float:
     """Seconds for each image after the first few, which also pay for starting the processes."""
-    render_dataset(recipe, folder, first, seed=0, workers=workers, device="cpu", progress=False)
+    render(recipe, folder, first, seed=0, workers=workers, device="cpu", progress=False)
     start = time.perf_counter()
-    render_dataset(recipe, folder, last, seed=0, workers=workers, device="cpu", progress=False)
+    render(recipe, folder, last, seed=0, workers=workers, device="cpu", progress=False)
     # The second call starts its workers anew; a call for no more images costs just that and is taken off.
     cost = time.perf_counter()
-    render_dataset(recipe, folder, last, seed=0, workers=workers, device="cpu", progress=False)
+    render(recipe, folder, last, seed=0, workers=workers, device="cpu", progress=False)
     return (2 * cost - start - time.perf_counter()) / (last - first)
 
 
@@ -96,7 +96,7 @@ def test_the_papers_datasets(name: str, hours: float, tmp_path: Path) -> None:
     content["image"] |= {"width_px": 507, "height_px": 507}
     content |= {"appearances_per_scene": 1, "degradation": {"kind": "mill2021"}}
     start = time.perf_counter()
-    render_dataset(Recipe.model_validate(content), tmp_path / "set", 180, seed=0, device="cpu", progress=False)
+    render(Recipe.model_validate(content), tmp_path / "set", 180, seed=0, device="cpu", progress=False)
     minutes = (time.perf_counter() - start) / 60
     ratio = 60 * hours / minutes
     print(f"\n{name}: 180 scenes in {minutes:.1f} min; the paper needed {hours} h, {ratio:.0f} times as long")
@@ -107,9 +107,9 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
     recipe = changed(load_recipe("tio2_sem"), 128, 128, 10)
     after = {}
     with peak_memory() as memory:
-        render_dataset(recipe, tmp_path / "set", 10, seed=0, workers=1, device="cpu", progress=False)
+        render(recipe, tmp_path / "set", 10, seed=0, workers=1, device="cpu", progress=False)
         after[10] = memory.gib
-        render_dataset(recipe, tmp_path / "set", 1000, seed=0, workers=1, device="cpu", progress=False)
+        render(recipe, tmp_path / "set", 1000, seed=0, workers=1, device="cpu", progress=False)
         after[1000] = memory.gib
     print(
         f"\npeak {after[10]:.2f} GiB after 10 images, {after[1000]:.2f} GiB after 1000: {after[1000] / after[10]:.2f}"
@@ -120,6 +120,6 @@ def test_large_image(tmp_path: Path) -> None:
     recipe = changed(load_recipe("tio2_sem"), 2048, 2048, 1000)
     with peak_memory() as memory:
         start = time.perf_counter()
-        render_dataset(recipe, tmp_path / "large", 1, seed=0, workers=1, device="cpu", progress=False)
+        render(recipe, tmp_path / "large", 1, seed=0, workers=1, device="cpu", progress=False)
         cold = time.perf_counter() - start
     print(f"\n2048x2048, 1000 particles: {cold:.1f} s from a cold start, peak {memory.gib:.2f} GiB")

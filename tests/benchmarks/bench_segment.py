@@ -11,10 +11,10 @@ import pytest
 import torch
 from helpers.discs import disc_labels
 
-from nanolab.models import build
-from nanolab.models.readouts.base import make_readout
-from nanolab.segmentation.segmenter import Segmenter
 from nanolab.models.checkpoint import save_checkpoint
+from nanolab.models.readouts.base import make_readout
+from nanolab.models.registry import build
+from nanolab.segmentation.segmenter import Segmenter
 
 pytestmark = pytest.mark.bench
 
@@ -24,15 +24,15 @@ def model(folder: Path, readout: str, steps: int = 60) -> Path:
     chosen = make_readout(readout)
     torch.manual_seed(0)
     network = build("unet", chosen.channels)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
     rng = np.random.default_rng(0)
     for _ in range(steps):
         labels = disc_labels(rng, (128, 128), 25, (6, 14))
         image, targets = torch.from_numpy(picture(labels, rng))[None, None], torch.from_numpy(chosen.targets(labels))
         loss = chosen.loss(network(image), targets[None])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     path = folder / f"{readout}.safetensors"
     save_checkpoint(path, network.state_dict(), {"settings": {"network": "unet", "readout": readout}})
     return path

@@ -10,7 +10,7 @@ import papermill
 import pytest
 from helpers.small_notebooks import write_notebook
 
-from nanolab.runs.sweeps import run_sweep
+from nanolab.runs.sweeps.engine import sweep as run_sweep
 
 pytestmark = pytest.mark.bench
 

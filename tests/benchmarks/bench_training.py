@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 import torch
 
+from nanolab.core.processes import worker_pool
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.images.pixel_size import PixelSize
 from nanolab.models.device import choose_device, choose_precision
 from nanolab.models.readouts.base import make_readout
-from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
 from nanolab.training.learner import Learner
 from nanolab.training.patches import Patches, prefetch
 from nanolab.training.presets import preset_settings
-from nanolab.core.processes import worker_pool
 
 pytestmark = pytest.mark.bench
 
 STEPS, ROUNDS = 4, 5
 
 
-def micrograph(seed: int, side: int = 512, count: int = 60) -> Sample:
+def micrograph(seed: int, side: int = 512, count: int = 60) -> AnnotatedImage:
     """Make an annotated image of overlapping discs on noise."""
     rng = np.random.default_rng(seed)
     rows, cols = np.ogrid[:side, :side]
@@ -34,7 +34,7 @@ def micrograph(seed: int, side: int = 512, count: int = 60) -> Sample:
     for label, (row, col, radius) in enumerate(rng.uniform((0, 0, 10), (side, side, 30), (count, 3)), start=1):
         labels[(rows - row) ** 2 + (cols - col) ** 2 < radius**2] = label
     image = np.clip(np.where(labels > 0, 0.6, 0.3) + 0.05 * rng.standard_normal((side, side)), 0, 1)
-    return Sample(f"discs{seed}", image.astype(np.float32), labels, PixelSize.typed(2.0), Path("discs.tif"))
+    return AnnotatedImage(f"discs{seed}", image.astype(np.float32), labels, PixelSize.typed(2.0), Path("discs.tif"))
 
 
 def steps(learner: Learner, batches: Iterator[Any], first: int) -> float:

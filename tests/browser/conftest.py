@@ -74,7 +74,7 @@ class Server:
 def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A dashboard whose particles are what is bright, see `bright.py`."""
     folder = tmp_path_factory.mktemp("visitors")
-    command = [sys.executable, str(Path(__file__).parents[1] / "bright.py")]
+    command = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "bright.py")]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(folder)}
     ) as server:

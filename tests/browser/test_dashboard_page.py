@@ -14,9 +14,9 @@ import pandas as pd
 import pytest
 from helpers.bright import Bright
 
-from nanolab.images.micrograph import read_micrograph
-from nanolab.measurement.particles import measure
+from nanolab.images.micrograph import read
 from nanolab.images.tiff import write_tiff
+from nanolab.measurement.particles import measure
 
 FIELD = "input[type=file]"
 
@@ -39,7 +39,7 @@ def micrograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def expected(path: Path) -> pd.DataFrame:
     """What the library finds in the file."""
-    image = read_micrograph(path).crop_data_bar()
+    image = read(path).crop_data_bar()
     return measure(Bright().segment(image.pixels), pixel_size=image.pixel_size, image=image.pixels, name=path.stem)
 
 
@@ -112,7 +112,7 @@ def test_a_bad_file_among_good_ones_is_named_and_the_rest_is_done(
 
 
 def test_a_stranger_needs_the_token(page: Any) -> None:
-    command = [sys.executable, str(Path(__file__).parents[1] / "bright.py"), "0.0.0.0", "mine"]  # noqa: S104
+    command = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "bright.py"), "0.0.0.0", "mine"]  # noqa: S104
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         url = server.stdout.readline().strip().replace("0.0.0.0", "127.0.0.1").split("?")[0]  # noqa: S104

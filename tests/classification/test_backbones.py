@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from nanolab.core.checks import InputError
 from nanolab.classification.backbones import BACKBONES, load_backbone, make_backbone
 from nanolab.classification.convnext import ConvNeXtBase
 from nanolab.classification.xception import Xception
+from nanolab.core.checks import InputError
 
 # As published: Liu et al. give 89 M and torchvision 88,591,464; Cadene's and timm's Xception has 22,855,952.
 PARAMETERS = {ConvNeXtBase: 88_591_464, Xception: 22_855_952}

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from nanolab.core.checks import InputError
-from nanolab.figures.classes import confusion_figure, learning_figure
 from nanolab.classification.classifier import ImageClassifier
 from nanolab.classification.learning import ClassifierSettings, Learned, fine_tune
 from nanolab.classification.scores import accuracies, confusion
+from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.figures.classes import plot_confusion, plot_learning
 from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
 from nanolab.models.checkpoint import save_checkpoint
 
 SMALL = ClassifierSettings(epochs=3, steps_per_epoch=4, batch_size=8, side_px=80, learning_rate=2e-3)
 
 
-def made_up(shape: str, number: int) -> Sample:
+def made_up(shape: str, number: int) -> AnnotatedImage:
     """Dark particles of a shape, turned and placed at random, on grainy ground."""
     rng = np.random.default_rng([number, len(shape)])
     image = np.full((120, 140), 0.7, np.float32)
@@ -31,10 +31,12 @@ def made_up(shape: str, number: int) -> Sample:
         box = cv2.boxPoints((centre.tolist(), (40, 7), rng.uniform(0, 180)))
         cv2.fillPoly(image, [box.astype(np.int32)], 0.2)
     image += 0.03 * rng.standard_normal(image.shape, dtype=np.float32)
-    return Sample(f"{shape} {number}", image.clip(0, 1), None, PixelSize.unknown("made up"), Path("made up.tif"))
+    return AnnotatedImage(
+        f"{shape} {number}", image.clip(0, 1), None, PixelSize.unknown("made up"), Path("made up.tif")
+    )
 
 
-def some(first: int, count: int) -> dict[str, list[Sample]]:
+def some(first: int, count: int) -> dict[str, list[AnnotatedImage]]:
     return {shape: [made_up(shape, k) for k in range(first, first + count)] for shape in ("disc", "bar")}
 
 
@@ -104,10 +106,10 @@ def test_accuracy_weighs_classes_alike() -> None:
 
 def test_figures_show_shares_counts_and_both_curves(learned: Learned) -> None:
     counts = confusion(["a"] * 4 + ["b"], ["a", "a", "a", "b", "b"], ["a", "b"])
-    texts = [text.get_text() for text in confusion_figure(counts).axes[0].texts]
+    texts = [text.get_text() for text in plot_confusion(counts).axes[0].texts]
     assert texts == ["0.75\n3 of 4", "0.25\n1 of 4", "1.00\n1 of 1"]
-    figure = learning_figure([learned.log, learned.log])
+    figure = plot_learning([learned.log, learned.log])
     lines = {line.get_label(): line.get_ydata() for line in figure.axes[1].lines}
     np.testing.assert_allclose(lines["test images"], learned.log["test_accuracy"])
     with pytest.raises(InputError, match="b has none"):
-        confusion_figure(confusion(["a"], ["a"], ["a", "b"]))
+        plot_confusion(confusion(["a"], ["a"], ["a", "b"]))

@@ -17,8 +17,8 @@ from typer.testing import CliRunner, Result
 
 import nanolab
 from nanolab.cli import app
-from nanolab.datasets.dataset import Dataset
 from nanolab.core.files import read_json, write_json
+from nanolab.datasets.dataset import Dataset
 from nanolab.images.labels import write_labels
 from nanolab.images.tiff import read_tiff, write_tiff
 

@@ -7,8 +7,8 @@ from typer.testing import CliRunner
 
 from nanolab.cli import app
 from nanolab.images.labels import write_labels
-from nanolab.models import NETWORKS
 from nanolab.images.tiff import write_tiff
+from nanolab.models.registry import NETWORKS
 from nanolab.training.run import TrainingRun
 
 QUICK = ["network=tiny", "epochs=2", "steps_per_epoch=2", "batch_size=2", "patch_px=33", "threads=1", "device=cpu"]

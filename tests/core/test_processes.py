@@ -12,14 +12,14 @@ from nanolab.core.processes import worker_pool
 
 SCRIPT = """
 from pathlib import Path
-from nanolab.core.shared import shared
+from nanolab.core.shared import made_once
 from nanolab.core.processes import worker_pool
 
 def make(folder):
     with worker_pool(1) as pool:
         print("worked out", pool.submit(abs, -3).result())
 
-{guard}    shared("numbers", {{"n": 3}}, make, root=Path("cache"))
+{guard}    made_once("numbers", {{"n": 3}}, make, root=Path("cache"))
 """
 
 

@@ -8,19 +8,17 @@ import time
 from pathlib import Path
 
 from nanolab.core.files import read_json
-from nanolab.core.shared import shared
+from nanolab.core.shared import made_once
 
 ASK = """\
 import sys, time
-from pathlib import Path
-from nanolab.core.shared import shared
 def make(folder):
     with (folder / "made.log").open("a") as log:
         log.write("made\\n")
     while (folder.parent / "hold").exists():
         time.sleep(0.05)
     (folder / "content").write_text("whole")
-folder = shared("set", {"n": 3}, make, root=Path(sys.argv[1]))
+folder = made_once("set", {"n": 3}, make, root=Path(sys.argv[1]))
 print((folder / "content").read_text())
 """
 
@@ -55,5 +53,5 @@ def test_what_a_killed_process_began_is_gone_on_with(tmp_path: Path) -> None:
 def test_other_settings_are_another_folder(tmp_path: Path) -> None:
     made: list[Path] = []
     for settings in ({"n": 1}, {"n": 2}, {"n": 1}):
-        shared("set", settings, made.append, root=tmp_path)
+        made_once("set", settings, made.append, root=tmp_path)
     assert len(made) == len(set(made)) == 2

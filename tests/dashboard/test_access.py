@@ -16,7 +16,7 @@ TOKEN = "only-for-this-test"  # noqa: S105
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """Return where a dashboard listens that more than this machine could reach."""
-    command = [sys.executable, str(Path(__file__).with_name("bright.py")), "0.0.0.0", TOKEN]  # noqa: S104
+    command = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "bright.py"), "0.0.0.0", TOKEN]  # noqa: S104
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     yield server.stdout.readline().strip().replace("0.0.0.0", "127.0.0.1").split("?")[0]  # noqa: S104

@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nanolab.core.checks import InputError
+from nanolab.core.files import read_json
 from nanolab.dashboard.edits import MOST_GAP_PX, Edit, apply_edits
 from nanolab.dashboard.outlines import outline_polygons
 from nanolab.dashboard.page import Page
-from nanolab.dashboard.visitor import Models, VisitorFolder
+from nanolab.dashboard.session import Models, VisitorFolder
 from nanolab.dashboard.workbench import Finder, Workbench, safe_name
-from nanolab.core.files import read_json
 from nanolab.images.labels import read_labels
-from nanolab.models import NETWORKS
 from nanolab.images.pixel_size import PixelSize
-from nanolab.measurement.particles import measure
 from nanolab.images.tiff import write_tiff
+from nanolab.measurement.particles import measure
 from nanolab.models.checkpoint import save_checkpoint
+from nanolab.models.registry import NETWORKS
 
 SIDE = 20  # of the squares in `picture`
 

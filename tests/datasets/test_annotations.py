@@ -22,21 +22,21 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
+from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.datasets.annotations.coco import export_coco, read_coco
 from nanolab.datasets.annotations.imagej import export_imagej_rois, read_imagej, write_imagej_rois
 from nanolab.datasets.annotations.importing import import_labels
 from nanolab.datasets.annotations.labelme import read_labelme
 from nanolab.datasets.annotations.maskfiles import read_mask
 from nanolab.datasets.annotations.outlines import outlines
-from nanolab.images.rle import decode_rle, encode_rle
 from nanolab.datasets.annotations.shapes import Ellipse, Polygon, draw_particles
 from nanolab.datasets.annotations.via import read_via, read_via_csv
-from nanolab.datasets.public import samples
-from nanolab.core.checks import InputError
 from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.public import public_images
 from nanolab.images.labels import relabel, write_labels
 from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
+from nanolab.images.rle import decode_rle, encode_rle
 from nanolab.images.tiff import write_tiff
 
 Labels = npt.NDArray[np.int32]
@@ -52,8 +52,10 @@ def label_maps(largest: int = 4) -> st.SearchStrategy[Labels]:
     return shapes.flatmap(lambda shape: arrays.arrays(np.int32, shape, elements=st.integers(0, largest))).map(relabel)
 
 
-def sample(labels: Labels, name: str = "a") -> Sample:
-    return Sample(name, np.zeros(labels.shape, np.float32), labels, PixelSize.unknown("test"), Path(f"{name}.tif"))
+def sample(labels: Labels, name: str = "a") -> AnnotatedImage:
+    return AnnotatedImage(
+        name, np.zeros(labels.shape, np.float32), labels, PixelSize.unknown("test"), Path(f"{name}.tif")
+    )
 
 
 def expected() -> Labels:
@@ -468,7 +470,7 @@ def test_what_imagej_cannot_say_is_refused(tmp_path: Path):
     wide = np.zeros((1, 40_000), dtype=np.int32)
     with pytest.raises(InputError, match="reach to 32767 px"):
         write_imagej_rois(tmp_path / "a.zip", wide)
-    unlabelled = Sample("a", np.zeros((2, 2), np.float32), None, PixelSize.unknown("test"), Path("a.tif"))
+    unlabelled = AnnotatedImage("a", np.zeros((2, 2), np.float32), None, PixelSize.unknown("test"), Path("a.tif"))
     for export in (export_imagej_rois, export_coco):
         with pytest.raises(InputError, match=r"a\.tif: has no annotation to export"):
             export([unlabelled], tmp_path / "x")
@@ -678,10 +680,10 @@ def test_wrong_regions_are_refused(tmp_path: Path):
 def test_the_bam_masks_are_read_as_by_the_catalog(bam_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("NANOLAB_DATA", str(bam_folder.parent))
     datasets = bam_folder / "Datasets"
-    name = samples("bam-tio2").names[0]
+    name = public_images("bam-tio2").names[0]
     mask = datasets / "Electron Microscopy Image Masks/TiO2_Masks_Manual_4connected" / f"{name}_m.tif"
     dataset = import_labels(mask, datasets / "Electron Microscopy Images/SEM", tmp_path / "set", progress=False)
-    real = samples("bam-tio2")[0]
+    real = public_images("bam-tio2")[0]
     assert dataset.names == (name,)
     assert np.array_equal(relabel(dataset[0].labels[:704]), real.labels)
     assert np.array_equal(dataset[0].image[:704], real.image)
@@ -690,7 +692,7 @@ def test_the_bam_masks_are_read_as_by_the_catalog(bam_folder: Path, tmp_path: Pa
 
 def test_real_annotations_survive_imagej_and_coco(emps_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("NANOLAB_DATA", str(emps_folder.parent))
-    for real in samples("emps")[:3]:
+    for real in public_images("emps")[:3]:
         assert real.labels is not None
         (regions,) = read_imagej(write_imagej_rois(tmp_path / f"{real.name}.zip", real.labels))
         (runs,) = read_coco(export_coco([real], tmp_path / f"{real.name}.json"))

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from nanolab.core.checks import InputError
+from nanolab.core.seeds import generator
 from nanolab.datasets.dataset import Dataset, DatasetWriter
 from nanolab.images.labels import labels_from_mask, write_labels
-from nanolab.core.seeds import generator
 from nanolab.images.tiff import write_tiff
 
 RECIPE = "name: squares\nedge_nm: 10\n"

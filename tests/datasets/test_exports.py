@@ -13,19 +13,19 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from scipy import ndimage
 
+from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.datasets.annotations.coco import read_coco
 from nanolab.datasets.annotations.imagej import read_imagej
-from nanolab.core.checks import InputError
 from nanolab.datasets.dataset import Dataset
 from nanolab.datasets.exports import export, star_convex_labels
 from nanolab.images.labels import read_labels, write_labels
 from nanolab.images.masks import BACKGROUND, BORDER, INTERIOR
-from nanolab.images.micrograph import read_micrograph
+from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
-from nanolab.synthesis.cutpaste.generate import cut_and_paste_dataset
-from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 from nanolab.images.tiff import read_tiff, write_tiff
+from nanolab.synthesis.cutpaste.generate import cut_and_paste
+from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 
 Labels = npt.NDArray[np.int32]
 
@@ -68,7 +68,7 @@ def test_masks_are_of_two_classes_or_three_and_calibrated(dataset: Dataset, tmp_
     # a square of 20 px recedes by 1 px on each side, also from the one it touches
     assert (three[:30] == INTERIOR).sum() == 2 * 18**2
     assert (three[:30] == BORDER).sum() == 2 * (20**2 - 18**2)
-    assert read_micrograph(folders["semantic"] / "b.tif").pixel_size_nm == pytest.approx(2.5)
+    assert read(folders["semantic"] / "b.tif").pixel_size_nm == pytest.approx(2.5)
     receded = read_tiff(export(dataset, "semantic", tmp_path / "eroded", erosion_px=3) / "a.tif")
     assert receded[:30].sum() == 2 * 14**2
 
@@ -78,7 +78,7 @@ def test_stardist_gets_images_and_objects_in_one_piece(dataset: Dataset, tmp_pat
     labels = read_labels(folder / "masks/a.tif")
     assert labels.max() == 5  # the bar cuts one square in two
     assert np.array_equal(labels > 0, particles() > 0)
-    image = read_micrograph(folder / "images/a.tif")
+    image = read(folder / "images/a.tif")
     assert image.pixel_size_nm == pytest.approx(2.5)
     assert np.allclose(image.pixels, dataset[0].image, atol=2**-16)  # half a step of 16 bits
 
@@ -103,9 +103,9 @@ def test_whole_outlines_of_pasted_particles(tmp_path: Path) -> None:
     for label, (row, column) in enumerate([(40, 40), (40, 110), (110, 40), (115, 115)], start=1):
         labels[np.hypot(rows - row, columns - column) < 14] = label
     image = np.where(labels > 0, 0.7, 0.2).astype(np.float32)
-    source = Sample("a", image, labels, PixelSize.typed(2.0), Path("a.tif"))
+    source = AnnotatedImage("a", image, labels, PixelSize.typed(2.0), Path("a.tif"))
     settings = CutPasteSettings(size_px=128, particles=25, backgrounds=("mean",))
-    pasted = cut_and_paste_dataset([source], tmp_path / "set", 2, settings, seed=0, workers=1, progress=False)
+    pasted = cut_and_paste([source], tmp_path / "set", 2, settings, seed=0, workers=1, progress=False)
     content = COCO(str(export(pasted, "coco", tmp_path / "coco.json", amodal=True)))
     for number, sample in enumerate(pasted, start=1):
         assert sample.labels is not None

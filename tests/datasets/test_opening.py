@@ -8,9 +8,10 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from nanolab.core.checks import InputError
+from nanolab.datasets.opening import open_images
 from nanolab.images.labels import write_labels
-from nanolab.realism.resampling import open_samples, resample, typical_pixel_size
 from nanolab.images.tiff import write_tiff
+from nanolab.realism.resampling import resample, typical_pixel_size
 
 
 def write(folder: Path, samples: list[Any]) -> Path:
@@ -21,7 +22,7 @@ def write(folder: Path, samples: list[Any]) -> Path:
 
 
 def test_a_public_set_goes_by_its_name(bam_folder: Path) -> None:
-    samples = open_samples("bam-tio2")
+    samples = open_images("bam-tio2")
     assert len(samples) == 20
     assert samples[0].image.shape == (704, 1024)
     assert typical_pixel_size(samples[:3]) == pytest.approx(7.34375)
@@ -31,9 +32,9 @@ def test_a_folder_of_images_with_and_without_label_maps(discs: Any, tmp_path: Pa
     made = discs(2, seed=0)
     images = write(tmp_path / "images_only", made)
     (images / "notes.txt").write_text("not an image")
-    assert [sample.labels for sample in open_samples(images)] == [None, None]
+    assert [sample.labels for sample in open_images(images)] == [None, None]
     write_labels(tmp_path / "labels" / "discs0.labels.tif", made[0].labels, pixel_size_nm=2.0)
-    first, second = open_samples(images, labels=tmp_path / "labels")
+    first, second = open_images(images, labels=tmp_path / "labels")
     assert np.array_equal(first.labels, made[0].labels)
     assert second.labels is None
     assert first.pixel_size.nm == pytest.approx(2)
@@ -43,24 +44,24 @@ def test_a_dataset_brings_its_own_labels(discs: Any, tmp_path: Path) -> None:
     made = discs(1, seed=0)
     write(tmp_path / "set" / "images", made)
     write_labels(tmp_path / "set" / "masks" / "discs0.tif", made[0].labels, pixel_size_nm=2.0)
-    (sample,) = open_samples(tmp_path / "set")
+    (sample,) = open_images(tmp_path / "set")
     assert np.array_equal(sample.labels, made[0].labels)
     with pytest.raises(InputError, match="this set has its own"):
-        open_samples(tmp_path / "set", labels=tmp_path)
+        open_images(tmp_path / "set", labels=tmp_path)
 
 
 def test_what_is_no_set_is_named(discs: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must be a folder or one of bam-tio2, emps"):
-        open_samples(tmp_path / "nowhere")
+        open_images(tmp_path / "nowhere")
     with pytest.raises(InputError, match="must hold images or a folder images/, found none"):
-        open_samples(tmp_path)
+        open_images(tmp_path)
     images = write(tmp_path / "some", discs(1, seed=0))
     (images / "discs0.png").write_bytes(b"")
     with pytest.raises(InputError, match=r"discs0\.tif: shares its stem with discs0\.png"):
-        open_samples(images)
+        open_images(images)
     (images / "discs0.png").unlink()
     with pytest.raises(InputError, match="must be a folder of label maps"):
-        open_samples(images, labels=tmp_path / "nowhere")[0]
+        open_images(images, labels=tmp_path / "nowhere")[0]
 
 
 def test_unknown_pixel_sizes_stay_unknown(discs: Any) -> None:

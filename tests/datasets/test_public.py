@@ -10,8 +10,8 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from nanolab.datasets.public import PUBLIC, PublicData, get, image_classes, locate, samples, status
 from nanolab.core.checks import InputError
+from nanolab.datasets.public import PUBLIC, PublicData, get, image_classes, locate, public_images, status
 from nanolab.images.labels import read_labels
 from nanolab.metrics.pixel import pixel_scores
 
@@ -189,7 +189,7 @@ def test_the_variable_goes_before_the_downloads(tmp_path: Path, copy: Path, monk
     monkeypatch.delenv("NANOLAB_DATA", raising=False)
     assert locate("toy") is None
     with pytest.raises(InputError, match="toy: not on this machine; run `nanolab data get toy`"):
-        samples("toy")
+        public_images("toy")
     get("toy", source=copy)
     assert locate("toy") == Path("data/raw/toy")
     monkeypatch.setenv("NANOLAB_DATA", str(tmp_path / "mine"))
@@ -202,7 +202,7 @@ def test_the_variable_goes_before_the_downloads(tmp_path: Path, copy: Path, monk
 def test_samples_are_read_only_when_asked_for(copy: Path, monkeypatch: pytest.MonkeyPatch):
     copy.rename(copy.parent / "toy")
     monkeypatch.setenv("NANOLAB_DATA", str(copy.parent))
-    some = samples("toy")
+    some = public_images("toy")
     assert some.names == ("1", "2")
     with pytest.raises(AssertionError, match="2 was read"):
         some[1]
@@ -245,7 +245,7 @@ def test_the_real_files_come_through_a_real_download(bam_folder: Path, tmp_path:
 
 
 def test_tio2_samples_lack_the_data_bar_and_keep_the_annotated_pixels(bam_folder: Path):
-    tio2 = samples("bam-tio2")
+    tio2 = public_images("bam-tio2")
     assert len(tio2) == 20
     for sample in tio2:
         assert sample.labels is not None
@@ -258,7 +258,7 @@ def test_tio2_samples_lack_the_data_bar_and_keep_the_annotated_pixels(bam_folder
 
 
 def test_the_smallest_tio2_particles_are_a_tenth_in_number_and_a_thousandth_in_area(bam_folder: Path):
-    areas = np.concatenate([np.bincount(sample.labels.ravel())[1:] for sample in samples("bam-tio2")])
+    areas = np.concatenate([np.bincount(sample.labels.ravel())[1:] for sample in public_images("bam-tio2")])
     small = areas[areas < PUBLIC["bam-tio2"].min_area_px]
     # As the description of the set says.
     assert len(small) / len(areas) == pytest.approx(0.115, abs=0.0005)
@@ -266,7 +266,7 @@ def test_the_smallest_tio2_particles_are_a_tenth_in_number_and_a_thousandth_in_a
 
 
 def test_emps_samples_have_unknown_scales_and_labels_without_gaps(emps_folder: Path):
-    emps = samples("emps")
+    emps = public_images("emps")
     assert len(emps) == 366
     for sample in emps[:3]:
         assert sample.labels is not None
@@ -277,7 +277,7 @@ def test_emps_samples_have_unknown_scales_and_labels_without_gaps(emps_folder: P
 
 def test_image_classes_say_what_each_image_of_emps_shows(emps_folder: Path):
     table = image_classes()
-    assert set(table.index) == set(samples("emps").names)
+    assert set(table.index) == set(public_images("emps").names)
     assert table["usable"].sum() == 365
     assert dict(table["shape"].value_counts()) == {"sphere": 197, "other": 108, "rod": 39, "cube": 22}
     assert dict(table["modality"].value_counts()) == {"tem": 187, "sem": 173, "stem-df": 6}

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.experiments.images import draw_images, draw_split, split_by_image
 from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
 
 
-def samples(count: int) -> list[Sample]:
+def samples(count: int) -> list[AnnotatedImage]:
     empty = np.zeros((8, 8), np.float32)
-    return [Sample(str(k), empty, None, PixelSize.unknown("made up"), Path(f"{k}.tif")) for k in range(count)]
+    return [AnnotatedImage(str(k), empty, None, PixelSize.unknown("made up"), Path(f"{k}.tif")) for k in range(count)]
 
 
-def names(chosen: Sequence[Sample]) -> list[str]:
+def names(chosen: Sequence[AnnotatedImage]) -> list[str]:
     return [sample.name for sample in chosen]
 
 

@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 
 from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.experiments.pools import AS_THEY_ARE, crop_pool, taken
 from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
 from nanolab.training.augmentation import vary_grey
-from nanolab.training.sources import drawn
 from nanolab.training.settings import AugmentationSettings
+from nanolab.training.sources import draw_sources
 
 SIDE_PX = 32
 
 
-def sample(grey: float, *, annotated: bool = True) -> Sample:
+def sample(grey: float, *, annotated: bool = True) -> AnnotatedImage:
     """An image in which the particles are `grey` and the ground is black."""
     labels = np.kron(np.arange(1, 17).reshape(4, 4) % 5, np.ones((20, 20), np.int32)).astype(np.int32)
     image = np.where(labels > 0, np.float32(grey), np.float32(0))
     name = f"{grey:g}"
-    return Sample(name, image, labels if annotated else None, PixelSize.typed(2.0), Path(f"{name}.tif"))
+    return AnnotatedImage(name, image, labels if annotated else None, PixelSize.typed(2.0), Path(f"{name}.tif"))
 
 
 def test_a_crop_is_a_part_of_its_image_with_its_particles() -> None:
@@ -38,10 +38,10 @@ def test_a_crop_shows_a_particle_if_there_is_one() -> None:
     one = sample(0.5)
     labels = np.zeros((400, 400), dtype=np.int32)
     labels[300:312, 40:52] = 1  # a tenth of a percent of the image
-    sparse = Sample("sparse", np.where(labels, 0.5, 0).astype(np.float32), labels, one.pixel_size, one.path)
+    sparse = AnnotatedImage("sparse", np.where(labels, 0.5, 0).astype(np.float32), labels, one.pixel_size, one.path)
     shown = [np.count_nonzero(crop.labels) for crop in crop_pool([sparse], 40, 64, AugmentationSettings(), seed=0)]
     assert min(shown) >= 41  # 1 % of 64 x 64
-    empty = Sample("empty", one.image, np.zeros_like(one.labels), one.pixel_size, one.path)
+    empty = AnnotatedImage("empty", one.image, np.zeros_like(one.labels), one.pixel_size, one.path)
     assert not crop_pool([empty], 1, SIDE_PX, AS_THEY_ARE, seed=0)[0].labels.any()
 
 
@@ -63,11 +63,11 @@ def test_a_training_takes_crops_of_a_pool_images_or_nothing() -> None:
     options = {"side_px": SIDE_PX, "augmentation": AS_THEY_ARE, "seed": 0, "name": "real"}
     assert taken([sample(0.5)], 0, pool=10, **options) == []
     pooled = taken([sample(0.5)], 4, pool=10, **options)
-    assert [part.image.shape for part in drawn(pooled, 0)[0]] == [(SIDE_PX, SIDE_PX)] * 4
-    (whole,) = drawn(taken([sample(0.5), sample(1.0)], 2, pool=0, **options), 0)
+    assert [part.image.shape for part in draw_sources(pooled, 0)[0]] == [(SIDE_PX, SIDE_PX)] * 4
+    (whole,) = draw_sources(taken([sample(0.5), sample(1.0)], 2, pool=0, **options), 0)
     assert [part.image.shape for part in whole] == [(80, 80)] * 2
     with pytest.raises(InputError, match="11 images are wanted of 10"):
-        drawn(taken([sample(0.5)], 11, pool=10, **options), 0)
+        draw_sources(taken([sample(0.5)], 11, pool=10, **options), 0)
 
 
 def test_what_cannot_make_a_pool_is_refused() -> None:

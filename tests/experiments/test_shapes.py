@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from nanolab.datasets.public import image_classes
 from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.datasets.public import image_classes
 from nanolab.experiments.iterations import smoothed
 from nanolab.experiments.rings import semi_real_rings
 from nanolab.experiments.shapes import CASES, SHAPES, can_be_cut_up, images_of
 from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 
 
@@ -45,7 +45,9 @@ def test_an_image_without_a_whole_particle_cannot_be_cut_up(rng: np.random.Gener
     usable = can_be_cut_up(CutPasteSettings(size_px=64))
     for labels, can in ((inside, True), (cut, False)):
         image = np.where(labels > 0, np.float32(0.8), np.float32(0.2)) + grain
-        assert usable(Sample("made up", image, labels, PixelSize.unknown("made up"), Path("made up.tif"))) is can
+        assert (
+            usable(AnnotatedImage("made up", image, labels, PixelSize.unknown("made up"), Path("made up.tif"))) is can
+        )
 
 
 def test_smoothing_is_that_of_tensorboard() -> None:

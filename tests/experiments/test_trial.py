@@ -6,11 +6,11 @@ import pytest
 from helpers.discs import TINY, disc_sample
 
 from nanolab.experiments.trial import run_trial
-from nanolab.models import NETWORKS
+from nanolab.models.registry import NETWORKS
 from nanolab.segmentation.scoring import compare_images
 from nanolab.segmentation.segmenter import Segmenter
-from nanolab.training.sources import Source
 from nanolab.training.settings import TrainingSettings
+from nanolab.training.sources import Source
 
 
 def test_the_last_epoch_is_tested_at_the_magnification_asked_for(

@@ -14,8 +14,9 @@ from matplotlib.text import Text
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from PIL import Image
 
-from nanolab import plots
+from nanolab import figures
 from nanolab.core.checks import InputError
+from nanolab.figures.panels import STAND_IN
 
 Array = npt.NDArray[np.float32]
 
@@ -57,7 +58,7 @@ def bar_length_px(bar: AnchoredSizeBar) -> float:
     [(2.0, "50 nm", 25), (7.34375, "100 nm", 100 / 7.34375), (100.0, "2 µm", 20), (0.01, "0.2 nm", 20)],
 )
 def test_the_scale_bar_is_as_long_as_it_says(image: Array, pixel_size_nm: float, text: str, length_px: float) -> None:
-    figure = plots.gallery([image], pixel_size_nm=pixel_size_nm)
+    figure = figures.plot_images([image], pixel_size_nm=pixel_size_nm)
     (bar,) = scale_bars(figure)
     assert bar_length_px(bar) == pytest.approx(length_px)
     assert text in words(figure)
@@ -65,28 +66,28 @@ def test_the_scale_bar_is_as_long_as_it_says(image: Array, pixel_size_nm: float,
 
 @given(st.floats(1e-3, 1e5), st.integers(2, 10_000))
 def test_the_scale_bar_takes_a_tenth_to_a_quarter_of_the_width(pixel_size_nm: float, width_px: int) -> None:
-    figure = plots.gallery([np.zeros((2, width_px), dtype=np.float32)], pixel_size_nm=pixel_size_nm)
+    figure = figures.plot_images([np.zeros((2, width_px), dtype=np.float32)], pixel_size_nm=pixel_size_nm)
     share = bar_length_px(scale_bars(figure)[0]) / width_px
     assert 0.1 * (1 - 1e-9) <= share <= 0.25 * (1 + 1e-9)  # steps of at most 2.5; rounding of a float division
 
 
 def test_an_image_of_unknown_pixel_size_gets_no_scale_bar(image: Array) -> None:
-    figure = plots.gallery([image, image], pixel_size_nm=[None, 2.0])
+    figure = figures.plot_images([image, image], pixel_size_nm=[None, 2.0])
     assert [len(axes.artists) for axes in figure.axes] == [0, 1]
 
 
 def test_a_gallery_has_a_panel_an_image_and_its_title(image: Array) -> None:
-    figure = plots.gallery([image] * 5, titles=list("abcde"), columns=2)
+    figure = figures.plot_images([image] * 5, titles=list("abcde"), columns=2)
     assert [axes.get_title() for axes in figure.axes] == list("abcde")
 
 
 def test_grey_values_are_shown_alike_in_all_panels(image: Array) -> None:
-    figure = plots.gallery([image, image / 2])
+    figure = figures.plot_images([image, image / 2])
     assert [axes.images[0].get_clim() for axes in figure.axes] == [(0, 1), (0, 1)]
 
 
 def test_particles_are_tinted_and_outlined_and_the_rest_is_clear(image: Array, labels: npt.NDArray[np.int32]) -> None:
-    figure = plots.overlay(image, labels, pixel_size_nm=2.0)
+    figure = figures.plot_particles(image, labels, pixel_size_nm=2.0)
     colours = figure.axes[0].images[1].get_array()
     assert colours is not None
     assert (colours[..., 3] == 0).sum() == (labels == 0).sum()
@@ -97,36 +98,36 @@ def test_particles_are_tinted_and_outlined_and_the_rest_is_clear(image: Array, l
 
 def test_labels_of_another_size_are_refused(image: Array, labels: npt.NDArray[np.int32]) -> None:
     with pytest.raises(InputError, match="both must have one size"):
-        plots.overlay(image, labels[:-1])
+        figures.plot_particles(image, labels[:-1])
 
 
 def test_nothing_to_show_is_refused() -> None:
     with pytest.raises(InputError, match="at least one image"):
-        plots.gallery([])
+        figures.plot_images([])
     with pytest.raises(InputError, match="at least one particle"):
-        plots.size_histograms({"found": []}, "nm")
+        figures.plot_sizes({"found": []}, "nm")
     with pytest.raises(InputError, match="at least one"):
-        plots.results_table({})
+        figures.plot_results({})
 
 
 def test_the_chosen_epoch_is_framed(image: Array, labels: npt.NDArray[np.int32]) -> None:
-    figure = plots.epochs_strip(image, {1: labels, 4: labels}, truth=labels, scores={4: 0.912}, selected=4)
+    figure = figures.plot_epochs(image, {1: labels, 4: labels}, truth=labels, scores={4: 0.912}, selected=4)
     assert [axes.get_title() for axes in figure.axes] == ["annotated", "epoch 1", "epoch 4: F1 0.912"]
     assert [axes.spines["left"].get_visible() for axes in figure.axes] == [False, False, True]
 
 
 def test_the_loss_curve_shows_the_log() -> None:
     log = pd.DataFrame({"epoch": [1, 2, 3], "loss": [1.0, 0.5, 0.25], "dice": [0.2, 0.5, 0.75]})
-    loss, scores = plots.loss_curve(log, selected=2).axes
+    loss, scores = figures.plot_training(log, selected=2).axes
     assert np.array_equal(loss.lines[0].get_xydata(), [[1, 1], [2, 0.5], [3, 0.25]])
     assert np.array_equal(scores.lines[0].get_xydata(), [[1, 0.2], [2, 0.5], [3, 0.75]])
     assert list(scores.lines[-1].get_xdata()) == [2, 2]
-    assert len(plots.loss_curve(log[["epoch", "loss"]]).axes) == 1
+    assert len(figures.plot_training(log[["epoch", "loss"]]).axes) == 1
 
 
 def test_histograms_count_every_particle_up_to_the_end_of_the_axis(rng: np.random.Generator) -> None:
     sizes = {"found": rng.normal(100, 10, 400), "annotated": np.append(rng.normal(120, 10, 99), 5000)}
-    figure = plots.size_histograms(sizes, "nm")
+    figure = figures.plot_sizes(sizes, "nm")
     shares = [patch.get_data().values.sum() for patch in figure.findobj(StepPatch)]
     together = np.concatenate(list(sizes.values()))
     beyond = [(each > np.quantile(together, 0.995)).sum() for each in sizes.values()]
@@ -139,7 +140,7 @@ def test_histograms_count_every_particle_up_to_the_end_of_the_axis(rng: np.rando
 
 
 def test_medians_are_marked() -> None:
-    figure = plots.size_histograms({"found": [1.0, 2.0, 9.0], "annotated": []}, "px")
+    figure = figures.plot_sizes({"found": [1.0, 2.0, 9.0], "annotated": []}, "px")
     assert [list(line.get_xdata()) for line in figure.axes[0].lines] == [[2, 2], []]
     assert "annotated: no particles" in words(figure)
 
@@ -150,15 +151,15 @@ RESULTS = {"dice": 0.95432, "n_found": 12, "median_ecd_found_nm": None, "seconds
 def test_results_are_one_row_each() -> None:
     rows = [("dice", "0.9543"), ("n found", "12"), ("median ecd found nm", "unknown")]
     rows += [("seconds render", "1"), ("seconds train", "2.5")]
-    assert [tuple(line.rsplit(maxsplit=1)) for line in plots.results_text(RESULTS).splitlines()] == rows
-    (table,) = plots.results_table(RESULTS).axes[0].tables
+    assert [tuple(line.rsplit(maxsplit=1)) for line in figures.results_text(RESULTS).splitlines()] == rows
+    (table,) = figures.plot_results(RESULTS).axes[0].tables
     cells = {place: cell.get_text().get_text() for place, cell in table.get_celld().items()}
     assert cells == {(row, column): rows[row][column] for row in range(5) for column in range(2)}
 
 
 def test_printed_results_of_a_stand_in_say_so() -> None:
-    lines = plots.results_text(RESULTS, stand_in=True).splitlines()
-    assert [lines[0], lines[-1]] == [plots.STAND_IN] * 2
+    lines = figures.results_text(RESULTS, stand_in=True).splitlines()
+    assert [lines[0], lines[-1]] == [STAND_IN] * 2
 
 
 @pytest.mark.parametrize("stand_in", [True, False])
@@ -167,19 +168,19 @@ def test_every_figure_of_a_stand_in_says_so_and_no_other(
 ) -> None:
     log = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5]})
     figures = [
-        plots.gallery([image], stand_in=stand_in),
-        plots.overlay(image, labels, stand_in=stand_in),
-        plots.epochs_strip(image, {1: labels}, stand_in=stand_in),
-        plots.loss_curve(log, stand_in=stand_in),
-        plots.size_histograms({"found": [1.0, 2.0]}, "nm", stand_in=stand_in),
-        plots.results_table(RESULTS, stand_in=stand_in),
+        figures.plot_images([image], stand_in=stand_in),
+        figures.plot_particles(image, labels, stand_in=stand_in),
+        figures.plot_epochs(image, {1: labels}, stand_in=stand_in),
+        figures.plot_training(log, stand_in=stand_in),
+        figures.plot_sizes({"found": [1.0, 2.0]}, "nm", stand_in=stand_in),
+        figures.plot_results(RESULTS, stand_in=stand_in),
     ]
     for figure in figures:
         # the sign is a band of vermilion across the whole width: its colour at both ends of the top row
         top = drawn(figure)[1]
         assert (np.array_equal(top[1], [213, 94, 0]) and np.array_equal(top[-2], [213, 94, 0])) == stand_in
-        assert (plots.STAND_IN in words(figure)) == stand_in
+        assert (STAND_IN in words(figure)) == stand_in
 
 
 def test_a_notebook_shows_a_figure_without_pyplot(image: Array) -> None:
-    assert plots.gallery([image])._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+    assert figures.plot_images([image])._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]

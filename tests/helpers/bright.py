@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from nanolab.dashboard.server import serve_dashboard
-from nanolab.dashboard.visitor import Models
+from nanolab.dashboard.session import Models
 from nanolab.dashboard.workbench import Finder
 from nanolab.images.labels import labels_from_mask, remove_small
 

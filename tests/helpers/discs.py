@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
 
 
 def disc_labels(
@@ -26,12 +26,14 @@ def disc_labels(
     return labels
 
 
-def disc_sample(seed: int, shape: tuple[int, int] = (96, 96), count: int = 15) -> Sample:
+def disc_sample(seed: int, shape: tuple[int, int] = (96, 96), count: int = 15) -> AnnotatedImage:
     """Make an annotated image of discs of grey value 0.6 on 0.4, with noise of standard deviation 0.05."""
     rng = np.random.default_rng(seed)
     labels = disc_labels(rng, shape, count)
     image = np.where(labels > 0, 0.6, 0.4) + 0.05 * rng.standard_normal(shape)
-    return Sample(f"discs{seed}", image.astype(np.float32), labels, PixelSize.typed(2.0), Path(f"discs{seed}.tif"))
+    return AnnotatedImage(
+        f"discs{seed}", image.astype(np.float32), labels, PixelSize.typed(2.0), Path(f"discs{seed}.tif")
+    )
 
 
 class TinyNetwork(nn.Module):
@@ -75,5 +77,5 @@ def valleys() -> npt.NDArray[np.float32]:
     return image
 
 
-TINY = {"tiny": "discs:TinyNetwork"}
-THRESHOLD = {"threshold": "discs:Threshold"}
+TINY = {"tiny": "helpers.discs:TinyNetwork"}
+THRESHOLD = {"threshold": "helpers.discs:Threshold"}

@@ -16,7 +16,7 @@ run_folder = "papermill_runs/small/interactive"
 SAVE = """\
 import os
 import sys
-from nanolab.runs.notebook import save_results
+from nanolab.core.results import save_results
 save_results(run_folder, {"area_nm2": count * pixel_size_nm**2, "python": sys.executable, "cwd": os.getcwd()})
 """
 

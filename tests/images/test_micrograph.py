@@ -16,8 +16,8 @@ from helpers.instrument_files import write_dm, write_emd, write_mrc, write_ser
 from PIL import Image
 
 from nanolab.core.checks import InputError
-from nanolab.images.micrograph import Micrograph, PixelSize, read_micrograph
-from nanolab.images.formats import imagefile
+from nanolab.images.formats import image_file
+from nanolab.images.micrograph import Micrograph, PixelSize, read
 from nanolab.images.tiff import write_tiff
 
 
@@ -32,7 +32,7 @@ class TestFormats:
     def test_8_bit_comes_back_exactly(self, tmp_path, picture, suffix):
         path = tmp_path / f"a{suffix}"
         tifffile.imwrite(path, picture) if suffix == ".tif" else Image.fromarray(picture).save(path)
-        micrograph = read_micrograph(path)
+        micrograph = read(path)
         np.testing.assert_array_equal(micrograph.pixels, picture / np.float32(255))
         assert micrograph.pixels.dtype == np.float32
         assert (micrograph.path, micrograph.name) == (path, "a")
@@ -42,7 +42,7 @@ class TestFormats:
         smooth = cv2.GaussianBlur(picture, (0, 0), 3)
         Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
         # quality 95 keeps smooth images within two levels
-        np.testing.assert_allclose(read_micrograph(tmp_path / "a.jpg").pixels, smooth / 255, atol=2.5 / 255)
+        np.testing.assert_allclose(read(tmp_path / "a.jpg").pixels, smooth / 255, atol=2.5 / 255)
 
     @pytest.mark.parametrize(
         ("suffix", "write"),
@@ -58,7 +58,7 @@ class TestFormats:
         stored = np.zeros((48, 64), np.uint16)
         stored[10:20, 30:60], stored[30:40, :20] = 4000, 1000
         write(tmp_path / f"a.{suffix}", stored, 0.25)
-        micrograph = read_micrograph(tmp_path / f"a.{suffix}")
+        micrograph = read(tmp_path / f"a.{suffix}")
         np.testing.assert_allclose(micrograph.pixels, stored / 4000, atol=1e-6)  # rows and columns where they were
         assert micrograph.pixel_size_nm == pytest.approx(0.25, rel=1e-6)
         assert micrograph.metadata["format"] == suffix.upper()
@@ -69,7 +69,7 @@ class TestFormats:
         Image.fromarray(cv2.GaussianBlur(picture, (0, 0), 3)).convert(mode).save(path)
         expected = cv2.GaussianBlur(picture, (0, 0), 3) / 255
         # a JPEG of CMYK loses a few levels, the others none
-        np.testing.assert_allclose(read_micrograph(path).pixels, expected, atol=4 / 255 if mode == "CMYK" else 1e-6)
+        np.testing.assert_allclose(read(path).pixels, expected, atol=4 / 255 if mode == "CMYK" else 1e-6)
 
     @pytest.mark.parametrize("planar", ["CONTIG", "SEPARATE"])
     def test_colour_tiff(self, tmp_path, picture, planar):
@@ -77,11 +77,11 @@ class TestFormats:
         stored = colour if planar == "CONTIG" else np.moveaxis(colour, -1, 0)
         tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", planarconfig=planar)
         luma = colour @ np.array([0.299, 0.587, 0.114]) / 255
-        np.testing.assert_allclose(read_micrograph(tmp_path / "a.tif").pixels, luma, atol=1e-6)
+        np.testing.assert_allclose(read(tmp_path / "a.tif").pixels, luma, atol=1e-6)
 
     def test_white_is_zero(self, tmp_path, picture):
         tifffile.imwrite(tmp_path / "a.tif", picture, photometric="miniswhite")
-        micrograph = read_micrograph(tmp_path / "a.tif")
+        micrograph = read(tmp_path / "a.tif")
         np.testing.assert_allclose(micrograph.pixels, 1 - picture / 255, atol=1e-6)
         assert micrograph.metadata["grey_range"] == (255.0, 0.0)
 
@@ -90,19 +90,19 @@ class TestFormats:
         smooth = cv2.GaussianBlur(picture, (0, 0), 3)
         tifffile.imwrite(tmp_path / "a.tif", smooth, compression=compression)
         tolerance = 4 / 255 if compression == "jpeg" else 0
-        np.testing.assert_allclose(read_micrograph(tmp_path / "a.tif").pixels, smooth / np.float32(255), atol=tolerance)
+        np.testing.assert_allclose(read(tmp_path / "a.tif").pixels, smooth / np.float32(255), atol=tolerance)
 
     def test_16_bit_png(self, tmp_path):
         stored = np.tile(np.repeat(np.array([500, 4000, 2250], np.uint16), 10), (30, 1))
         Image.fromarray(stored).save(tmp_path / "a.png")
-        micrograph = read_micrograph(tmp_path / "a.png")
+        micrograph = read(tmp_path / "a.png")
         np.testing.assert_allclose(micrograph.pixels[0, ::10], [0, 1, 0.5], atol=1e-6)
         assert micrograph.metadata["grey_range"] == (500.0, 4000.0)
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
     def test_own_tiffs_keep_the_range_of_their_type(self, tmp_path, picture, dtype):
         write_tiff(tmp_path / "a.tif", picture.astype(dtype), pixel_size_nm=2.5)
-        micrograph = read_micrograph(tmp_path / "a.tif")
+        micrograph = read(tmp_path / "a.tif")
         np.testing.assert_allclose(micrograph.pixels, picture / np.iinfo(dtype).max, atol=1e-7)
         assert micrograph.pixel_size_nm == pytest.approx(2.5, rel=1e-9)
 
@@ -110,21 +110,21 @@ class TestFormats:
         with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
             writer.write(picture)
             writer.write(picture[::4, ::4])
-        np.testing.assert_array_equal(read_micrograph(tmp_path / "a.tif").pixels, picture / np.float32(255))
+        np.testing.assert_array_equal(read(tmp_path / "a.tif").pixels, picture / np.float32(255))
 
     def test_the_type_is_told_by_content_not_by_name(self, tmp_path, picture):
         Image.fromarray(picture).save(tmp_path / "a.png")
         (tmp_path / "a.png").rename(tmp_path / "a.tif")
-        assert read_micrograph(tmp_path / "a.tif").metadata["format"] == "PNG"
+        assert read(tmp_path / "a.tif").metadata["format"] == "PNG"
 
 
 class TestPixelSize:
     def test_sources(self, tmp_path, picture):
         write_tiff(tmp_path / "known.tif", picture, pixel_size_nm=2.0)
         write_tiff(tmp_path / "unknown.tif", picture, pixel_size_nm=None)
-        assert read_micrograph(tmp_path / "known.tif").pixel_size.source == "metadata"
-        assert read_micrograph(tmp_path / "known.tif", pixel_size_nm=3).pixel_size == PixelSize.typed(3)
-        unknown = read_micrograph(tmp_path / "unknown.tif")
+        assert read(tmp_path / "known.tif").pixel_size.source == "metadata"
+        assert read(tmp_path / "known.tif", pixel_size_nm=3).pixel_size == PixelSize.typed(3)
+        unknown = read(tmp_path / "unknown.tif")
         assert (unknown.pixel_size_nm, unknown.pixel_size.source) == (None, "unknown")
         assert unknown.with_pixel_size(4.5).pixel_size == PixelSize.typed(4.5)
 
@@ -133,22 +133,22 @@ class TestPixelSize:
         monkeypatch.setattr("nanolab.images.scale_bar.read_scale_bar", lambda _pixels: bar)
         write_tiff(tmp_path / "known.tif", picture, pixel_size_nm=2.0)
         write_tiff(tmp_path / "unknown.tif", picture, pixel_size_nm=None)
-        assert read_micrograph(tmp_path / "known.tif", find_scale_bar=True).pixel_size_nm == pytest.approx(2.0)
-        assert read_micrograph(tmp_path / "unknown.tif", find_scale_bar=True).pixel_size == bar
-        assert read_micrograph(tmp_path / "unknown.tif", find_scale_bar=True, pixel_size_nm=1).pixel_size_nm == 1
-        assert read_micrograph(tmp_path / "unknown.tif").pixel_size_nm is None
+        assert read(tmp_path / "known.tif", find_scale_bar=True).pixel_size_nm == pytest.approx(2.0)
+        assert read(tmp_path / "unknown.tif", find_scale_bar=True).pixel_size == bar
+        assert read(tmp_path / "unknown.tif", find_scale_bar=True, pixel_size_nm=1).pixel_size_nm == 1
+        assert read(tmp_path / "unknown.tif").pixel_size_nm is None
 
     def test_why_nothing_was_found(self, tmp_path, picture, monkeypatch):
         monkeypatch.setattr("nanolab.images.scale_bar.read_scale_bar", lambda _pixels: PixelSize.unknown("no bar"))
         write_tiff(tmp_path / "a.tif", picture, pixel_size_nm=None)
-        found = read_micrograph(tmp_path / "a.tif", find_scale_bar=True).pixel_size
+        found = read(tmp_path / "a.tif", find_scale_bar=True).pixel_size
         assert found == PixelSize.unknown("no pixel size in the file; no bar")
 
     @pytest.mark.parametrize("wrong", [0, -2.0, float("nan")])
     def test_impossible_numbers(self, tmp_path, picture, wrong):
         tifffile.imwrite(tmp_path / "a.tif", picture)
         with pytest.raises(InputError, match="pixel size must be a number of nm above 0"):
-            read_micrograph(tmp_path / "a.tif", pixel_size_nm=wrong)
+            read(tmp_path / "a.tif", pixel_size_nm=wrong)
 
 
 class TestDataBar:
@@ -157,7 +157,7 @@ class TestDataBar:
         image[420:] = 0
         cv2.putText(image, "EHT = 20.00 kV   WD = 2.8 mm   Mag = 50.00 K X", (10, 455), 0, 0.5, 255, 1)
         tifffile.imwrite(tmp_path / "a.tif", (image * (1 if dtype is np.uint8 else 100)).astype(dtype))
-        return read_micrograph(tmp_path / "a.tif", pixel_size_nm=2.0)
+        return read(tmp_path / "a.tif", pixel_size_nm=2.0)
 
     def test_rows_are_cut_and_recorded(self, tmp_path, rng):
         whole = self.micrograph(tmp_path, rng, np.uint8)
@@ -172,14 +172,14 @@ class TestDataBar:
         whole = self.micrograph(tmp_path, rng, np.uint16)
         cropped = whole.crop_data_bar()
         tifffile.imwrite(tmp_path / "b.tif", tifffile.imread(tmp_path / "a.tif")[:420])
-        alone = read_micrograph(tmp_path / "b.tif")
+        alone = read(tmp_path / "b.tif")
         assert cropped.metadata["grey_range"] == pytest.approx(alone.metadata["grey_range"], rel=1e-5)
         # twice rounded to single precision
         np.testing.assert_allclose(cropped.pixels, alone.pixels, atol=1e-5)
 
     def test_real_images(self, bam_folder):
         for path in sorted(bam_folder.glob("Datasets/Electron Microscopy Images/SEM/*.tif"))[:3]:
-            micrograph = read_micrograph(path)
+            micrograph = read(path)
             assert micrograph.crop_data_bar().metadata["data_bar_rows"] == (712, 768)
             assert micrograph.metadata["vendor"]["dp_detector_type"] == ("Detector", "InLens")
 
@@ -195,7 +195,7 @@ class TestBadInput:
 
     def fails(self, path: Path, why: str):
         with pytest.raises(InputError, match=why) as caught:
-            read_micrograph(path)
+            read(path)
         assert str(caught.value).startswith(f"{path}: ")
 
     @pytest.mark.parametrize("suffix", ["tif", "png", "jpg", "dm3", "dm4", "emd", "ser", "mrc"])
@@ -261,7 +261,7 @@ class TestBadInput:
         path = tmp_path / f"a.{suffix}"
         tifffile.imwrite(path, picture) if suffix == "tif" else Image.fromarray(picture).save(path)
         free = psutil.virtual_memory()._replace(available=2**20)
-        monkeypatch.setattr(imagefile.psutil, "virtual_memory", lambda: free)
+        monkeypatch.setattr(image_file.psutil, "virtual_memory", lambda: free)
         self.fails(path, r"needs 0\.3 GiB of memory, 0\.0 GiB are free; crop or bin it first")
 
     def test_a_header_that_promises_more_than_there_is(self, tmp_path):
@@ -282,7 +282,7 @@ def test_20000_pixels_square(tmp_path):
             (np.tile(row, (1000, 1)) for _ in range(20)), shape=(20_000, 20_000), dtype=np.uint8, rowsperstrip=1000
         )
     code = (
-        "import resource, sys; from nanolab.images.micrograph import read_micrograph; m = read_micrograph(sys.argv[1]);"
+        "import resource, sys; from nanolab.images.micrograph import read; m = read(sys.argv[1]);"
         "print(m.pixels.shape, float(m.pixels[19999, 250]), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
     )
     shown = subprocess.run([sys.executable, "-c", code, path], check=True, capture_output=True, text=True).stdout
@@ -300,10 +300,10 @@ def test_repr():
 @pytest.mark.bench
 def test_reading_is_quick(bam_folder):
     paths = sorted(bam_folder.glob("Datasets/Electron Microscopy Images/SEM/*.tif"))
-    read_micrograph(paths[0])
+    read(paths[0])
     start = time.process_time()  # of this process alone: others may be at work
     for path in paths:
-        read_micrograph(path).crop_data_bar()
+        read(path).crop_data_bar()
     assert (time.process_time() - start) / len(paths) < 0.1
 
 

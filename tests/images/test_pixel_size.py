@@ -9,8 +9,8 @@ import tifffile
 from helpers.instrument_files import write_dm, write_emd, write_mrc, write_ser
 
 from nanolab.core.checks import InputError
-from nanolab.images.pixel_size import PixelSize, pixel_size_from_metadata
 from nanolab.images.formats.vendors import length_nm
+from nanolab.images.pixel_size import PixelSize, pixel_size_from_metadata
 
 IMAGE = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nanolab.images.pixel_size import PixelSize
 from nanolab.images.formats.bars import find_bars
 from nanolab.images.formats.image_file import read_grey
 from nanolab.images.formats.ocr import Text, read_text
+from nanolab.images.pixel_size import PixelSize
 from nanolab.images.scale_bar import _rejoined, read_scale_bar, weigh
 
 HEIGHT, WIDTH = 512, 640

@@ -1,19 +1,19 @@
-"""Statistics, fits, comparisons: on samples whose distribution is known."""
+"""Statistics, fits, comparisons: on public_images whose distribution is known."""
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from nanolab.datasets.public import PUBLIC, samples
 from nanolab.core.checks import InputError
+from nanolab.datasets.public import PUBLIC, public_images
 from nanolab.measurement.comparison import compare_samples
 from nanolab.measurement.ensembles import ensemble_interval
 from nanolab.measurement.fits import best_fit, fit, fit_all, goodness_of_fit
+from nanolab.measurement.particles import equivalent_diameter, measure
 from nanolab.measurement.precision import iso_particles, more_needed
 from nanolab.measurement.size_sample import SizeSample, border_weights, quantiles, size_sample
 from nanolab.measurement.statistics import histogram, statistics, statistics_table
-from nanolab.measurement.particles import equivalent_diameter, measure
 
 
 def table(diameters: np.ndarray, images: int = 1, box: float | np.ndarray = 1.0) -> pd.DataFrame:
@@ -266,7 +266,7 @@ def test_members_that_disagree_widen_the_interval(rng: np.random.Generator):
 
 
 def test_the_annotated_sizes_of_tio2(bam_folder, rng: np.random.Generator):
-    tables = [measure(each.labels, pixel_size=each.pixel_size, name=each.name) for each in samples("bam-tio2")]
+    tables = [measure(each.labels, pixel_size=each.pixel_size, name=each.name) for each in public_images("bam-tio2")]
     particles = pd.concat(tables, ignore_index=True)
     least = PUBLIC["bam-tio2"].min_area_px
     kept = size_sample(particles, border="keep", min_area_px=least)

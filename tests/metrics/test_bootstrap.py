@@ -3,10 +3,10 @@ import pytest
 
 from nanolab.core.checks import InputError
 from nanolab.metrics.bootstrap import intervals
-from nanolab.metrics.evaluate import Comparison, compare, pooled
+from nanolab.metrics.evaluate import SegmentationComparison, compare, pooled
 
 
-def image(hit: int, missed: int) -> Comparison:
+def image(hit: int, missed: int) -> SegmentationComparison:
     """Compare an image of so many particles that are found and that are not."""
     labels = np.zeros((2, 2 * (hit + missed)), np.int32)
     labels[0, ::2] = np.arange(1, hit + missed + 1)

@@ -8,6 +8,7 @@ from scipy.stats import ks_2samp
 
 from nanolab.core.checks import InputError
 from nanolab.images.labels import labels_from_mask, write_labels
+from nanolab.images.tiff import read_tiff
 from nanolab.metrics.comparison import ks_distance
 from nanolab.metrics.evaluate import (
     compare,
@@ -18,7 +19,6 @@ from nanolab.metrics.evaluate import (
     scores_table,
     summarise,
 )
-from nanolab.images.tiff import read_tiff
 
 TRUTH = np.zeros((12, 12), np.int32)
 TRUTH[0:4, 0:4], TRUTH[6:10, 6:10], TRUTH[11, 11] = 1, 2, 3  # two squares of 16 px and a fragment of 1

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from nanolab.core.checks import InputError
-from nanolab.models import build
 from nanolab.models.readouts.base import READOUTS, make_readout
+from nanolab.models.registry import build
 
 
 def test_the_seed_of_torch_decides_the_first_weights() -> None:

@@ -8,8 +8,8 @@ from helpers.discs import TINY, TinyNetwork
 from safetensors.numpy import save_file
 
 from nanolab.core.checks import InputError
-from nanolab.models import NETWORKS
 from nanolab.models.checkpoint import copy_network, load_checkpoint, load_network, save_checkpoint
+from nanolab.models.registry import NETWORKS
 
 RECORD = {"settings": {"network": "tiny", "readout": "foreground"}, "epoch": 3}
 

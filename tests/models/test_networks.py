@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from nanolab.core.checks import InputError
-from nanolab.models import NETWORKS, SIZE_MULTIPLE_PX, build
 from nanolab.models.networks.ccnet import CCHead, CrissCrossAttention
 from nanolab.models.networks.danet import ChannelAttention, PositionAttention
 from nanolab.models.networks.deeplabv3 import DeepLabV3Head
@@ -18,10 +17,11 @@ from nanolab.models.networks.encnet import EncHead, Encoding
 from nanolab.models.networks.encoder import Encoder
 from nanolab.models.networks.ginet import GraphInteraction
 from nanolab.models.networks.pfpnnet import PFPNHead
+from nanolab.models.networks.pretrained import efficientnet_lite0
 from nanolab.models.networks.pspnet import PSPHead
 from nanolab.models.networks.table import network_table
 from nanolab.models.networks.u2net import ResidualU
-from nanolab.models.networks.pretrained import efficientnet_lite0
+from nanolab.models.registry import NETWORKS, SIZE_MULTIPLE_PX, build
 
 WIDE = ("ccnet", "danet", "encnet", "fastfcn", "ginet", "pspnet")
 #: The same code, less of it.
@@ -74,13 +74,13 @@ def test_a_network_learns_an_easy_image(name: str) -> None:
     network = build(name, 1, **OPTIONS.get(name, {}))
     truth = torch.zeros(2, 1, 64, 64)
     truth[0, :, :32], truth[1, :, :, 32:] = 1, 1  # halves, which a logit every 32 px can tell
-    optimiser = torch.optim.Adam(network.parameters(), lr=2e-3)
+    optimizer = torch.optim.Adam(network.parameters(), lr=2e-3)
     losses = [math.inf]
     while losses[-1] > 0.6 and len(losses) < 20:
         loss = nn.functional.binary_cross_entropy_with_logits(network(0.2 + 0.6 * truth), truth)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.6  # half of the pixels are particle: who sees nothing cannot get below ln 2 = 0.69
 

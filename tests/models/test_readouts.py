@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from nanolab.metrics.instance import match
-from nanolab.models.readouts.interior_border import InteriorBorder, depth
 from nanolab.models.readouts.base import READOUTS, find_particles, make_readout
+from nanolab.models.readouts.interior_border import InteriorBorder, depth
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -13,11 +13,11 @@ from stardist.geometry import star_dist
 from stardist.nms import non_maximum_suppression
 from torch.nn import functional
 
-from nanolab.datasets.annotations.coco import read_coco
-from nanolab.images.rle import decode_rle
-from nanolab.datasets.public import samples
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
+from nanolab.datasets.annotations.coco import read_coco
+from nanolab.datasets.public import public_images
+from nanolab.images.rle import decode_rle
 from nanolab.metrics.instance import match
 from nanolab.models.readouts.outlines import Outlines, find_outlines, join, write_outlines
 from nanolab.models.readouts.stardist import StarConvex
@@ -176,7 +176,7 @@ def test_instances_of_perfect_targets_are_the_particles(seed: int) -> None:
 
 @pytest.mark.parametrize(("readout", "iou"), [(DENSE, 0.98), (PLAIN, 0.94)])
 def test_perfect_targets_of_real_particles_give_them_back(bam_folder: Path, readout: StarConvex, iou: float) -> None:
-    for sample in samples("bam-tio2")[:3]:
+    for sample in public_images("bam-tio2")[:3]:
         labels = np.asarray(sample.labels)
         scores = match(labels, readout.instances(readout.targets(labels)), 0.5)
         assert scores.fn == 0

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from nanolab.models import SIZE_MULTIPLE_PX
 from nanolab.models.readouts.foreground import Foreground
 from nanolab.models.readouts.stardist import StarConvex
+from nanolab.models.registry import SIZE_MULTIPLE_PX
 from nanolab.models.tiling import predict, spans
 from nanolab.models.views import VIEWS, View
 

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nanolab.datasets.dataset import Dataset
 from nanolab.core.files import read_json
+from nanolab.datasets.dataset import Dataset
 from nanolab.images.labels import write_labels
-from nanolab.runs.notebook import run_notebook
 from nanolab.images.tiff import write_tiff
+from nanolab.runs.notebook import run as run_notebook
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "02_cut_and_paste.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "02_cut_and_paste.ipynb"
 SMALL = {"n_synthetic": 3, "particles_low": 10, "particles_high": 20, "size_px": 256}
 FIGURES = (
     "source",

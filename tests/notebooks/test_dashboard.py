@@ -10,12 +10,12 @@ from helpers.discs import disc_sample
 from PIL import Image
 
 from nanolab.core.files import read_json
-from nanolab.runs.notebook import run_notebook
 from nanolab.images.tiff import write_tiff
+from nanolab.runs.notebook import run as run_notebook
 from nanolab.training.loop import train
 from nanolab.training.settings import TrainingSettings
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "10_dashboard.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "10_dashboard.ipynb"
 
 
 @pytest.fixture

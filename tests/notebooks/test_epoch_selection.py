@@ -10,16 +10,16 @@ import pytest
 from helpers.discs import disc_sample
 from PIL import Image
 
-from nanolab.datasets.dataset import Dataset, DatasetWriter
 from nanolab.core.files import read_json
-from nanolab.runs.notebook import run_notebook
+from nanolab.datasets.dataset import Dataset, DatasetWriter
+from nanolab.runs.notebook import run as run_notebook
+from nanolab.selection.study import Study
 from nanolab.training.loop import train
 from nanolab.training.run import TrainingRun
 from nanolab.training.selection import read_selection
 from nanolab.training.settings import TrainingSettings
-from nanolab.selection.study import Study
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "05_epoch_selection.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_epoch_selection.ipynb"
 
 
 @pytest.fixture

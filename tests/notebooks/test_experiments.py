@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from nanolab.datasets.public import PUBLIC, samples
 from nanolab.core.files import read_json
+from nanolab.datasets.public import PUBLIC, public_images
 from nanolab.images.labels import remove_small
-from nanolab.models import build
-from nanolab.runs.notebook import run_notebook
+from nanolab.models.registry import build
+from nanolab.runs.notebook import run as run_notebook
 
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
 ROOT = Path(__file__).parents[2]
@@ -67,7 +67,7 @@ def test_ratio_sweep(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     folder, results = run("07_ratio_sweep", given, place, monkeypatch)
     by_image = pd.read_csv(folder / "scores.csv", dtype={"image": str})
-    names = samples("bam-tio2").names if results["real_data"] == "bam-tio2" else [f"{k:06d}" for k in range(4)]
+    names = public_images("bam-tio2").names if results["real_data"] == "bam-tio2" else [f"{k:06d}" for k in range(4)]
     assert by_image["image"].tolist() == results["tested_on"] == [names[1], names[3]]  # the seed chose the second fold
     assert len(results["learned_from"]) == 1
     assert set(results["learned_from"]) <= {names[0], names[2]}
@@ -101,7 +101,7 @@ def test_real_against_synthetic(place: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert results["pooled"]["n_found"] == by_image["n_found"].sum()
     if results["real_data"] == "bam-tio2":
         least = PUBLIC["bam-tio2"].min_area_px
-        counts = {sample.name: remove_small(sample.labels, least).max() for sample in samples("bam-tio2")[:3]}
+        counts = {sample.name: remove_small(sample.labels, least).max() for sample in public_images("bam-tio2")[:3]}
         assert dict(zip(by_image["image"], by_image["n_annotated"], strict=True)) == counts
     check_figures(folder, "best_and_worst")
 

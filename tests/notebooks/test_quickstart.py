@@ -10,13 +10,13 @@ from PIL import Image
 
 from nanolab.core.files import read_json
 from nanolab.images.labels import read_labels
-from nanolab.images.micrograph import read_micrograph
-from nanolab.runs.notebook import run_notebook
+from nanolab.images.micrograph import read
 from nanolab.measurement.particles import equivalent_diameter
+from nanolab.runs.notebook import run as run_notebook
 
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "00_quickstart.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "00_quickstart.ipynb"
 SMALL = {"n_real": 2, "n_synthetic": 12, "epochs": 3, "steps_per_epoch": 30, "patch_px": 128}
 FIGURES = ("real", "rendered", "synthetic_and_real", "training", "epochs", "segmented", "sizes", "results")
 STEPS = {"load", "render", "train", "choose", "segment", "measure"}
@@ -45,7 +45,7 @@ def check(folder: Path, results: dict[str, Any]) -> None:
     (path,) = (folder / "segmented").glob("*.labels.tif")
     labels = read_labels(path)
     areas = np.bincount(labels.ravel())[1:]
-    nm = read_micrograph(path).pixel_size_nm
+    nm = read(path).pixel_size_nm
     assert nm == pytest.approx(7.34375, rel=1e-6)
     # The table, the label map and the results count and measure the same particles.
     assert len(table) == labels.max() == results["n_found"] > 0

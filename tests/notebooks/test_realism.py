@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from nanolab.core.files import read_json
-from nanolab.runs.notebook import run_notebook
+from nanolab.runs.notebook import run as run_notebook
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_realism.ipynb"
 FIGURES = ("images", "map", "scores", "profiles", "differences", "telling_patches", "realism")

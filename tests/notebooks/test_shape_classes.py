@@ -10,10 +10,10 @@ from PIL import Image
 
 from nanolab.classification.classifier import ImageClassifier
 from nanolab.core.files import read_json
-from nanolab.runs.notebook import run_notebook
-from nanolab.runs.sweeps import load_sweep
+from nanolab.runs.notebook import run as run_notebook
+from nanolab.runs.sweeps.spec import load_sweep
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "08_shape_classes.ipynb"
 SMALL = {"n_real_per_class": 2, "n_test_per_class": 2, "side_px": 80, "epochs": 1, "repeats": 2}
 

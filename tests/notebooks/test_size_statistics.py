@@ -9,10 +9,10 @@ from PIL import Image
 
 from nanolab.core.files import read_json
 from nanolab.images.labels import write_labels
-from nanolab.runs.notebook import run_notebook
 from nanolab.images.tiff import write_tiff
+from nanolab.runs.notebook import run as run_notebook
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "06_size_statistics.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "06_size_statistics.ipynb"
 
 
 def test_notebook_measures_a_folder(tmp_path: Path) -> None:

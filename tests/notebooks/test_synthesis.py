@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nanolab.datasets.dataset import Dataset
 from nanolab.core.files import read_json
-from nanolab.runs.notebook import run_notebook
+from nanolab.datasets.dataset import Dataset
+from nanolab.runs.notebook import run as run_notebook
 
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
 
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "01_synthesis.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01_synthesis.ipynb"
 RECIPE = """
 name: small
 image: {width_px: 160, height_px: 128, pixel_size_nm: 4}

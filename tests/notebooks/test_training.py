@@ -9,11 +9,11 @@ from PIL import Image
 
 from nanolab.core.files import read_json
 from nanolab.models.readouts.interior_border import InteriorBorder
-from nanolab.runs.notebook import run_notebook
+from nanolab.runs.notebook import run as run_notebook
 from nanolab.segmentation.segmenter import Segmenter
 
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
-NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "04_training.ipynb"
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_training.ipynb"
 
 
 def test_notebook_trains_tests_and_writes_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

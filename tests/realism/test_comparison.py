@@ -12,35 +12,35 @@ from PIL import Image
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
-from nanolab.realism.comparison import Comparison, compare_sets
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
+from nanolab.datasets.opening import open_images
+from nanolab.realism.comparison import RealismComparison, compare_sets
 from nanolab.reports.realism import score_table, write_report
-from nanolab.realism.resampling import open_samples
-from nanolab.datasets.annotated import LazySamples, Sample
 
 LOW_IS_GOOD = ("kid", "frechet", "c2st")
 HIGH_IS_GOOD = ("precision", "recall", "density", "coverage")
 
 
-def as_noise(samples: Sequence[Sample]) -> LazySamples:
+def as_noise(samples: Sequence[AnnotatedImage]) -> LazyImages:
     """Replace images by white noise of their mean and SD; labels stay, so that the kinds of patches do too."""
 
-    def load(name: str) -> Sample:
+    def load(name: str) -> AnnotatedImage:
         index = int(name)
         sample = samples[index]
         noise = np.random.default_rng(index).normal(sample.image.mean(), sample.image.std(), sample.image.shape)
         return replace(sample, image=np.clip(noise, 0, 1).astype(np.float32))
 
-    return LazySamples([str(index) for index in range(len(samples))], load)
+    return LazyImages([str(index) for index in range(len(samples))], load)
 
 
 @pytest.fixture(scope="module")
-def against_noise(bam_folder: Path) -> Comparison:
-    real = open_samples("bam-tio2")
+def against_noise(bam_folder: Path) -> RealismComparison:
+    real = open_images("bam-tio2")
     return compare_sets(real, as_noise(real), seed=0, max_patches=240, progress=False)
 
 
 @pytest.mark.slow
-def test_noise_is_farther_than_other_real_images(against_noise: Comparison) -> None:
+def test_noise_is_farther_than_other_real_images(against_noise: RealismComparison) -> None:
     assert set(against_noise.scores) == {"all", "particle", "background"}
     for scores in against_noise.scores.values():
         for measure in LOW_IS_GOOD:
@@ -54,7 +54,7 @@ def test_noise_is_farther_than_other_real_images(against_noise: Comparison) -> N
 
 
 @pytest.mark.slow
-def test_other_real_images_are_not_told_apart(against_noise: Comparison) -> None:
+def test_other_real_images_are_not_told_apart(against_noise: RealismComparison) -> None:
     for group, scores in against_noise.scores.items():
         assert scores["c2st"]["baseline"]["value"] == pytest.approx(0.5, abs=0.12), group
         # Zero on average over all halvings; eight of them know it to a fraction of what noise is away.
@@ -62,7 +62,7 @@ def test_other_real_images_are_not_told_apart(against_noise: Comparison) -> None
 
 
 @pytest.mark.slow
-def test_what_tells_noise_apart_is_noise(against_noise: Comparison) -> None:
+def test_what_tells_noise_apart_is_noise(against_noise: RealismComparison) -> None:
     table = against_noise.differences["background"].set_index("property")
     assert table.loc["noise", "auc"] > 0.99
     assert table.loc["mean", "auc"] < table.loc["noise", "auc"]
@@ -70,14 +70,14 @@ def test_what_tells_noise_apart_is_noise(against_noise: Comparison) -> None:
 
 @pytest.mark.slow
 def test_rendered_images_lie_between_real_ones_and_noise(
-    bam_folder: Path, against_noise: Comparison, tmp_path: Path
+    bam_folder: Path, against_noise: RealismComparison, tmp_path: Path
 ) -> None:
     pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
-    from nanolab.synthesis.generate import render_dataset
+    from nanolab.synthesis.generate import render
     from nanolab.synthesis.recipe import load_recipe
 
-    rendered = render_dataset(load_recipe("tio2_sem"), tmp_path / "set", 24, seed=0, device="cpu", progress=False)
-    found = compare_sets(open_samples("bam-tio2"), rendered, seed=0, max_patches=240, progress=False)
+    rendered = render(load_recipe("tio2_sem"), tmp_path / "set", 24, seed=0, device="cpu", progress=False)
+    found = compare_sets(open_images("bam-tio2"), rendered, seed=0, max_patches=240, progress=False)
     for group in ("all", "particle", "background"):
         ours, noise = found.scores[group], against_noise.scores[group]
         for measure in LOW_IS_GOOD:
@@ -97,7 +97,7 @@ def test_the_same_seed_gives_the_same_numbers(discs: Any) -> None:
     assert "noise" in set(first.differences["all"]["property"][:4])
 
 
-def test_report_writes_page_numbers_and_patches(compared: Comparison, tmp_path: Path) -> None:
+def test_report_writes_page_numbers_and_patches(compared: RealismComparison, tmp_path: Path) -> None:
     results = write_report(compared, tmp_path / "report", stand_in=True, sources={"real": "a", "synthetic": "b"})
     assert results["sources"] == {"real": "a", "synthetic": "b"}
     assert read_json(tmp_path / "report" / "results.json") == results

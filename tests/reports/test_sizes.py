@@ -1,4 +1,4 @@
-"""What a measured sample becomes on disk, and `nanolab measure`."""
+"""What a measure_image sample becomes on disk, and `nanolab measure`."""
 
 from pathlib import Path
 
@@ -9,21 +9,21 @@ from helpers.grid_discs import discs
 from openpyxl import load_workbook
 from typer.testing import CliRunner
 
-from nanolab.core.checks import InputError
 from nanolab.cli import app
+from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
-from nanolab.images.labels import read_labels, write_labels
-from nanolab.measurement.label_files import label_files, measure_files
-from nanolab.images.pixel_size import PixelSize
-from nanolab.reports.sizes import compare_report, measured, size_report
 from nanolab.core.tables import write_csv, write_excel
+from nanolab.images.labels import read_labels, write_labels
+from nanolab.images.pixel_size import PixelSize
 from nanolab.images.tiff import write_tiff
+from nanolab.measurement.label_files import label_files, measure_files
+from nanolab.reports.sizes import compare_report, measure_image, size_report
 
 KNOWN, UNKNOWN = PixelSize.typed(2.0), PixelSize.unknown("no pixel size in the file")
 
 
 def test_a_report_holds_what_was_measured(tmp_path: Path):
-    images = [measured(f"i{k}", discs(k), pixel_size=KNOWN, image=discs(k) / 32) for k in range(3)]
+    images = [measure_image(f"i{k}", discs(k), pixel_size=KNOWN, image=discs(k) / 32) for k in range(3)]
     report = size_report(images, tmp_path, title="discs", fit_name="log-normal", rois=True, label_maps=True)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     each = {f"{kind}/i{k}.{suffix}" for kind, suffix in (("rois", "zip"), ("labels", "labels.tif")) for k in range(3)}
@@ -46,7 +46,7 @@ def test_a_report_holds_what_was_measured(tmp_path: Path):
 
 
 def test_without_a_pixel_size_everything_is_in_px(tmp_path: Path):
-    report = size_report([measured("a", discs(0), pixel_size=UNKNOWN)], tmp_path, page=False)
+    report = size_report([measure_image("a", discs(0), pixel_size=UNKNOWN)], tmp_path, page=False)
     assert report.statistics["unit"] == "px"
     assert "All lengths are in pixels." in report.notes[0]
     assert not [name for name in pd.read_csv(tmp_path / "particles.csv") if name.endswith(("nm", "nm2"))]
@@ -61,23 +61,23 @@ def test_more_particles_are_asked_for_where_the_median_is_uncertain(tmp_path: Pa
         side = round(6 + 12 * spread * (k / 19 - 0.35))
         labels[1 : 1 + side, top + 1 : top + 1 + side] = k + 1
         top += side + 2
-    report = size_report([measured("a", labels, pixel_size=KNOWN)], tmp_path, page=False)
+    report = size_report([measure_image("a", labels, pixel_size=KNOWN)], tmp_path, page=False)
     (note,) = [note for note in report.notes if note.startswith("D50 is known to")]
     assert ("5% needs about" in note) is asks
 
 
 def test_images_with_and_without_a_scale_are_not_mixed(tmp_path: Path):
-    images = [measured("a", discs(0), pixel_size=KNOWN), measured("b", discs(1), pixel_size=UNKNOWN)]
+    images = [measure_image("a", discs(0), pixel_size=KNOWN), measure_image("b", discs(1), pixel_size=UNKNOWN)]
     with pytest.raises(InputError, match="b: no pixel size, but others have one"):
         size_report(images, tmp_path)
     assert len(pd.read_csv(tmp_path / "particles.csv")) == 32  # the table is there all the same
     with pytest.raises(InputError, match="at least one particle, got none"):
-        size_report([measured("a", np.zeros((9, 9), int), pixel_size=KNOWN)], tmp_path)
+        size_report([measure_image("a", np.zeros((9, 9), int), pixel_size=KNOWN)], tmp_path)
 
 
 def test_names_of_files_are_neither_formulas_nor_paths(tmp_path: Path):
     name = "=HYPERLINK(A1)"
-    images = [measured(name, discs(0), pixel_size=KNOWN), measured("../../up", discs(1), pixel_size=KNOWN)]
+    images = [measure_image(name, discs(0), pixel_size=KNOWN), measure_image("../../up", discs(1), pixel_size=KNOWN)]
     size_report(images, tmp_path / "out", page=False, rois=True, fit_name="normal")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
     assert "\n'=HYPERLINK" in (tmp_path / "out/particles.csv").read_text(encoding="utf-8")
@@ -104,7 +104,7 @@ def test_excel_gets_no_control_characters_and_no_more_rows_than_it_holds(tmp_pat
 
 def test_two_samples_are_compared_on_disk(tmp_path: Path):
     first, second = (
-        [measured(f"i{k}", discs(10 * n + k, scale=scale), pixel_size=KNOWN) for k in range(4)]
+        [measure_image(f"i{k}", discs(10 * n + k, scale=scale), pixel_size=KNOWN) for k in range(4)]
         for n, scale in ((0, 1.0), (1, 1.2))
     )
     found = compare_report(first, second, tmp_path, names=("small", "large"))
@@ -124,7 +124,7 @@ def segmented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         labels[119][labels[119] == 0] = 99  # a particle cut by the data bar
         labels[120:] = 0
         write_labels(folder / f"i{k}.labels.tif", labels, pixel_size_nm=2.5)
-        tables.append(measured(f"i{k}", labels[:120], pixel_size=PixelSize.typed(2.5)).particles)
+        tables.append(measure_image(f"i{k}", labels[:120], pixel_size=PixelSize.typed(2.5)).particles)
     pd.concat(tables).to_csv(folder / "particles.csv", index=False)
     return folder
 

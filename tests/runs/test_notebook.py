@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import papermill
 import pytest
-from matplotlib.figure import Figure
 from helpers.small_notebooks import PARAMETERS, SAVE, write_notebook
+from matplotlib.figure import Figure
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json, sha256
-from nanolab.runs.notebook import NotebookError, run_notebook, save_figure, save_results
+from nanolab.core.results import save_figure, save_results
+from nanolab.runs.notebook import NotebookError
+from nanolab.runs.notebook import run as run_notebook
 from nanolab.runs.parameters import check_parameters, notebook_parameters, parse_parameters
 
 Maker = Callable[..., Path]

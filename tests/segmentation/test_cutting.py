@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from helpers.discs import THRESHOLD, Threshold, valleys
 
-from nanolab.segmentation.cutting import f1_by_dynamic
 from nanolab.core.checks import InputError
-from nanolab.models import NETWORKS
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
-from nanolab.segmentation.segmenter import Segmenter
 from nanolab.models.checkpoint import save_checkpoint
+from nanolab.models.registry import NETWORKS
+from nanolab.segmentation.cutting import f1_by_dynamic
+from nanolab.segmentation.segmenter import Segmenter
 
 
 @pytest.fixture(autouse=True)
@@ -27,12 +27,12 @@ def model(folder: Path, readout: str, channels: int) -> Segmenter:
     return Segmenter(path)
 
 
-def thirds(annotated: int) -> Sample:
+def thirds(annotated: int) -> AnnotatedImage:
     """Three bright parts with valleys between them, annotated as one particle or as three."""
     labels = (valleys() > 0.5).astype(np.int32)
     if annotated == 3:
         labels *= 1 + np.searchsorted((39, 58), np.arange(labels.shape[1]), side="right").astype(np.int32)
-    return Sample("thirds", valleys(), labels, PixelSize.typed(1.0), Path("thirds.tif"))
+    return AnnotatedImage("thirds", valleys(), labels, PixelSize.typed(1.0), Path("thirds.tif"))
 
 
 def test_each_set_has_the_f1_that_its_annotation_asks_for(tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from nanolab.core.checks import InputError
 from nanolab.images.labels import labels_from_mask
-from nanolab.segmentation.magnification import MAGNIFICATIONS, choose_magnification, in_shape, magnified, parse_magnification
+from nanolab.segmentation.magnification import (
+    MAGNIFICATIONS,
+    choose_magnification,
+    in_shape,
+    magnified,
+    parse_magnification,
+)
 
 
 def discs(diameter_px: float, size_px: int = 768) -> np.ndarray:

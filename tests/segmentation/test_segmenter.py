@@ -7,19 +7,20 @@ import torch
 from helpers.discs import THRESHOLD, TINY, Threshold, disc_labels, disc_sample, valleys
 from torch import nn
 
-from nanolab import segment, segmentfiles
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.images.labels import read_labels
-from nanolab.metrics.instance import match
-from nanolab.images.micrograph import read_micrograph
-from nanolab.models import NETWORKS
-from nanolab.models import blocks as parts
+from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import pixel_size_from_metadata
-from nanolab.segmentation.segmenter import Segmenter
-from nanolab.segmentation.files import segment_files
 from nanolab.images.tiff import write_tiff
+from nanolab.metrics.instance import match
 from nanolab.models.checkpoint import save_checkpoint
+from nanolab.models.registry import NETWORKS
+from nanolab.segmentation import blocks as parts
+from nanolab.segmentation import files
+from nanolab.segmentation import segmenter as segment
+from nanolab.segmentation.files import segment_files
+from nanolab.segmentation.segmenter import Segmenter
 from nanolab.training.loop import train
 from nanolab.training.run import TrainingRun
 from nanolab.training.settings import TrainingSettings
@@ -233,7 +234,7 @@ def test_images_of_one_stem_do_not_overwrite_each_other(model: Path, discs: np.n
 
 
 def test_even_case_alone_keeps_names_apart(tmp_path: Path) -> None:
-    names = segmentfiles._names([tmp_path / "a.tif", tmp_path / "A.tif", tmp_path / "b" / "a.tif", tmp_path / "c.tif"])
+    names = files._names([tmp_path / "a.tif", tmp_path / "A.tif", tmp_path / "b" / "a.tif", tmp_path / "c.tif"])
     assert len(set(names.values())) == 4
     assert names[tmp_path / "c.tif"] == "c"
     assert names[tmp_path / "b" / "a.tif"] == "b__a"
@@ -362,7 +363,7 @@ def test_nothing_is_found_in_a_data_bar(model: Path, bam_folder: Path, tmp_path:
     image = next(bam_folder.rglob("1908248.tif"))
     assert segment_files([image], model, tmp_path, progress=False) == {}
     labels = read_labels(tmp_path / "1908248.labels.tif")
-    top = len(read_micrograph(image).crop_data_bar().pixels)
+    top = len(read(image).crop_data_bar().pixels)
     assert labels.shape == (768, 1024)  # the size of the image, though its data bar was cut off
     assert 700 < top < 720
     assert labels[:top].any()

@@ -8,10 +8,10 @@ import pytest
 from helpers.discs import disc_sample
 
 from nanolab.core.checks import InputError
-from nanolab.selection.shortfall import epochs_on_images, landings
-from nanolab.selection.predictions import found_elsewhere, validation_predictions, validation_sample
+from nanolab.selection.choosing import score_epochs, score_found
+from nanolab.selection.predictions import predictions_of, validation_predictions, validation_sample
+from nanolab.selection.shortfall import epochs_on_images, shortfalls
 from nanolab.training.run import TrainingRun
-from nanolab.training.selection import score_epochs, score_found
 
 
 def test_shortfall_is_what_the_other_images_lose() -> None:
@@ -23,7 +23,7 @@ def test_shortfall_is_what_the_other_images_lose() -> None:
             "guess": [0, 0, 1, 1, 0, 0, 0, 1, 0],
         }
     )
-    rows = landings(table).set_index(["way", "chosen_on"])
+    rows = shortfalls(table).set_index(["way", "chosen_on"])
     # image a takes epoch 1; on b and c its mean is 0.6, and epoch 2 has 0.8
     assert rows.loc[("dice", "a"), ["epoch", "score", "best", "shortfall"]].tolist() == pytest.approx(
         [1, 0.6, 0.8, 0.2]
@@ -37,9 +37,9 @@ def test_shortfall_is_what_the_other_images_lose() -> None:
 def test_one_image_cannot_test(tiny_run: TrainingRun) -> None:
     table = pd.DataFrame({"image": ["a"], "epoch": [1], "dice": [1.0]})
     with pytest.raises(InputError, match="at least 2 images"):
-        landings(table)
+        shortfalls(table)
     with pytest.raises(InputError, match="no column recall"):
-        landings(pd.concat([table, table.assign(image="b")]), by="recall")
+        shortfalls(pd.concat([table, table.assign(image="b")]), by="recall")
     bare = replace(disc_sample(4), labels=None)
     with pytest.raises(InputError, match="discs4: must be annotated"):
         epochs_on_images(tiny_run, [bare], progress=False)
@@ -58,14 +58,14 @@ def test_epochs_find_elsewhere_what_they_found_while_training(tiny_run: Training
         score_found({epoch: each.labels for epoch, each in kept.items()}, sample.labels), expected
     )
     assert own["flips"].between(0, 1).all()
-    assert set(landings(table)["way"]) >= {"dice", "flips", "agreement", "last epoch", "any epoch"}
+    assert set(shortfalls(table)["way"]) >= {"dice", "flips", "agreement", "last epoch", "any epoch"}
 
 
 def test_what_was_found_is_not_computed_again(tiny_run: TrainingRun) -> None:
-    first = found_elsewhere(tiny_run, [disc_sample(7)], flips=True, progress=False)
+    first = predictions_of(tiny_run, [disc_sample(7)], flips=True, progress=False)
     for epoch in tiny_run.epochs:
         tiny_run.checkpoint(epoch).write_bytes(b"damaged")
-    again = found_elsewhere(tiny_run, [disc_sample(7)], flips=True, progress=False)
+    again = predictions_of(tiny_run, [disc_sample(7)], flips=True, progress=False)
     assert np.array_equal(first["discs7"][2], again["discs7"][2])
     assert len(again["discs7"][1]) == 4
 

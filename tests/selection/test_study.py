@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nanolab.core.checks import InputError
-from nanolab.figures.epochs import landing_figure, study_figure
-from nanolab.training.run import TrainingRun
+from nanolab.figures.epochs import plot_shortfalls, plot_study
 from nanolab.selection.study import Answer, Study, by_participant
+from nanolab.training.run import TrainingRun
 
 SCORES = pd.DataFrame({"epoch": range(1, 8), "dice": [0.1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]})
 
@@ -81,16 +81,16 @@ def test_figure_3b_is_the_mean_and_sd_of_the_picks() -> None:
 
 def test_figure_3_shows_every_pick() -> None:
     answers = [Answer("P1", "non-expert", [], [2, 4]), Answer("P5", "expert", [], [1])]
-    picked, scored = study_figure(answers, SCORES).axes
+    picked, scored = plot_study(answers, SCORES).axes
     assert [sorted(line.get_ydata()) for line in picked.lines] == [[2, 4], [1], [2, 3, 4, 5, 6]]
     assert [text.get_text() for text in scored.get_xticklabels()] == ["P1", "P5", "by F1"]
     with pytest.raises(InputError, match="no answers with picks yet"):
-        study_figure([], SCORES)
+        plot_study([], SCORES)
 
 
 def test_the_figure_of_landings_has_the_best_way_on_top() -> None:
     landed = pd.DataFrame({"way": ["dice", "dice", "flips", "flips"], "shortfall": [0.0, 0.02, 0.03, 0.05]})
-    (axes,) = landing_figure(landed).axes
+    (axes,) = plot_shortfalls(landed).axes
     assert [text.get_text() for text in axes.get_yticklabels()] == [
         "agreement with mirror images",
         "annotated: F1 over pixels",

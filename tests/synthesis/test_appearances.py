@@ -7,16 +7,16 @@ import numpy as np
 import pytest
 import yaml
 
-from nanolab.images.rle import decode_rle
 from nanolab.core.checks import InputError
 from nanolab.datasets.dataset import Dataset
 from nanolab.images.labels import read_labels
+from nanolab.images.rle import decode_rle
+from nanolab.images.tiff import read_tiff
 from nanolab.synthesis import generate
-from nanolab.synthesis.generate import render_dataset
-from nanolab.synthesis.scene.matter import matter
+from nanolab.synthesis.generate import render
 from nanolab.synthesis.recipe import Recipe, parse_recipe
 from nanolab.synthesis.rendering.client import Renderer
-from nanolab.images.tiff import read_tiff
+from nanolab.synthesis.scene.matter import matter
 
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
 
@@ -35,9 +35,7 @@ def recipe(**changes: Any) -> Recipe:
 
 
 def rendered(folder: Path, count: int = 2, passes: Path | None = None, **changes: Any) -> Dataset:
-    return render_dataset(
-        recipe(**changes), folder, count, seed=5, workers=1, device="cpu", passes=passes, progress=False
-    )
+    return render(recipe(**changes), folder, count, seed=5, workers=1, device="cpu", passes=passes, progress=False)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +109,7 @@ def test_passes_of_other_scenes_are_refused(kept: tuple[Dataset, Path], tmp_path
     with pytest.raises(InputError, match="other scenes"):
         rendered(tmp_path / "set", passes=passes, arrangement=arrangement)
     with pytest.raises(InputError, match="another seed"):
-        render_dataset(recipe(), tmp_path / "other", 1, seed=6, passes=passes, progress=False)
+        render(recipe(), tmp_path / "other", 1, seed=6, passes=passes, progress=False)
 
 
 def test_damaged_passes_are_rendered_again(kept: tuple[Dataset, Path], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from nanolab.core.checks import InputError
 from nanolab.datasets.dataset import Dataset
-from nanolab.synthesis.generate import render_dataset
+from nanolab.synthesis.generate import render
 from nanolab.synthesis.recipe import Recipe, parse_recipe
 
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
@@ -28,10 +28,10 @@ occlusion_distance_nm: 50
 """
 RENDER = """
 import sys
-from nanolab.synthesis.generate import render_dataset
+from nanolab.synthesis.generate import render
 from nanolab.synthesis.recipe import parse_recipe
 if __name__ == "__main__":
-    render_dataset(parse_recipe(sys.argv[1], "test"), sys.argv[2], 12, seed=3, workers=2, device="cpu")
+    render(parse_recipe(sys.argv[1], "test"), sys.argv[2], 12, seed=3, workers=2, device="cpu")
 """
 
 
@@ -48,7 +48,7 @@ def hashes(dataset: Dataset) -> dict[str, str]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Twelve images rendered without interruption by one worker."""
     folder = tmp_path_factory.mktemp("data") / "whole"
-    return render_dataset(recipe(), folder, 12, seed=3, workers=1, device="cpu", progress=False)
+    return render(recipe(), folder, 12, seed=3, workers=1, device="cpu", progress=False)
 
 
 def test_labels_lie_where_the_table_says(whole: Dataset) -> None:
@@ -98,7 +98,7 @@ def test_a_kill_and_other_workers_give_the_same_files(whole: Dataset, tmp_path: 
         Dataset(tmp_path / "killed")
     time.sleep(2)  # workers notice within half a second that their parent is gone
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "killed").glob("images/0*.tif")}
-    dataset = render_dataset(recipe(), tmp_path / "killed", 12, seed=3, workers=2, device="cpu", progress=False)
+    dataset = render(recipe(), tmp_path / "killed", 12, seed=3, workers=2, device="cpu", progress=False)
     assert hashes(dataset) == hashes(whole)
     kept = [path for path, when in before.items() if path.stat().st_mtime_ns == when]
     assert len(kept) >= len(before) - 2  # but for those under way, nothing is made twice
@@ -106,18 +106,18 @@ def test_a_kill_and_other_workers_give_the_same_files(whole: Dataset, tmp_path: 
 
 
 def test_more_images_are_added_and_none_made_again(whole: Dataset, tmp_path: Path) -> None:
-    few = render_dataset(recipe(), tmp_path / "set", 4, seed=3, workers=1, device="cpu", progress=False)
+    few = render(recipe(), tmp_path / "set", 4, seed=3, workers=1, device="cpu", progress=False)
     assert hashes(few).items() >= {k: v for k, v in hashes(whole).items() if k[-10:-4] in few.names}.items()
     stamp = (tmp_path / "set/images/000000.tif").stat().st_mtime_ns
-    more = render_dataset(recipe(), tmp_path / "set", 12, seed=3, workers=1, device="cpu", progress=False)
+    more = render(recipe(), tmp_path / "set", 12, seed=3, workers=1, device="cpu", progress=False)
     assert hashes(more) == hashes(whole)
     assert (tmp_path / "set/images/000000.tif").stat().st_mtime_ns == stamp
 
 
 def test_a_folder_of_another_recipe_or_seed_is_refused(whole: Dataset) -> None:
     with pytest.raises(InputError, match="another recipe"):
-        render_dataset(recipe(count=9), whole.folder, 12, seed=3, progress=False)
+        render(recipe(count=9), whole.folder, 12, seed=3, progress=False)
     with pytest.raises(InputError, match="seed 3, not 4"):
-        render_dataset(recipe(), whole.folder, 12, seed=4, progress=False)
+        render(recipe(), whole.folder, 12, seed=4, progress=False)
     with pytest.raises(InputError, match="count must be at least 1"):
-        render_dataset(recipe(), whole.folder, 0, seed=3, progress=False)
+        render(recipe(), whole.folder, 0, seed=3, progress=False)

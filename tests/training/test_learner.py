@@ -4,8 +4,8 @@ import torch
 from helpers.discs import TINY
 
 from nanolab.core.checks import InputError
-from nanolab.models import NETWORKS
 from nanolab.models.readouts.base import make_readout
+from nanolab.models.registry import NETWORKS
 from nanolab.training.learner import Learner, learning_rate, loss_function, plateau_factor, predicted_logits
 from nanolab.training.settings import TrainingSettings
 

@@ -73,7 +73,7 @@ def test_an_interrupted_training_resumes_to_the_same(
 SCRIPT = """
 import sys
 from helpers.discs import TINY, disc_sample
-from nanolab.models import NETWORKS
+from nanolab.models.registry import NETWORKS
 from nanolab.training.loop import train
 from nanolab.training.settings import TrainingSettings
 

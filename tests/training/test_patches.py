@@ -6,10 +6,10 @@ import pytest
 from helpers.discs import disc_sample
 
 from nanolab.core.checks import InputError
+from nanolab.core.processes import worker_pool
 from nanolab.models.readouts.base import make_readout
 from nanolab.training.patches import Patches, prefetch
 from nanolab.training.settings import TrainingSettings
-from nanolab.core.processes import worker_pool
 
 SETTINGS = TrainingSettings(patch_px=64, batch_size=3)
 READOUT = make_readout("interior+border")

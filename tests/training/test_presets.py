@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from nanolab.core.checks import InputError
-from nanolab.models import build
 from nanolab.models.readouts.base import make_readout
+from nanolab.models.registry import build
 from nanolab.training.keep import Keep
 from nanolab.training.learner import predicted_logits
 from nanolab.training.presets import PRESETS, preset_settings

@@ -9,8 +9,8 @@ import torch
 from helpers.discs import disc_sample
 
 from nanolab.core.checks import InputError
-from nanolab.models import NETWORKS
 from nanolab.models.checkpoint import load_checkpoint
+from nanolab.models.registry import NETWORKS
 from nanolab.training.loop import train
 from nanolab.training.processes import Processes
 from nanolab.training.settings import TrainingSettings

@@ -5,18 +5,9 @@ from helpers.discs import disc_sample
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
+from nanolab.selection.choosing import best_epoch, best_epochs, choose_epochs, score_epochs
 from nanolab.training.run import TrainingRun
-from nanolab.training.selection import (
-    BY_EYE,
-    Selection,
-    best_epoch,
-    best_epochs,
-    choose_epochs,
-    read_selection,
-    score_epochs,
-    select,
-    unselect,
-)
+from nanolab.training.selection import BY_EYE, Selection, read_selection, select, unselect
 
 
 @pytest.fixture

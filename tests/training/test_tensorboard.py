@@ -7,10 +7,10 @@ import pytest
 from helpers.discs import disc_sample
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from nanolab.training.tensorboard import Board
 from nanolab.training.loop import train
 from nanolab.training.run import TrainingRun
 from nanolab.training.settings import TrainingSettings
+from nanolab.training.tensorboard import TensorBoardLog
 
 
 def events(folder: Path) -> EventAccumulator:
@@ -32,20 +32,20 @@ def test_tensorboard_reads_what_the_log_says(tiny_run: TrainingRun) -> None:
 def test_a_resumed_training_shows_each_step_once(
     tmp_path: Path, tiny_settings: Callable[..., TrainingSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    show, state = Board.epoch, tmp_path / "state.safetensors"
+    show, state = TensorBoardLog.epoch, tmp_path / "state.safetensors"
     after_first = []
 
-    def shown(self: Board, row: dict[str, float], *rest: Any) -> None:
+    def shown(self: TensorBoardLog, row: dict[str, float], *rest: Any) -> None:
         show(self, row, *rest)
         after_first.append(state.read_bytes())
         if row["epoch"] == 2:  # as if the second epoch had been shown but its state never written
             state.write_bytes(after_first[0])
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Board, "epoch", shown)
+    monkeypatch.setattr(TensorBoardLog, "epoch", shown)
     with pytest.raises(KeyboardInterrupt):
         train([[disc_sample(0)]], tmp_path, tiny_settings(), progress=False)
-    monkeypatch.setattr(Board, "epoch", show)
+    monkeypatch.setattr(TensorBoardLog, "epoch", show)
     train([[disc_sample(0)]], tmp_path, tiny_settings(), resume=True, progress=False)
     assert [event.step for event in events(tmp_path).Scalars("epoch/loss")] == [3, 7, 11]
     assert [event.step for event in events(tmp_path).Scalars("step/loss")] == list(range(12))

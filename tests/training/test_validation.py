@@ -10,10 +10,10 @@ from helpers.discs import disc_sample
 from nanolab.core.checks import InputError
 from nanolab.models.normalisation import normalise
 from nanolab.segmentation.segmenter import Segmenter
-from nanolab.training import watched
+from nanolab.training import validation
 from nanolab.training.loop import train
 from nanolab.training.settings import TrainingSettings
-from nanolab.training.validation import Watched
+from nanolab.training.validation import ValidationImage
 
 Settings = Callable[..., TrainingSettings]
 SAMPLES = [disc_sample(seed) for seed in range(3)]
@@ -25,7 +25,7 @@ def test_the_validation_loss_is_the_mean_over_the_whole_image(
 ) -> None:
     sample = disc_sample(9, shape=(100, 70))
     settings = tiny_settings(epochs=1, readout="foreground", loss="bce", precision="float32")
-    monkeypatch.setattr(watched, "TILE_PX", tile_px)
+    monkeypatch.setattr(validation, "TILE_PX", tile_px)
     run = train([SAMPLES], tmp_path, settings, validation=sample, progress=False)
     with torch.no_grad():
         padded = np.pad(normalise(sample.image), [(0, 28), (0, 26)], mode="reflect")
@@ -39,7 +39,7 @@ def test_the_validation_loss_is_the_mean_over_the_whole_image(
 def test_truth_of_another_size_is_refused_before_anything_is_computed(tmp_path: Path, tiny_settings: Settings) -> None:
     wrong = replace(disc_sample(9), labels=np.zeros((95, 96), dtype=np.int32))
     with pytest.raises(InputError, match="discs9: both must have one size"):
-        Watched(wrong, tiny_settings())
+        ValidationImage(wrong, tiny_settings())
 
 
 def test_clahe_is_applied_in_training_validation_and_segmentation(tmp_path: Path, tiny_settings: Settings) -> None:

@@ -19,12 +19,12 @@ from PIL import Image
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json, write_json
-from nanolab.datasets.annotated import Sample
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.selection.predictions import Prediction
+from nanolab.selection.study import Study
 from nanolab.training.run import TrainingRun
 from nanolab.training.selection import BY_EYE, read_selection, select
 from nanolab.training.settings import TrainingSettings
-from nanolab.selection.study import Study
 from nanolab.widgets import epochs as module
 from nanolab.widgets.epochs import EpochSelector, epoch_selector, study_selector
 
@@ -112,24 +112,24 @@ def run(tmp_path: Path) -> TrainingRun:
 
 
 @pytest.fixture
-def sample() -> Sample:
+def sample() -> AnnotatedImage:
     return disc_sample(9)
 
 
 @pytest.fixture
-def predictions(sample: Sample) -> dict[int, Prediction]:
+def predictions(sample: AnnotatedImage) -> dict[int, Prediction]:
     """Epoch k finds the annotated particles, with a probability of 10 k / 255 where there is none."""
     assert sample.labels is not None
     return {e: Prediction(np.where(sample.labels > 0, 255, 10 * e).astype(np.uint8), sample.labels) for e in EPOCHS}
 
 
 @pytest.fixture
-def widget(run: TrainingRun, predictions: dict[int, Prediction], sample: Sample) -> EpochSelector:
+def widget(run: TrainingRun, predictions: dict[int, Prediction], sample: AnnotatedImage) -> EpochSelector:
     return epoch_selector(run, predictions, sample, stand_in=True)
 
 
 def test_picks_are_saved_at_once_and_found_again(
-    widget: EpochSelector, run: TrainingRun, predictions: dict[int, Prediction], sample: Sample
+    widget: EpochSelector, run: TrainingRun, predictions: dict[int, Prediction], sample: AnnotatedImage
 ) -> None:
     widget.picks = [2, 0]
     widget.notes = {"2": "sharp"}
@@ -146,7 +146,7 @@ def test_picks_are_saved_at_once_and_found_again(
 
 
 def test_a_choice_by_score_stays_in_force_until_the_first_pick(
-    run: TrainingRun, predictions: dict[int, Prediction], sample: Sample
+    run: TrainingRun, predictions: dict[int, Prediction], sample: AnnotatedImage
 ) -> None:
     select(run, [7, 8], "highest dice on discs9")
     widget = epoch_selector(run, predictions, sample)
@@ -200,7 +200,7 @@ def test_large_images_and_numbers_fit(run: TrainingRun) -> None:
 
 
 def test_a_participant_sees_no_number_no_score_and_no_annotation(
-    run: TrainingRun, predictions: dict[int, Prediction], sample: Sample
+    run: TrainingRun, predictions: dict[int, Prediction], sample: AnnotatedImage
 ) -> None:
     study = Study(run, seed=1)
     widget = study_selector(study, "P1", "expert", predictions, sample)
@@ -268,7 +268,7 @@ def test_keys_and_buttons_step_pick_note_and_zoom(widget: EpochSelector, tmp_pat
 
 
 def test_a_participant_has_no_annotation_to_ask_for(
-    run: TrainingRun, predictions: dict[int, Prediction], sample: Sample, tmp_path: Path
+    run: TrainingRun, predictions: dict[int, Prediction], sample: AnnotatedImage, tmp_path: Path
 ) -> None:
     found = front_end(study_selector(Study(run), "P1", "expert", predictions, sample), tmp_path)
     assert found["first"] == found["home"] == "candidate 1"

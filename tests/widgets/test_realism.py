@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nanolab.realism.comparison import Comparison
+from nanolab.realism.comparison import RealismComparison
 from nanolab.widgets import realism as module
 from nanolab.widgets.realism import RealismMap, realism_map
 
@@ -66,7 +66,7 @@ setTimeout(() => {
 
 
 @pytest.fixture(scope="module")
-def widget(compared: Comparison) -> RealismMap:
+def widget(compared: RealismComparison) -> RealismMap:
     return realism_map(compared, stand_in=True)
 
 

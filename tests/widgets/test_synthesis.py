@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from nanolab.core.checks import InputError
-from nanolab.synthesis.generate import render_dataset
+from nanolab.synthesis.generate import render
 from nanolab.synthesis.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from nanolab.widgets.knobs import changed, knobs
 from nanolab.widgets.synthesis import RecipeEditor
@@ -73,7 +73,7 @@ def slider(editor: RecipeEditor, name: str):
 
 
 def test_editor_shows_the_images_of_the_dataset(editor: RecipeEditor, tmp_path: Path) -> None:
-    dataset = render_dataset(parse_recipe(RECIPE, "test"), tmp_path / "set", 4, seed=3, workers=1, progress=False)
+    dataset = render(parse_recipe(RECIPE, "test"), tmp_path / "set", 4, seed=3, workers=1, progress=False)
     editor.scene.value, editor.look.value = 1, 1
     shown = np.asarray(Image.open(io.BytesIO(editor._picture.value)))
     assert shown.shape == (64, 96, 3)

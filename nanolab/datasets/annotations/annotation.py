@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from nanolab.datasets.annotations.shapes import Shape, draw_particles
 from nanolab.core.checks import InputError, check_file
+from nanolab.datasets.annotations.shapes import Shape, draw_particles
 
 __all__ = ["Annotation", "Coordinate", "Lenient", "drawn", "read_text", "text_as_json", "validated"]
 

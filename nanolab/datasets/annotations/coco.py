@@ -8,12 +8,20 @@ import numpy as np
 from pydantic import Field
 from scipy import ndimage
 
-from nanolab.datasets.annotations.annotation import Annotation, Coordinate, Lenient, drawn, read_text, text_as_json, validated
-from nanolab.images.rle import encode_rle
-from nanolab.datasets.annotations.shapes import Bitmap, Polygon, Shape
 from nanolab.core.checks import InputError
 from nanolab.core.files import write_json
-from nanolab.datasets.annotated import Sample
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.datasets.annotations.annotation import (
+    Annotation,
+    Coordinate,
+    Lenient,
+    drawn,
+    read_text,
+    text_as_json,
+    validated,
+)
+from nanolab.datasets.annotations.shapes import Bitmap, Polygon, Shape
+from nanolab.images.rle import encode_rle
 
 __all__ = ["export_coco", "read_coco"]
 
@@ -74,7 +82,7 @@ def _shapes(particle: _Particle, where: str) -> list[Shape]:
     return [Polygon((np.array(ring).reshape(-1, 2),)) for ring in particle.segmentation]
 
 
-def export_coco(samples: Iterable[Sample], path: Path | str) -> Path:
+def export_coco(samples: Iterable[AnnotatedImage], path: Path | str) -> Path:
     """Write the label maps of annotated images as one COCO file, particles as compressed run lengths; return its path.
 
     Raises

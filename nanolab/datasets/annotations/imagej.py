@@ -11,12 +11,12 @@ import numpy.typing as npt
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 from scipy import ndimage
 
+from nanolab.core.checks import InputError, check_file, check_label_map
+from nanolab.core.files import atomic
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.datasets.annotations.annotation import Annotation, drawn
 from nanolab.datasets.annotations.outlines import outlines
 from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape
-from nanolab.core.checks import InputError, check_file, check_label_map
-from nanolab.core.files import atomic
-from nanolab.datasets.annotated import Sample
 
 __all__ = ["export_imagej_rois", "read_imagej", "write_imagej_rois"]
 
@@ -95,7 +95,7 @@ def _rectangle(roi: ImagejRoi) -> tuple[float, float, float, float]:
     return roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top
 
 
-def export_imagej_rois(samples: Iterable[Sample], folder: Path | str) -> list[Path]:
+def export_imagej_rois(samples: Iterable[AnnotatedImage], folder: Path | str) -> list[Path]:
     """Write the label map of each annotated image as `<name>.zip` into a folder; return the paths.
 
     Raises

@@ -11,13 +11,13 @@ import numpy.typing as npt
 import yaml
 from tqdm.auto import tqdm
 
-from nanolab.datasets.annotations.pairing import Format, Pair, find_pairs
 from nanolab.core.checks import InputError, check_positive
-from nanolab.datasets.dataset import Dataset
 from nanolab.core.files import atomic, output_folder, read_json, sha256, write_json
-from nanolab.images.labels import relabel, write_labels
-from nanolab.images.micrograph import Micrograph, read_micrograph
+from nanolab.datasets.annotations.pairing import Format, Pair, find_pairs
+from nanolab.datasets.dataset import Dataset
 from nanolab.datasets.parts import matches
+from nanolab.images.labels import relabel, write_labels
+from nanolab.images.micrograph import Micrograph, read
 from nanolab.images.tiff import write_tiff
 
 __all__ = ["Format", "import_labels"]
@@ -148,7 +148,7 @@ def _files(name: str) -> tuple[str, str]:
 
 
 def _read(pair: Pair, pixel_size_nm: float | None, crop_data_bar: bool) -> tuple[Micrograph, npt.NDArray[np.int32]]:
-    micrograph = read_micrograph(pair.image, pixel_size_nm=pixel_size_nm)
+    micrograph = read(pair.image, pixel_size_nm=pixel_size_nm)
     height, width = micrograph.pixels.shape
     stated = pair.annotation.size
     if stated is not None and stated != (height, width):

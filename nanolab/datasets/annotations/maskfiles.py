@@ -7,10 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.datasets.annotations.annotation import Annotation
 from nanolab.core.checks import InputError, check_file, check_label_map
-from nanolab.images.labels import labels_from_mask
+from nanolab.datasets.annotations.annotation import Annotation
 from nanolab.images.formats.image_file import file_kind, open_picture
+from nanolab.images.labels import labels_from_mask
 from nanolab.images.tiff import open_tiff
 
 __all__ = ["MaskKind", "read_mask"]

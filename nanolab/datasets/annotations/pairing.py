@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from nanolab.core.checks import InputError
 from nanolab.datasets.annotations.annotation import Annotation, read_text, text_as_json
 from nanolab.datasets.annotations.coco import read_coco
 from nanolab.datasets.annotations.imagej import read_imagej
 from nanolab.datasets.annotations.labelme import read_labelme
 from nanolab.datasets.annotations.maskfiles import read_mask
 from nanolab.datasets.annotations.via import read_via, read_via_csv
-from nanolab.core.checks import InputError
 from nanolab.images.formats.signals import SIGNAL_SUFFIXES
 
 __all__ = ["Format", "Pair", "find_pairs"]

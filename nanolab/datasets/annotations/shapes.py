@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.images.rle import decode_columns
 from nanolab.core.checks import InputError
 from nanolab.images.labels import relabel
+from nanolab.images.rle import decode_columns
 
 __all__ = ["Bitmap", "Ellipse", "Polygon", "Shape", "draw_particles"]
 

@@ -7,9 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from nanolab.datasets.annotations.annotation import Annotation, Coordinate, Lenient, drawn, read_text, text_as_json, validated
-from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape
 from nanolab.core.checks import InputError
+from nanolab.datasets.annotations.annotation import (
+    Annotation,
+    Coordinate,
+    Lenient,
+    drawn,
+    read_text,
+    text_as_json,
+    validated,
+)
+from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape
 
 __all__ = ["read_via", "read_via_csv"]
 

@@ -33,9 +33,9 @@ _WORKSPACE = 2**28  # bytes that reading may need besides the arrays
 def read_grey(path: Path | str) -> Grey:
     """Read one image as grey values, shape (height, width), float32 in [0, 1], with what its file says.
 
-    `nanolab.images.formats.grey.to_grey` says how values become grey; a TIFF that nanolab wrote keeps the range of its type.
-    Of a TIFF with smaller pictures behind the first (thumbnails) the first is read; a stack is refused. Of a file with
-    several signals, such as an EMD, the first image is read.
+    `nanolab.images.formats.grey.to_grey` says how values become grey; a TIFF that nanolab wrote keeps the range of its
+    type. Of a TIFF with smaller pictures behind the first (thumbnails) the first is read; a stack is refused. Of a file
+    with several signals, such as an EMD, the first image is read.
 
     Returns
     -------

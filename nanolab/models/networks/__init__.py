@@ -1,1 +1,1 @@
-"""One network a module, each a function `(out_channels, **options)`; `nanolab.models.NETWORKS` has their names."""
+"""One network per module, a function `(out_channels, **options)`; `registry.NETWORKS` names them."""

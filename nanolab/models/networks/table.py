@@ -7,13 +7,13 @@ from importlib import import_module
 import pandas as pd
 import torch
 
-from nanolab.models import NETWORKS, build
+from nanolab.models.registry import NETWORKS, build
 
 __all__ = ["network_table"]
 
 
 def network_table(out_channels: int = 1) -> pd.DataFrame:
-    """Return one row a network of `nanolab.models.NETWORKS`, in that order.
+    """Return one row a network of `nanolab.models.registry.NETWORKS`, in that order.
 
     Columns: `network` (its name), `summary` (the first line of its documentation), `paper` (what that cites),
     `parameters` and `pretrained` (how many weights it has, and whether some of them begin as learned on ImageNet).

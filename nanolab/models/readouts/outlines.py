@@ -12,8 +12,8 @@ from skimage.draw import polygon
 from stardist.geometry import dist_to_coord, polygons_to_label
 from stardist.nms import non_maximum_suppression_inds
 
-from nanolab.images.rle import encode_rle
 from nanolab.core.files import write_json
+from nanolab.images.rle import encode_rle
 
 __all__ = ["Outlines", "find_outlines", "join", "write_outlines"]
 

@@ -14,13 +14,13 @@ from tqdm.auto import tqdm
 
 from nanolab.core.files import output_folder, read_json, write_json
 from nanolab.runs.notebook import Plan, run_lock
-from nanolab.runs.sweeps.paper import paper_rows
+from nanolab.runs.sweeps.backends import Backend, dask_backend, local_backend
 from nanolab.runs.sweeps.jobs import Job, Outcome, do, is_finished, set_aside
-from nanolab.runs.sweeps.places import Place, dask_place, local_place
+from nanolab.runs.sweeps.paper import paper_rows
 from nanolab.runs.sweeps.planning import plan_sweep
 from nanolab.runs.sweeps.spec import Dask, Sweep, load_sweep
 
-__all__ = ["SweepRun", "run_sweep"]
+__all__ = ["SweepRun", "sweep"]
 
 ROOT = Path("papermill_runs")
 
@@ -37,7 +37,7 @@ class SweepRun:
         return [outcome for outcome in self.outcomes if outcome.status == status]
 
 
-def run_sweep(
+def sweep(
     path: Path | str,
     *,
     size: str | None = None,
@@ -85,37 +85,37 @@ def run_sweep(
     missing = [name for name, plan in plans.items() if not is_finished(folder / name, plan.identity)]
     outcomes = {name: Outcome(name, "kept") for name in plans.keys() - set(missing)}
     if missing:
-        with _place(sweep, workers, scheduler, len(missing)) as place:
+        with _place(sweep, workers, scheduler, len(missing)) as backend:
             group = uuid.uuid4().hex
-            jobs = [_job(folder / name, plans[name], sweep, place, group) for name in missing]
-            outcomes |= _do_all(jobs, place, group, _bar(sweep.name, len(plans), len(missing), place, progress))
+            jobs = [_job(folder / name, plans[name], sweep, backend, group) for name in missing]
+            outcomes |= _do_all(jobs, backend, group, _bar(sweep.name, len(plans), len(missing), backend, progress))
     return SweepRun(root / sweep.name, tuple(outcomes[name] for name in plans))
 
 
 def _place(sweep: Sweep, workers: int | None, scheduler: str | None, missing: int) -> Any:
     dask = Dask(scheduler=scheduler) if scheduler is not None else sweep.dask
     if dask is None or (workers is not None and scheduler is None):
-        return local_place(min(workers or sweep.workers, missing))
-    return dask_place(dask)
+        return local_backend(min(workers or sweep.workers, missing))
+    return dask_backend(dask)
 
 
-def _job(folder: Path, plan: Plan, sweep: Sweep, place: Place, group: str) -> Job:
+def _job(folder: Path, plan: Plan, sweep: Sweep, backend: Backend, group: str) -> Job:
     environment = {key: str(Path(os.environ[key]).resolve()) for key in ("NANOLAB_DATA",) if os.environ.get(key)}
-    about = {"sweep": sweep.name, "started_by": place.name}
-    threads = sweep.threads or place.threads
+    about = {"sweep": sweep.name, "started_by": backend.name}
+    threads = sweep.threads or backend.threads
     return Job(folder, plan, about, environment, group, threads, sweep.timeout_s, sweep.retries)
 
 
-def _bar(name: str, total: int, missing: int, place: Place, progress: bool) -> "tqdm[Any]":
-    label = f"{name} ({place.name})"
+def _bar(name: str, total: int, missing: int, backend: Backend, progress: bool) -> "tqdm[Any]":
+    label = f"{name} ({backend.name})"
     return tqdm(total=total, initial=total - missing, unit="run", desc=label, disable=not progress, smoothing=0)
 
 
-def _do_all(jobs: list[Job], place: Place, group: str, bar: "tqdm[Any]") -> dict[str, Outcome]:
+def _do_all(jobs: list[Job], backend: Backend, group: str, bar: "tqdm[Any]") -> dict[str, Outcome]:
     """Do the jobs and return their outcomes; stop all of them if this one is stopped."""
-    futures = {place.executor.submit(do, job): job for job in jobs}
+    futures = {backend.executor.submit(do, job): job for job in jobs}
     outcomes = {}
-    with bar, _stopping(futures, place, group):
+    with bar, _stopping(futures, backend, group):
         for future in as_completed(futures):
             outcome = _outcome(future, futures[future])
             outcomes[outcome.run] = outcome
@@ -135,13 +135,13 @@ def _outcome(future: "Future[Outcome]", job: Job) -> Outcome:
 
 
 @contextmanager
-def _stopping(futures: Mapping["Future[Outcome]", Job], place: Place, group: str) -> Iterator[None]:
+def _stopping(futures: Mapping["Future[Outcome]", Job], backend: Backend, group: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
         for future in futures:
             future.cancel()
-        place.stop(group)
+        backend.stop(group)
         raise
 
 

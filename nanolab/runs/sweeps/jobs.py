@@ -9,8 +9,8 @@ from typing import Any, Literal
 from nanolab.core.checks import InputError
 from nanolab.core.dask import worker_threads
 from nanolab.core.files import read_json
+from nanolab.core.versions import versions
 from nanolab.runs.notebook import NotebookError, NotebookStoppedError, Plan, execute_plan, run_lock
-from nanolab.runs.record import versions
 
 __all__ = ["Job", "Outcome", "do", "is_finished", "set_aside"]
 

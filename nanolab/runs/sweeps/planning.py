@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from nanolab.core.checks import InputError
-from nanolab.runs.fingerprints import digest
-from nanolab.runs.notebook import Plan, plain_name, plan_run
+from nanolab.core.files import digest
+from nanolab.core.results import plain_name
+from nanolab.runs.notebook import Plan, plan_run
 from nanolab.runs.parameters import notebook_parameters
 from nanolab.runs.sweeps.spec import Sweep
 

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from nanolab.core.files import atomic, output_folder
-from nanolab.runs.notebook import run_notebook
+from nanolab.runs import notebook
 from nanolab.runs.sweeps.table import sweep_folder
 
 __all__ = ["report_sweep"]
@@ -39,7 +39,7 @@ def report_sweep(
     from nbconvert import HTMLExporter
 
     folder = sweep_folder(sweep, root)
-    run = run_notebook(
+    run = notebook.run(
         _NOTEBOOK, {"sweep": folder.as_posix()}, name=folder.name, run="report", root=folder.parent, progress=progress
     )
     # no script from elsewhere: the page opens without a network, and tells nobody that it was opened

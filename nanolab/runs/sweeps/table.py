@@ -8,8 +8,8 @@ import pandas as pd
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
-from nanolab.runs.sweeps.paper import paper_numbers
 from nanolab.runs.sweeps.jobs import is_finished
+from nanolab.runs.sweeps.paper import paper_numbers
 
 __all__ = ["collect", "sweep_folder", "sweep_state"]
 

@@ -6,11 +6,11 @@ from pydantic import Field
 
 from nanolab.synthesis.arrangement.agglomerates import Agglomerates, Piles
 from nanolab.synthesis.arrangement.base import Ground, Placed, Placement, Spec, Structure
+from nanolab.synthesis.arrangement.batches import Batches
 from nanolab.synthesis.arrangement.fractal import Compact, Fractal
 from nanolab.synthesis.arrangement.lattice import Lattice
 from nanolab.synthesis.arrangement.monolayer import Monolayer
 from nanolab.synthesis.arrangement.rings import Rings
-from nanolab.synthesis.arrangement.batches import Samples
 from nanolab.synthesis.arrangement.scattered import Scattered
 from nanolab.synthesis.arrangement.touching import Touching
 from nanolab.synthesis.arrangement.wires import Wires
@@ -18,6 +18,7 @@ from nanolab.synthesis.arrangement.wires import Wires
 __all__ = [
     "Agglomerates",
     "Arrangement",
+    "Batches",
     "Compact",
     "Fractal",
     "Ground",
@@ -27,7 +28,6 @@ __all__ = [
     "Placed",
     "Placement",
     "Rings",
-    "Samples",
     "Scattered",
     "Spec",
     "Structure",
@@ -36,6 +36,6 @@ __all__ = [
 ]
 
 Arrangement = Annotated[
-    Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact | Rings | Wires | Samples,
+    Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact | Rings | Wires | Batches,
     Field(discriminator="kind"),
 ]

@@ -6,10 +6,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.synthesis.arrangement.plane import Plane, disc, footprint
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.draws import Model, Positive
 from nanolab.synthesis.mesh import Mesh
-from nanolab.synthesis.arrangement.plane import Plane, disc, footprint
 
 __all__ = [
     "TRIES",

@@ -13,13 +13,13 @@ from nanolab.synthesis.arrangement.base import Ground, Placement, Spec
 from nanolab.synthesis.arrangement.fractal import Compact, Fractal
 from nanolab.synthesis.arrangement.lattice import Lattice
 from nanolab.synthesis.arrangement.monolayer import Monolayer
+from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.arrangement.scattered import Scattered
 from nanolab.synthesis.arrangement.touching import Touching
-from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.draws import Model, Positive
 from nanolab.synthesis.particles.kind import Kind, default
 
-__all__ = ["Sample", "Samples"]
+__all__ = ["Batch", "Batches"]
 
 _Arrangement = Annotated[
     Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact,
@@ -27,7 +27,7 @@ _Arrangement = Annotated[
 ]
 
 
-class Sample(Model):
+class Batch(Model):
     """What one scene may show: some of the recipe's `particles`, counted from 0, in an `arrangement` of their own.
 
     `share` is the weight of the sample among the others; `size` a factor for the sizes of all particles in a scene, by
@@ -40,14 +40,14 @@ class Sample(Model):
     arrangement: _Arrangement
 
 
-class Samples(Spec):
+class Batches(Spec):
     """One of the samples `of` which a data set is a collection, drawn for each scene.
 
     Published micrographs differ so: in one scene there are particles of one batch, arranged in one way.
     """
 
     kind: Literal["samples"] = "samples"
-    of: Annotated[list[Sample], Field(min_length=1)]
+    of: Annotated[list[Batch], Field(min_length=1)]
 
     def place(
         self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.synthesis.arrangement.base import Ground
-from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.arrangement.height_map import Relief, Stamp
+from nanolab.synthesis.arrangement.population import Population
 
 __all__ = ["BallFloor", "BodyFloor", "Floor", "floor_for"]
 

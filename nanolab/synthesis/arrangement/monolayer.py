@@ -8,11 +8,11 @@ from scipy.spatial import cKDTree
 
 from nanolab.core.checks import InputError
 from nanolab.synthesis.arrangement.base import Crowd, Ground, Placement, Spec, anywhere
-from nanolab.synthesis.arrangement.smooth_field import smooth_field
+from nanolab.synthesis.arrangement.plane import Footprint, separations
 from nanolab.synthesis.arrangement.population import Population
+from nanolab.synthesis.arrangement.smooth_field import smooth_field
 from nanolab.synthesis.draws import Distribution, Fraction, between
 from nanolab.synthesis.particles.kind import default
-from nanolab.synthesis.arrangement.plane import Footprint, separations
 
 __all__ = ["Monolayer"]
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.synthesis.arrangement.plane import Footprint, disc, footprint
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles import Kind, Sphere, make_mesh
-from nanolab.synthesis.arrangement.plane import Footprint, disc, footprint
 
 __all__ = ["Body", "Population", "about_beam"]
 

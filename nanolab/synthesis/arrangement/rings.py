@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.synthesis.arrangement.base import TRIES, Counted, Crowd, Ground, Placement, Structure, anywhere, whole
+from nanolab.synthesis.arrangement.plane import Plane
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between
 from nanolab.synthesis.particles.kind import default
-from nanolab.synthesis.arrangement.plane import Plane
 
 __all__ = ["Rings"]
 

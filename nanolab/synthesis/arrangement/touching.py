@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.synthesis.arrangement.base import TRIES, Counted, Crowd, Ground, Placement, anywhere, margin_nm, whole
+from nanolab.synthesis.arrangement.plane import Footprint, Plane
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.draws import Fraction, NotNegative, Positive
 from nanolab.synthesis.particles.kind import default
-from nanolab.synthesis.arrangement.plane import Footprint, Plane
 
 __all__ = ["Touching"]
 

@@ -8,12 +8,12 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from nanolab.core.checks import InputError
 from nanolab.synthesis.arrangement.base import Counted, Crowd, Ground, Placement, anywhere, whole
-from nanolab.synthesis.arrangement.smooth_field import smooth_field
+from nanolab.synthesis.arrangement.height_map import Relief
 from nanolab.synthesis.arrangement.population import Population
+from nanolab.synthesis.arrangement.smooth_field import smooth_field
 from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, between
 from nanolab.synthesis.particles.kind import default
 from nanolab.synthesis.particles.wires import Wire
-from nanolab.synthesis.arrangement.height_map import Relief
 
 __all__ = ["Wires"]
 

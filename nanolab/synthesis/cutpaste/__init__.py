@@ -1,1 +1,5 @@
 """Annotated micrographs made by cutting particles out of a few annotated ones and pasting them anew."""
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -15,15 +15,15 @@ import yaml
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
-from nanolab.datasets.dataset import Dataset, DatasetWriter
-from nanolab.datasets.annotated import Sample
+from nanolab.core.processes import processor_cores, worker_pool
 from nanolab.core.seeds import generator
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.datasets.dataset import Dataset, DatasetWriter
 from nanolab.synthesis.cutpaste.composition import compose, draw_composition
 from nanolab.synthesis.cutpaste.material import IMAGE, Material, check_source, describe_source, prepare
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
-from nanolab.core.processes import processor_cores, worker_pool
 
-__all__ = ["cut_and_paste_dataset"]
+__all__ = ["cut_and_paste"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +31,11 @@ logger = logging.getLogger(__name__)
 _JOB_IMAGES = 16
 
 #: Micrographs, each alone in a sequence that may read it when asked, with their numbers in the run.
-Sources = list[tuple[int, Sequence[Sample]]]
+Sources = list[tuple[int, Sequence[AnnotatedImage]]]
 
 
-def cut_and_paste_dataset(
-    pairs: Sequence[Sample],
+def cut_and_paste(
+    pairs: Sequence[AnnotatedImage],
     folder: Path | str,
     count: int,
     settings: CutPasteSettings,
@@ -90,7 +90,7 @@ def cut_and_paste_dataset(
     return writer.finish(count)
 
 
-def _usable(pairs: Sequence[Sample], settings: CutPasteSettings, progress: bool) -> tuple[list[int], str]:
+def _usable(pairs: Sequence[AnnotatedImage], settings: CutPasteSettings, progress: bool) -> tuple[list[int], str]:
     """Return the numbers of the pairs that can be used, and the text of `recipe.yaml`."""
     described, left_out = {}, {}
     reasons: list[InputError] = []

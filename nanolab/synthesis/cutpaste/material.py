@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError, check_image, check_same_shape
-from nanolab.datasets.annotated import Sample
 from nanolab.core.seeds import generator
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.synthesis.cutpaste.backgrounds import Background, background_pool
 from nanolab.synthesis.cutpaste.cutouts import Cutout, cut_particles, whole_particles
 from nanolab.synthesis.cutpaste.ground import find_ground
@@ -33,7 +33,7 @@ class Material:
     pixel_size_nm: float | None
 
 
-def prepare(sources: Sequence[tuple[int, Sample]], settings: CutPasteSettings, *, seed: int) -> Material:
+def prepare(sources: Sequence[tuple[int, AnnotatedImage]], settings: CutPasteSettings, *, seed: int) -> Material:
     """Cut the particles out of annotated micrographs and make backgrounds of them.
 
     Parameters
@@ -62,7 +62,7 @@ def prepare(sources: Sequence[tuple[int, Sample]], settings: CutPasteSettings, *
     return Material(names, tuple(cutouts), tuple(backgrounds), sizes.pop())
 
 
-def check_source(sample: Sample, settings: CutPasteSettings) -> None:
+def check_source(sample: AnnotatedImage, settings: CutPasteSettings) -> None:
     """Require of a micrograph what `prepare` needs, without preparing it.
 
     Raises
@@ -77,7 +77,7 @@ def check_source(sample: Sample, settings: CutPasteSettings) -> None:
         patch_places(ground.bare, sample.name)
 
 
-def describe_source(sample: Sample) -> dict[str, Any]:
+def describe_source(sample: AnnotatedImage) -> dict[str, Any]:
     """Say which micrograph and which annotation were used: name, size, and SHA-256 of the values."""
     labels = _checked(sample)
     return {
@@ -90,7 +90,7 @@ def describe_source(sample: Sample) -> dict[str, Any]:
     }
 
 
-def _checked(sample: Sample) -> npt.NDArray[np.int32]:
+def _checked(sample: AnnotatedImage) -> npt.NDArray[np.int32]:
     if sample.labels is None:
         raise InputError(f"{sample.path}: has no annotation; cut and paste needs the particles' masks")
     check_image(sample.image, str(sample.path))

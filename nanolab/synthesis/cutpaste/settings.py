@@ -10,9 +10,9 @@ from pydantic import Field, model_validator
 
 from nanolab.synthesis.draws import Model
 
-__all__ = ["PRESETS", "Arrangement", "BackgroundKind", "Blending", "CutPasteSettings"]
+__all__ = ["PRESETS", "BackgroundKind", "Blending", "CutPasteSettings", "Placing"]
 
-Arrangement = Literal["overlapping", "separate", "grid", "agglomerated"]
+Placing = Literal["overlapping", "separate", "grid", "agglomerated"]
 BackgroundKind = Literal["inpainted", "texture", "mean"]
 Blending = Literal["feather", "poisson", "none"]
 
@@ -69,7 +69,7 @@ class CutPasteSettings(Model):
 
     size_px: Annotated[int, Field(ge=16, le=16384)] = 1024
     particles: Count | tuple[Count, Count] = 50
-    arrangement: Arrangement = "overlapping"
+    arrangement: Placing = "overlapping"
     gap_px: Annotated[int, Field(ge=1, le=1000)] = 1
     tries: Annotated[int, Field(ge=1, le=10_000)] = 100
     cluster_fraction: Fraction = 0.9

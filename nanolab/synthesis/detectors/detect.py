@@ -20,8 +20,8 @@ from nanolab.synthesis.detectors.stem import HighAngleDarkField
 from nanolab.synthesis.detectors.tem import BrightField
 from nanolab.synthesis.noise import smooth_noise
 from nanolab.synthesis.passes import Passes
-from nanolab.synthesis.substrates.substrate import draw_substrate, render_substrate
 from nanolab.synthesis.substrates.layer import Layer
+from nanolab.synthesis.substrates.substrate import draw_substrate, render_substrate
 
 __all__ = [
     "BrightField",

@@ -3,14 +3,14 @@
 from typing import Annotated, Literal
 
 from nanolab.synthesis.detectors.instrument import default
-from nanolab.synthesis.detectors.surface import Surface
+from nanolab.synthesis.detectors.surface import SurfaceElectrons
 from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between
 
 __all__ = ["HeliumIons"]
 
 
-class HeliumIons(Surface):
-    """Secondary electrons in a helium ion microscope; all parameters are those of `Surface`.
+class HeliumIons(SurfaceElectrons):
+    """Secondary electrons in a helium ion microscope; all parameters are those of `SurfaceElectrons`.
 
     Ions spread little near the surface and their secondary electrons come from the first nanometres: the yield follows
     1 / cos(t) farther towards grazing angles than with electrons, edges stand out as thin bright lines, thin dirt and

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from nanolab.synthesis.detectors.surface import Surface
+from nanolab.synthesis.detectors.surface import SurfaceElectrons
 
 __all__ = ["SecondaryElectrons"]
 
@@ -24,8 +24,8 @@ _VARIANTS: dict[Any, dict[str, Any]] = {
 }
 
 
-class SecondaryElectrons(Surface):
-    """Secondary electrons in a scanning electron microscope; all parameters are those of `Surface`.
+class SecondaryElectrons(SurfaceElectrons):
+    """Secondary electrons in a scanning electron microscope; all parameters are those of `SurfaceElectrons`.
 
     The yield rises with the angle of incidence t as cos(t)^-n with n from 0.5 to 1.3 (Seiler, J. Appl. Phys. 1983,
     10.1063/1.332840), until the escape depth exceeds the rim. `variant` chooses the defaults: the detector "in-lens"

@@ -12,7 +12,7 @@ from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between
 from nanolab.synthesis.noise import octave_noise, smooth_noise
 from nanolab.synthesis.passes import Passes
 
-__all__ = ["Surface"]
+__all__ = ["SurfaceElectrons"]
 
 # Rise above the horizon's angle, as a slope, over which a cast shadow reaches its full depth.
 _SOFTNESS = np.float32(1.0)
@@ -21,7 +21,7 @@ _LONGEST_SHADOW_PX = 100
 _CRUMBS = np.float32(1.5)
 
 
-class Surface(Instrument):
+class SurfaceElectrons(Instrument):
     """Signal of the electrons that leave a surface. See `SecondaryElectrons` and `HeliumIons`.
 
     A level surface under open sky has its `..._level`, a particle's own with a spread (SD of the logarithm) of

@@ -10,7 +10,7 @@ from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles.faceted import Cube, Octahedron
 from nanolab.synthesis.particles.files import MeshFile
 from nanolab.synthesis.particles.icosphere import icosphere
-from nanolab.synthesis.particles.kind import Core, Kind, Surface, random_rotation
+from nanolab.synthesis.particles.kind import Core, Kind, SurfaceTexture, random_rotation
 from nanolab.synthesis.particles.lofted import Platelet, Rod, Spindle
 from nanolab.synthesis.particles.polyhedra import Polyhedron, Sphere
 from nanolab.synthesis.particles.surface import roughened
@@ -29,7 +29,7 @@ __all__ = [
     "Rod",
     "Sphere",
     "Spindle",
-    "Surface",
+    "SurfaceTexture",
     "Wire",
     "icosphere",
     "make_mesh",

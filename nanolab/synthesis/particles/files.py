@@ -23,7 +23,7 @@ __all__ = ["MeshFile", "read_mesh"]
 
 Triangles = npt.NDArray[np.int64]
 FORMATS = (".stl", ".obj", ".ply")
-BLENDER = Path(__file__).parents[1] / "blender.py"
+BLENDER = Path(__file__).parents[1] / "rendering" / "blender.py"
 BLENDER_S = 300
 # A mesh of less volume than this part of its largest extent's cube is a sheet; what is left is rounding.
 FLAT = 1e-9

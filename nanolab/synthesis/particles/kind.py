@@ -9,7 +9,7 @@ from pydantic import Field
 from nanolab.synthesis.draws import Distribution, Model, NotNegative, Positive, between
 from nanolab.synthesis.mesh import Mesh
 
-__all__ = ["Core", "Kind", "Orientation", "Surface", "default", "random_rotation"]
+__all__ = ["Core", "Kind", "Orientation", "SurfaceTexture", "default", "random_rotation"]
 
 Array = npt.NDArray[np.float64]
 Orientation = Literal["random", "flat", "upright"]
@@ -20,7 +20,7 @@ def default(value: Any) -> Any:
     return Field(default=value, validate_default=True)
 
 
-class Surface(Model):
+class SurfaceTexture(Model):
     """A rough or porous surface.
 
     It moves in and out by `roughness_nm` (root mean square) with features of about `scale_nm`; `pores` is the part of
@@ -70,7 +70,7 @@ class Kind(Model):
     contrast: Positive = default(1)
     orientation: Orientation = "random"
     tilt_deg: Annotated[Distribution, between(0, 90)] = default(0)
-    surface: Surface | None = None
+    surface: SurfaceTexture | None = None
     core: Core | None = None
 
     @property

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles.icosphere import split
-from nanolab.synthesis.particles.kind import Surface
+from nanolab.synthesis.particles.kind import SurfaceTexture
 
 __all__ = ["roughened"]
 
@@ -18,7 +18,7 @@ VERTICES = 12_000
 DEEPEST = 0.6
 
 
-def roughened(mesh: Mesh, surface: Surface, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
+def roughened(mesh: Mesh, surface: SurfaceTexture, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
     """Return the mesh with a rough surface, of the same volume; features below the tolerance are left out."""
     roughness, scale, pores, depth = (
         float(d.draw(rng, 1)[0]) for d in (surface.roughness_nm, surface.scale_nm, surface.pores, surface.pore_depth_nm)

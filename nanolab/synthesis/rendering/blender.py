@@ -1,7 +1,7 @@
 """Blender's side of the renderer: geometry in, passes out. The only module that imports bpy.
 
-It runs as a script in a process of its own (see `nanolab.synthesis.rendering.client`), possibly under another interpreter that
-has bpy and NumPy but not nanolab, so it imports nothing of nanolab.
+It runs as a script in a process of its own (see `nanolab.synthesis.rendering.client`), possibly under another
+interpreter that has bpy and NumPy but not nanolab, so it imports nothing of nanolab.
 
 Protocol: one JSON object a line on standard input, ``{"scene": NPZ, "passes": EXR, "samples": N}``; one JSON object
 a line answers, the request itself or ``{"error": TEXT}``; ``{"blend": BLEND, "object": NAME, "mesh": NPZ}`` asks for

@@ -205,7 +205,8 @@ def _read_passes(path: Path, scene: Scene) -> Passes:
 def _mended(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Replace pixels whose samples fell on two particles by a neighbour whose samples agree.
 
-    `planes` (height, width, n) begins with the label and its check, as `nanolab.synthesis.rendering.blender` writes them.
+    `planes` (height, width, n) begins with the label and its check, as `nanolab.synthesis.rendering.blender` writes
+    them.
     """
     label, check = planes[..., 0], planes[..., 1]
     wrong = np.abs(np.rint(label).astype(np.float64) ** 2 * GOLDEN % 1 - check) > CHECKED

@@ -7,7 +7,7 @@ from nanolab.core.files import atomic, output_folder
 from nanolab.synthesis.passes import Passes, load_passes, save_passes
 from nanolab.synthesis.recipe import Recipe, dump_recipe
 
-__all__ = ["KeptPasses", "scene_text"]
+__all__ = ["PassesFolder", "scene_text"]
 
 # What of a recipe has no part in its scenes.
 _LOOK = {"name", "description", "substrate", "detector", "data_bar", "degradation", "labels", "appearances_per_scene"}
@@ -18,7 +18,7 @@ def scene_text(recipe: Recipe) -> str:
     return dump_recipe(recipe, exclude=_LOOK)
 
 
-class KeptPasses:
+class PassesFolder:
     """A folder with the passes of the scenes of one recipe and seed: ``000000.npz`` and so on, and ``scenes.yaml``.
 
     Parameters

@@ -7,14 +7,15 @@ import pytest
 from helpers.small_sweeps import write_sweep
 from typer.testing import CliRunner
 
-from nanolab.core.checks import InputError
 from nanolab.cli import app
-from nanolab.runs.sweeps import collect, load_sweep, run_sweep
+from nanolab.core.checks import InputError
+from nanolab.figures.sweeps import means, measures, plot_sweep
+from nanolab.runs.sweeps.engine import sweep as run_sweep
 from nanolab.runs.sweeps.paper import paper_numbers, paper_rows
-from nanolab.figures.sweeps import means, measures, sweep_figure
-from nanolab.runs.sweeps.table import sweep_state
+from nanolab.runs.sweeps.spec import load_sweep
+from nanolab.runs.sweeps.table import collect, sweep_state
 
-SHIPPED = sorted((Path(__file__).parents[1] / "papermill_runs" / "sweeps").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[3] / "papermill_runs" / "sweeps").glob("*.yaml"))
 TABLE = "table,images,other,f1\n1,1,a,0.1\n2,1,a,0.2\n2,1,a,0.3\n2,5,a,0.5\n"
 
 
@@ -55,7 +56,7 @@ def test_tables_figures_and_copies_have_the_papers_numbers(sweep: Path, monkeypa
     averages = means(table, state)
     assert averages["score"]["mean"].tolist() == [9.5, 16.5]  # n * factor + seed
     assert averages["score"]["paper"].fillna(-1).tolist() == [0.3, -1]
-    (axes,) = sweep_figure(table, state, shown=["score"]).axes
+    (axes,) = plot_sweep(table, state, shown=["score"]).axes
     crosses = [line for line in axes.lines if line.get_marker() == "x"]
     assert len(crosses) == 1  # one group: `factor` follows from `n`
     assert crosses[0].get_ydata()[0] == 0.3

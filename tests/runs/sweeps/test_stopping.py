@@ -15,7 +15,7 @@ from helpers.small_sweeps import noted, pids, write_sweep
 from nanolab.core.checks import InputError
 from nanolab.core.dask import cluster_client, scheduler_client
 from nanolab.core.files import read_json
-from nanolab.runs.sweeps import collect
+from nanolab.runs.sweeps.table import collect
 
 Start = Callable[..., "subprocess.Popen[str]"]
 RUNS = ["n=1", "n=2", "n=3"]

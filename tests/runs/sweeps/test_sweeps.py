@@ -7,22 +7,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.small_sweeps import noted, pretend_done, write_sweep
 from hypothesis import given
 from hypothesis import strategies as st
-from helpers.small_sweeps import noted, pretend_done, write_sweep
 from typer.testing import CliRunner
 
-from nanolab.core.checks import InputError
 from nanolab.cli import app
+from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
-from nanolab.runs.notebook import plain_name
-from nanolab.runs.sweeps import collect, load_sweep, run_sweep
-from nanolab.figures.sweeps import means, measures, sweep_figure
-from nanolab.runs.sweeps.places import local_place
+from nanolab.core.results import plain_name
+from nanolab.figures.sweeps import means, measures, plot_sweep
+from nanolab.runs.sweeps.backends import local_place
+from nanolab.runs.sweeps.engine import sweep as run_sweep
 from nanolab.runs.sweeps.planning import plan_sweep, run_names
-from nanolab.runs.sweeps.table import sweep_state
+from nanolab.runs.sweeps.spec import load_sweep
+from nanolab.runs.sweeps.table import collect, sweep_state
 
-SHIPPED = sorted((Path(__file__).parents[1] / "papermill_runs" / "sweeps").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[3] / "papermill_runs" / "sweeps").glob("*.yaml"))
 
 
 def test_sets_grid_and_seeds_combine(tmp_path: Path) -> None:
@@ -212,7 +213,7 @@ def test_a_figure_shows_each_measure_and_each_group(varying: list[str]) -> None:
     about = {"parameters": {"n": 1, "label": "x", "seed": 0}}
     state = {"name": "demo", "varying": [*varying, "seed"], "seed_parameter": "seed", "runs": {"r": about}}
     assert measures(table, state) == ["dice", "f1"]
-    figure = sweep_figure(table, state)
+    figure = plot_sweep(table, state)
     assert [axes.get_title() for axes in figure.axes] == ["dice", "f1"]
     if "n" in varying:
         means_drawn = [line for line in figure.axes[0].lines if line.get_linestyle() == "-"]
@@ -230,7 +231,7 @@ def test_settings_that_vary_have_names_rows_and_means() -> None:
     averages = means(table, state)
     assert list(averages.index.get_level_values("variant")) == said
     assert averages["dice"]["mean"].tolist() == [0.25, 1.25, 2.25]
-    (axes,) = sweep_figure(table, state).axes
+    (axes,) = plot_sweep(table, state).axes
     assert [text.get_text() for text in axes.get_yticklabels()] == said
     drawn = [line for line in axes.lines if len(line.get_xdata()) == len(variants)]  # the means; above them the runs
     assert [list(line.get_xdata()) for line in drawn] == [[0.25, 1.25, 2.25]]
@@ -246,7 +247,7 @@ def test_a_name_is_drawn_and_not_the_number_that_goes_with_it() -> None:
     rows = [{"case": case, "n_test": n, "method": method, "f1": 0.5} for case, n in cases for method in "xy"]
     about = {"parameters": {"case": "", "n_test": 1, "method": "x"}}
     state = {"name": "demo", "varying": ["case", "n_test", "method"], "seed_parameter": None, "runs": {"r": about}}
-    figure = sweep_figure(pd.DataFrame(rows), state)
+    figure = plot_sweep(pd.DataFrame(rows), state)
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [case for case, _ in cases]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["method x", "method y"]
 
@@ -256,13 +257,13 @@ def test_titles_leave_out_what_measures_share_unless_two_would_be_alike() -> Non
     names += ["halves.kappa.a", "halves.kappa.b", "thirds.kappa.a", "thirds.kappa.b"]
     state = {"name": "demo", "varying": ["n"], "seed_parameter": None, "runs": {"r": {"parameters": {"n": 1}}}}
     table = pd.DataFrame({"n": [1, 2], **{name: [0.1, 0.2] for name in names}})
-    figure = sweep_figure(table, state)
+    figure = plot_sweep(table, state)
     assert [axes.get_title() for axes in figure.axes] == ["dice", "scores.bam.f1", *names[2:]]
 
 
 def test_nothing_to_draw_is_said(finished: Path) -> None:
     with pytest.raises(InputError, match="nothing to draw"):
-        sweep_figure(collect(finished).iloc[:0], sweep_state(finished))
+        plot_sweep(collect(finished).iloc[:0], sweep_state(finished))
 
 
 def do(path: Path, **options: Any) -> dict[str, str]:
@@ -360,7 +361,7 @@ def test_there_is_a_shipped_sweep() -> None:
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_sweeps_fit_their_notebooks_in_all_sizes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(Path(__file__).parents[1])
+    monkeypatch.chdir(Path(__file__).parents[3])
     sweep = load_sweep(path)
     assert "smoke" in sweep.sizes
     for size in (None, *sweep.sizes):

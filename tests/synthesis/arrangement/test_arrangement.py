@@ -15,11 +15,11 @@ from scipy.spatial.distance import cdist, pdist, squareform
 
 from nanolab.core.checks import InputError
 from nanolab.synthesis.arrangement import Arrangement, Ground, Placed, Placement, Structure
+from nanolab.synthesis.arrangement.height_map import Relief
+from nanolab.synthesis.arrangement.plane import Plane, disc, footprint, separations
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.particles import ParticleKind
-from nanolab.synthesis.arrangement.plane import Plane, disc, footprint, separations
 from nanolab.synthesis.recipe import OtherParticles
-from nanolab.synthesis.arrangement.height_map import Relief
 from nanolab.synthesis.scene.scene import Scene
 from nanolab.synthesis.scene.structures import structure_labels
 

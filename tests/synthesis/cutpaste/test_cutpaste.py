@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from scipy import ndimage
 
-from nanolab.images.rle import decode_rle
-from nanolab.datasets.public import samples
 from nanolab.core.checks import InputError
-from nanolab.datasets.dataset import Dataset
-from nanolab.images.pixel_size import PixelSize
-from nanolab.datasets.annotated import Sample
 from nanolab.core.seeds import generator
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.public import public_images
+from nanolab.images.pixel_size import PixelSize
+from nanolab.images.rle import decode_rle
 from nanolab.synthesis.cutpaste.backgrounds import Background
 from nanolab.synthesis.cutpaste.composition import Composition, compose, draw_composition
-from nanolab.synthesis.cutpaste.generate import cut_and_paste_dataset
+from nanolab.synthesis.cutpaste.generate import cut_and_paste
 from nanolab.synthesis.cutpaste.material import Material, prepare
 from nanolab.synthesis.cutpaste.settings import PRESETS, CutPasteSettings
 from nanolab.synthesis.cutpaste.stamp import footprint
@@ -32,7 +32,9 @@ GROUND, PARTICLE, NOISE = 0.3, 0.7, 0.02
 PLAIN = {"salt_pepper": 0, "gaussian_blur_px": 0, "size_px": 256}
 
 
-def source(*shapes: tuple[str, float, float, float], side: int = 200, seed: int = 0, nm: float | None = 2.0) -> Sample:
+def source(
+    *shapes: tuple[str, float, float, float], side: int = 200, seed: int = 0, nm: float | None = 2.0
+) -> AnnotatedImage:
     """An annotated image of discs and squares, each (kind, row, col, radius or half side), on noisy ground."""
     rows, cols = np.mgrid[:side, :side]
     labels = np.zeros((side, side), dtype=np.int32)
@@ -43,7 +45,7 @@ def source(*shapes: tuple[str, float, float, float], side: int = 200, seed: int 
     noise = NOISE * np.random.default_rng(seed).standard_normal(labels.shape)
     image = np.where(labels > 0, PARTICLE, GROUND) + noise
     pixel_size = PixelSize.unknown("test") if nm is None else PixelSize.typed(nm)
-    return Sample(f"source{seed}", image.astype(np.float32), labels, pixel_size, Path(f"source{seed}.tif"))
+    return AnnotatedImage(f"source{seed}", image.astype(np.float32), labels, pixel_size, Path(f"source{seed}.tif"))
 
 
 DISCS = source(("disc", 50, 50, 12), ("disc", 60, 130, 15), ("disc", 140, 90, 13))
@@ -53,7 +55,7 @@ def settings(**changed: object) -> CutPasteSettings:
     return CutPasteSettings.model_validate(PLAIN | changed)
 
 
-def made(sample: Sample, chosen: CutPasteSettings, index: int = 0) -> Composition:
+def made(sample: AnnotatedImage, chosen: CutPasteSettings, index: int = 0) -> Composition:
     material = prepare([(0, sample)], chosen, seed=0)
     return compose(material, chosen, draw_composition(material, chosen, generator(0, 1, index)))
 
@@ -218,16 +220,21 @@ def test_a_separating_line_along_the_border_makes_no_particle_whole():
 def test_sources_that_cannot_be_used_are_named():
     everywhere = source(("square", 100, 100, 99.9))
     with pytest.raises(InputError, match="no background between the particles"):
-        prepare([(0, Sample("full", everywhere.image, everywhere.labels * 0 + 1, everywhere.pixel_size, Path("x")))],
+        prepare([(0, AnnotatedImage("full", everywhere.image, everywhere.labels * 0 + 1, everywhere.pixel_size,
+        Path("x")))],
                 settings(), seed=0)  # fmt: skip
     with pytest.raises(InputError, match=r"x\.tif: has no annotation"):
-        prepare([(0, Sample("x", everywhere.image, None, everywhere.pixel_size, Path("x.tif")))], settings(), seed=0)
+        prepare(
+            [(0, AnnotatedImage("x", everywhere.image, None, everywhere.pixel_size, Path("x.tif")))], settings(), seed=0
+        )
     other = source(("disc", 100, 100, 20), nm=3.0, seed=1)
     with pytest.raises(InputError, match=r"must have one pixel size, got source0: 2 nm .*, source1: 3 nm"):
         prepare([(0, DISCS), (1, other)], settings(mix_sources=True), seed=0)
 
 
-def on_new_ground(chosen: CutPasteSettings, sample: Sample, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def on_new_ground(
+    chosen: CutPasteSettings, sample: AnnotatedImage, pixels: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
     """Paste the first particle, unturned, in the middle of a given ground; values in [0, 1]."""
     material = prepare([(0, sample)], chosen, seed=0)
     flat = Background("mean", pixels, ndimage.uniform_filter(pixels, 65), np.zeros_like(pixels))
@@ -275,7 +282,7 @@ def test_hard_pasting_copies_pixels():
     assert np.abs(image - expected).max() <= 0.5 / 255 + 1e-3
 
 
-def shadowed() -> Sample:
+def shadowed() -> AnnotatedImage:
     """A disc of radius 20 with a shadow that halves the ground and ends 8 px from it."""
     sample = source(("disc", 100, 100, 20))
     rows, cols = np.ogrid[:200, :200]
@@ -304,7 +311,7 @@ def test_there_is_no_seam(blending):
     sample = source(("disc", 100, 100, 20))
     noise = NOISE * np.random.default_rng(5).standard_normal((256, 256))
     invisible = GROUND + NOISE * np.random.default_rng(6).standard_normal(sample.image.shape)
-    sample = Sample("invisible", invisible.astype(np.float32), sample.labels, sample.pixel_size, sample.path)
+    sample = AnnotatedImage("invisible", invisible.astype(np.float32), sample.labels, sample.pixel_size, sample.path)
     image = on_new_ground(settings(blending=blending), sample, (GROUND + noise).astype(np.float32))
     near, inside, far = rings(np.hypot(*np.gradient(image)), (17, 23), (0, 14), (40, 80))
     # Steps between neighbours are as large at the edge as elsewhere, but for the pixel or two where the noise of both
@@ -396,7 +403,7 @@ SMALL = settings(particles=(5, 9), size_px=96, scale=(0.5, 1), salt_pepper=0.02,
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Six images of two sources, made by one process."""
     folder = tmp_path_factory.mktemp("cutpaste") / "whole"
-    return cut_and_paste_dataset(PAIRS, folder, 6, SMALL, seed=3, workers=1, progress=False)
+    return cut_and_paste(PAIRS, folder, 6, SMALL, seed=3, workers=1, progress=False)
 
 
 PAIRS = [DISCS, source(("disc", 60, 60, 14), ("square", 130, 130, 16), seed=1)]
@@ -437,52 +444,52 @@ def test_the_record_replays_the_image(whole):
 
 
 def test_an_image_depends_on_seed_and_number_alone(whole, tmp_path):
-    cut_and_paste_dataset(PAIRS, tmp_path / "set", 3, SMALL, seed=3, workers=1, progress=False)
-    grown = cut_and_paste_dataset(PAIRS, tmp_path / "set", 6, SMALL, seed=3, workers=1, progress=False)
+    cut_and_paste(PAIRS, tmp_path / "set", 3, SMALL, seed=3, workers=1, progress=False)
+    grown = cut_and_paste(PAIRS, tmp_path / "set", 6, SMALL, seed=3, workers=1, progress=False)
     assert files(grown) == files(whole)
-    other = cut_and_paste_dataset(PAIRS, tmp_path / "other", 1, SMALL, seed=4, workers=1, progress=False)
+    other = cut_and_paste(PAIRS, tmp_path / "other", 1, SMALL, seed=4, workers=1, progress=False)
     assert not np.array_equal(other[0].image, whole[0].image)
 
 
 def test_several_processes_give_the_same_files(whole, tmp_path):
-    several = cut_and_paste_dataset(PAIRS, tmp_path / "set", 6, SMALL, seed=3, workers=2, progress=False)
+    several = cut_and_paste(PAIRS, tmp_path / "set", 6, SMALL, seed=3, workers=2, progress=False)
     assert files(several) == files(whole)
 
 
 def test_another_source_or_setting_is_refused(whole):
     for pairs, chosen in ((PAIRS[:1], SMALL), (PAIRS, settings())):
         with pytest.raises(InputError, match="another recipe"):
-            cut_and_paste_dataset(pairs, whole.folder, 6, chosen, seed=3, progress=False)
+            cut_and_paste(pairs, whole.folder, 6, chosen, seed=3, progress=False)
     with pytest.raises(InputError, match="count must be at least 1"):
-        cut_and_paste_dataset(PAIRS, whole.folder, 0, SMALL, seed=3, progress=False)
+        cut_and_paste(PAIRS, whole.folder, 0, SMALL, seed=3, progress=False)
 
 
 def test_unusable_pairs_are_left_out_aloud(tmp_path, caplog):
     cut = source(("disc", 0, 0, 30), seed=2)
     with caplog.at_level(logging.WARNING):
-        dataset = cut_and_paste_dataset([cut, DISCS], tmp_path / "set", 2, SMALL, seed=0, workers=1, progress=False)
+        dataset = cut_and_paste([cut, DISCS], tmp_path / "set", 2, SMALL, seed=0, workers=1, progress=False)
     assert "left out: source2: no particle can be cut out (1 cut by the border)" in caplog.text
     assert set(dataset.particles()["source"]) == {"source0"}
     assert list(yaml.safe_load((tmp_path / "set/recipe.yaml").read_text())["left_out"]) == ["source2"]
     with pytest.raises(InputError, match="cut by the border"):
-        cut_and_paste_dataset([cut], tmp_path / "none", 1, SMALL, seed=0, progress=False)
+        cut_and_paste([cut], tmp_path / "none", 1, SMALL, seed=0, progress=False)
     with pytest.raises(InputError, match="at least one annotated micrograph"):
-        cut_and_paste_dataset([], tmp_path / "none", 1, SMALL, seed=0, progress=False)
+        cut_and_paste([], tmp_path / "none", 1, SMALL, seed=0, progress=False)
 
 
 def test_mixed_sources_meet_in_one_image(tmp_path):
     mixed = SMALL.model_copy(update={"mix_sources": True, "particles": 20})
-    dataset = cut_and_paste_dataset(PAIRS, tmp_path / "set", 1, mixed, seed=0, workers=1, progress=False)
+    dataset = cut_and_paste(PAIRS, tmp_path / "set", 1, mixed, seed=0, workers=1, progress=False)
     assert set(dataset.particles()["source"]) == {"source0", "source1"}
 
 
 def test_real_micrographs(bam_folder, tmp_path, monkeypatch):
     monkeypatch.setenv("NANOLAB_DATA", str(bam_folder.parent))
     chosen = CutPasteSettings.model_validate(PRESETS["realistic"].model_dump() | {"size_px": 512, "textures": 1})
-    dataset = cut_and_paste_dataset(
-        samples("bam-tio2")[:1], tmp_path / "set", 2, chosen, seed=0, workers=1, progress=False
+    dataset = cut_and_paste(
+        public_images("bam-tio2")[:1], tmp_path / "set", 2, chosen, seed=0, workers=1, progress=False
     )
-    real = samples("bam-tio2")[0]
+    real = public_images("bam-tio2")[0]
     for sample in dataset:
         assert sample.labels.max() > 40
         assert sample.pixel_size.nm == pytest.approx(7.34375)

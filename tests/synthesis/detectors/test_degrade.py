@@ -7,8 +7,14 @@ import numpy as np
 import pytest
 
 from nanolab.images.masks import semantic
-from nanolab.synthesis.detectors.detect import SecondaryElectrons, detect, draw_appearance, shown_labels, shown_pixel_size
 from nanolab.synthesis.detectors.degrade import Mill2021, degrade, degrade_labels
+from nanolab.synthesis.detectors.detect import (
+    SecondaryElectrons,
+    detect,
+    draw_appearance,
+    shown_labels,
+    shown_pixel_size,
+)
 from nanolab.synthesis.passes import Passes
 
 

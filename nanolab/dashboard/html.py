@@ -4,8 +4,8 @@ import html
 from collections.abc import Mapping
 
 from nanolab.dashboard.workbench import Sizes
-from nanolab.measurement.fits import Fit
 from nanolab.images.pixel_size import PixelSize
+from nanolab.measurement.fits import Fit
 
 __all__ = ["count_words", "failure_list", "hint", "message", "scale_words", "statistics_html"]
 

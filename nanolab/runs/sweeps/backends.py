@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 
 from nanolab.core.dask import cluster_client, dask_executor, scheduler_client
+from nanolab.core.processes import processor_cores
 from nanolab.runs.kernels import stop_kernels
 from nanolab.runs.sweeps.spec import Dask
-from nanolab.core.processes import processor_cores
 
-__all__ = ["Place", "dask_place", "local_place"]
+__all__ = ["Backend", "dask_backend", "local_backend"]
 
 
 @dataclass(frozen=True)
-class Place:
+class Backend:
     """Somewhere to send runs to.
 
     `stop` ends the runs of a group there, `threads` is how many each may use: None if only the worker knows.
@@ -28,17 +28,17 @@ class Place:
 
 
 @contextmanager
-def local_place(workers: int) -> Iterator[Place]:
+def local_backend(workers: int) -> Iterator[Backend]:
     """Do runs on this machine, so many side by side, each in a kernel process that a thread waits for.
 
     What a run costs this process is a few hundredths of a second, so it needs no processes of its own beside kernels.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="sweep") as executor:
-        yield Place(executor, stop_kernels, max(1, processor_cores() // workers), f"{workers} on this machine")
+        yield Backend(executor, stop_kernels, max(1, processor_cores() // workers), f"{workers} on this machine")
 
 
 @contextmanager
-def dask_place(dask: Dask) -> Iterator[Place]:
+def dask_backend(dask: Dask) -> Iterator[Backend]:
     """Do runs on the workers of a Dask cluster, one for each thread that a worker has."""
     if dask.cluster is None:
         connection = scheduler_client(str(dask.scheduler))
@@ -47,4 +47,4 @@ def dask_place(dask: Dask) -> Iterator[Place]:
     cores = dask.options.get("cores") if dask.cluster not in (None, "local") else None
     with connection as client, dask_executor(client) as executor:
         address = client.scheduler_info(n_workers=0)["address"]
-        yield Place(executor, partial(client.run, stop_kernels), cores, address)
+        yield Backend(executor, partial(client.run, stop_kernels), cores, address)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from helpers.discs import TINY, disc_sample
 
-from nanolab.models import NETWORKS
+from nanolab.models.registry import NETWORKS
 from nanolab.training.loop import train
 from nanolab.training.run import TrainingRun
 from nanolab.training.settings import TrainingSettings

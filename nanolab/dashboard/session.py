@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from nanolab.core.checks import InputError
 from nanolab.dashboard.workbench import Finder
-from nanolab.segmentation.magnification import Magnification
 from nanolab.models.shipped import shipped_model
+from nanolab.segmentation.magnification import Magnification
 
 __all__ = ["Models", "VisitorFolder"]
 
@@ -92,7 +92,7 @@ class Models:
         return list(self._paths)
 
     def get(self, name: str, dynamic: float | None = None) -> Finder:
-        """Return a network, ready to find particles and to cut them apart as `nanolab.segmentation.segmenter.Segmenter` says.
+        """Return a network, ready to find particles; `dynamic` is the `Segmenter`'s.
 
         Raises
         ------

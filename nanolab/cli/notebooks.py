@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nanolab.cli.app import Parameters, WithPairs, app, ended, failing, pairs
 from nanolab.core.checks import InputError
-from nanolab.cli.frame import Parameters, WithPairs, app, ended, failing, pairs
 
 __all__ = ["report", "run", "sweep"]
 
@@ -22,12 +22,12 @@ def run(
     timeout: Annotated[float | None, typer.Option(min=1, help="Longest time in seconds for one cell.")] = None,
 ) -> None:
     """Execute a notebook and keep its results in papermill_runs."""
-    from nanolab.runs.notebook import NotebookError, run_notebook
+    from nanolab.runs import notebook as runs
     from nanolab.runs.parameters import parse_parameters
 
     values = parse_parameters(notebook, pairs(parameters))
-    with failing(NotebookError):
-        typer.echo(run_notebook(notebook, values, name=name, run=run_name, timeout=timeout))
+    with failing(runs.NotebookError):
+        typer.echo(runs.run(notebook, values, name=name, run=run_name, timeout=timeout))
 
 
 @app.command()
@@ -41,11 +41,11 @@ def sweep(
     again: Annotated[bool, typer.Option("--again", help="Do the complete runs again, too.")] = False,
 ) -> None:
     """Execute a notebook with many sets of parameters; runs that are complete and unchanged are kept."""
-    from nanolab.runs.sweeps import run_sweep
+    from nanolab.runs.sweeps import engine
 
     if workers is not None and scheduler is not None:
         raise InputError("--workers is for this machine, --scheduler for others; give one of them")
-    done = run_sweep(file, size=size, workers=workers, scheduler=scheduler, again=again)
+    done = engine.sweep(file, size=size, workers=workers, scheduler=scheduler, again=again)
     failed = done.of("failed")
     kept, complete = len(done.of("kept")), len(done.of("complete"))
     typer.echo(f"{done.folder}: {len(done.outcomes)} runs: {kept} kept, {complete} done, {len(failed)} failed")
@@ -61,8 +61,8 @@ def report(
     ] = None,
 ) -> None:
     """Write a page with the tables and figures of a sweep, as HTML and as a notebook."""
-    from nanolab.runs.notebook import NotebookError
+    from nanolab.runs import notebook as runs
     from nanolab.runs.sweeps.report import report_sweep
 
-    with failing(NotebookError):
+    with failing(runs.NotebookError):
         typer.echo(report_sweep(sweep, to=to))

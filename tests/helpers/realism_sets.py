@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.images.labels import write_labels
 from nanolab.images.pixel_size import PixelSize
-from nanolab.realism.comparison import Comparison, compare_sets
-from nanolab.datasets.annotated import Sample
 from nanolab.images.tiff import write_tiff
+from nanolab.realism.comparison import RealismComparison, compare_sets
 
-Maker = Callable[..., list[Sample]]
+Maker = Callable[..., list[AnnotatedImage]]
 
 
 def disc_image(rng: np.random.Generator, side: int, noise: float, blur: float) -> tuple[np.ndarray, np.ndarray]:
@@ -33,19 +33,19 @@ def discs() -> Maker:
 
     def make(
         count: int, seed: int, *, side: int = 192, noise: float = 0.02, blur: float = 1.0, nm: float | None = 2.0
-    ) -> list[Sample]:
+    ) -> list[AnnotatedImage]:
         made = []
         for index in range(count):
             image, labels = disc_image(np.random.default_rng([seed, index]), side, noise, blur)
             size = PixelSize.unknown("made up") if nm is None else PixelSize.typed(nm)
-            made.append(Sample(f"discs{index}", image, labels, size, Path(f"discs{index}.tif")))
+            made.append(AnnotatedImage(f"discs{index}", image, labels, size, Path(f"discs{index}.tif")))
         return made
 
     return make
 
 
 @pytest.fixture(scope="session")
-def compared(discs: Maker) -> Comparison:
+def compared(discs: Maker) -> RealismComparison:
     """Compare sharp discs with blurred ones."""
     return compare_sets(discs(6, seed=1, side=288), discs(6, seed=2, side=288, blur=2), seed=0, progress=False)
 
@@ -54,7 +54,7 @@ def compared(discs: Maker) -> Comparison:
 def saved() -> Callable[..., Path]:
     """Write samples into a folder: images/ and masks/, or, if `labels` is given, images alone and label maps there."""
 
-    def save(folder: Path, samples: list[Sample], *, labels: Path | None = None) -> Path:
+    def save(folder: Path, samples: list[AnnotatedImage], *, labels: Path | None = None) -> Path:
         images, masks, suffix = (
             (folder / "images", folder / "masks", "") if labels is None else (folder, labels, ".labels")
         )

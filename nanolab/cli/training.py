@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from nanolab.cli.app import PixelSizeNm, Settings, WithPairs, app, pairs, report_errors
 from nanolab.core.checks import InputError
-from nanolab.cli.frame import PixelSizeNm, Settings, WithPairs, app, pairs, report_errors
 
 __all__ = ["segment", "train"]
 
@@ -39,29 +39,29 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 2 -m nanolab train ...
     """
+    from nanolab.datasets.annotated import read_annotated
+    from nanolab.datasets.opening import open_images
     from nanolab.runs.parameters import parse_value
-    from nanolab.realism.resampling import open_samples
-    from nanolab.datasets.annotated import read_sample
     from nanolab.training.keep import Keep
     from nanolab.training.leave_one_out import leave_one_out as train_each
     from nanolab.training.leave_one_out import select_best
     from nanolab.training.loop import train as run_training
-    from nanolab.training.sources import Source, drawn, split_count
     from nanolab.training.presets import preset_settings
+    from nanolab.training.sources import Source, draw_sources, split_count
 
     if share and len(share) != len(datasets):
         raise InputError(f"--share: give one for each of the {len(datasets)} data sets, got {len(share)}")
     chosen = preset_settings(preset, {key: parse_value(text, key) for key, text in pairs(settings).items()})
     parts = [split_count(text) for text in datasets]
     shares: list[float] | list[None] = share or [None] * len(parts)
-    sets = [Source(open_samples(where), count, each, where) for (where, count), each in zip(parts, shares, strict=True)]
+    sets = [Source(open_images(where), count, each, where) for (where, count), each in zip(parts, shares, strict=True)]
     if leave_one_out:
         if len(sets) > 1 or validate is not None:
             raise InputError("--leave-one-out: takes one data set, and validates on its images")
-        runs = train_each(drawn(sets, chosen.seed)[0], output, chosen, resume=resume)
+        runs = train_each(draw_sources(sets, chosen.seed)[0], output, chosen, resume=resume)
         typer.echo(f"{output}: {len(runs)} trainings, one without each image")
         return
-    watched = None if validate is None else read_sample(validate, validate_mask)
+    watched = None if validate is None else read_annotated(validate, validate_mask)
     run = run_training(sets, output, chosen, validation=watched, resume=resume)
     if watched is not None and watched.labels is not None:
         select_best(run, Keep.parse(chosen.keep).by or "dice", watched.name)
@@ -113,10 +113,10 @@ def segment(
     ] = False,
 ) -> None:
     """Find the particles in micrographs and measure them."""
-    from nanolab.segmentation.magnification import parse_magnification
     from nanolab.models.shipped import shipped_model
-    from nanolab.segmentation.segmenter import Segmenter
     from nanolab.segmentation.files import segment_files
+    from nanolab.segmentation.magnification import parse_magnification
+    from nanolab.segmentation.segmenter import Segmenter
 
     if model is None:
         if epoch is not None:

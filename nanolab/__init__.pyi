@@ -1,0 +1,32 @@
+from .core.checks import InputError as InputError
+from .core.results import save_figure as save_figure
+from .core.results import save_results as save_results
+from .core.tables import write_csv as write_csv
+from .core.timing import Stopwatch as Stopwatch
+from .datasets.dataset import Dataset as Dataset
+from .datasets.opening import open_images as open_images
+from .datasets.public import public_images as public_images
+from .figures.images import plot_images as plot_images
+from .figures.images import plot_particles as plot_particles
+from .figures.sizes import plot_sizes as plot_sizes
+from .images.labels import read_labels as read_labels
+from .images.labels import write_labels as write_labels
+from .images.micrograph import Micrograph as Micrograph
+from .images.micrograph import read as read
+from .images.pixel_size import PixelSize as PixelSize
+from .measurement.particles import measure as measure
+from .metrics.comparison import compare as compare
+from .metrics.evaluate import evaluate as evaluate
+from .reports.sizes import size_report as size_report
+from .runs.notebook import run as run
+from .runs.sweeps.engine import sweep as sweep
+from .segmentation.segmenter import Segmenter as Segmenter
+from .segmentation.segmenter import segment as segment
+from .synthesis.cutpaste.generate import cut_and_paste as cut_and_paste
+from .synthesis.generate import render as render
+from .synthesis.recipe import load_recipe as load_recipe
+from .training.loop import train as train
+from .training.run import TrainingRun as TrainingRun
+from .training.settings import TrainingSettings as TrainingSettings
+
+__version__: str

@@ -1,0 +1,1 @@
+from .seeds import generator as generator

@@ -1,0 +1,9 @@
+from .annotated import AnnotatedImage as AnnotatedImage
+from .annotated import LazyImages as LazyImages
+from .annotated import read_annotated as read_annotated
+from .dataset import Dataset as Dataset
+from .exports import export as export
+from .exports import to_coco as to_coco
+from .opening import open_images as open_images
+from .public import image_classes as image_classes
+from .public import public_images as public_images

@@ -1,0 +1,9 @@
+from .labels import read_labels as read_labels
+from .labels import write_labels as write_labels
+from .masks import semantic as semantic
+from .masks import three_class as three_class
+from .micrograph import Micrograph as Micrograph
+from .micrograph import read as read
+from .pixel_size import PixelSize as PixelSize
+from .rle import decode_rle as decode_rle
+from .rle import encode_rle as encode_rle

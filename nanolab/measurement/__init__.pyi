@@ -1,0 +1,13 @@
+from .ensembles import ensemble_interval as ensemble_interval
+from .fits import fit_table as fit_table
+from .label_files import measure_files as measure_files
+from .particles import equivalent_diameter as equivalent_diameter
+from .particles import measure as measure
+from .precision import iso_particles as iso_particles
+from .precision import more_needed as more_needed
+from .spatial import agglomerates as agglomerates
+from .spatial import fractal_dimension as fractal_dimension
+from .spatial import radial_distribution_of as radial_distribution_of
+from .statistics import statistics_table as statistics_table
+from .summary import measure_image as measure_image
+from .summary import summarise_sizes as summarise_sizes

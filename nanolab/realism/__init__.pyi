@@ -1,0 +1,1 @@
+from .comparison import compare_sets as compare_sets

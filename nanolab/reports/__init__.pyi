@@ -1,0 +1,4 @@
+from .realism import score_table as score_table
+from .realism import write_report as write_report
+from .sizes import compare_report as compare_report
+from .sizes import size_report as size_report

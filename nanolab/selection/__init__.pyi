@@ -1,0 +1,14 @@
+from .agreement import judge_epochs as judge_epochs
+from .choosing import best_epoch as best_epoch
+from .choosing import best_epochs as best_epochs
+from .choosing import choose_epochs as choose_epochs
+from .choosing import score_epochs as score_epochs
+from .choosing import score_found as score_found
+from .predictions import as_found as as_found
+from .predictions import predictions_of as predictions_of
+from .predictions import validation_predictions as validation_predictions
+from .predictions import validation_sample as validation_sample
+from .shortfall import epochs_on_images as epochs_on_images
+from .shortfall import shortfalls as shortfalls
+from .study import Study as Study
+from .study import by_participant as by_participant

@@ -1,0 +1,9 @@
+from . import cutpaste as cutpaste
+from .generate import render as render
+from .preview import Preview as Preview
+from .recipe import Recipe as Recipe
+from .recipe import dump_recipe as dump_recipe
+from .recipe import load_recipe as load_recipe
+from .recipe import shipped_recipes as shipped_recipes
+from .rendered import rendered_images as rendered_images
+from .scene.matter import matter as matter

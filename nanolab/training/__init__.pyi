@@ -1,0 +1,9 @@
+from .loop import train as train
+from .patches import Patches as Patches
+from .presets import PRESETS as PRESETS
+from .presets import preset_settings as preset_settings
+from .run import TrainingRun as TrainingRun
+from .selection import select as select
+from .settings import TrainingSettings as TrainingSettings
+from .sources import Source as Source
+from .sources import draw_sources as draw_sources
