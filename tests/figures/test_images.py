@@ -167,7 +167,7 @@ def test_every_figure_of_a_stand_in_says_so_and_no_other(
     image: Array, labels: npt.NDArray[np.int32], stand_in: bool
 ) -> None:
     log = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5]})
-    figures = [
+    made = [
         figures.plot_images([image], stand_in=stand_in),
         figures.plot_particles(image, labels, stand_in=stand_in),
         figures.plot_epochs(image, {1: labels}, stand_in=stand_in),
@@ -175,7 +175,7 @@ def test_every_figure_of_a_stand_in_says_so_and_no_other(
         figures.plot_sizes({"found": [1.0, 2.0]}, "nm", stand_in=stand_in),
         figures.plot_results(RESULTS, stand_in=stand_in),
     ]
-    for figure in figures:
+    for figure in made:
         # the sign is a band of vermilion across the whole width: its colour at both ends of the top row
         top = drawn(figure)[1]
         assert (np.array_equal(top[1], [213, 94, 0]) and np.array_equal(top[-2], [213, 94, 0])) == stand_in
