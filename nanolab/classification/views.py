@@ -10,13 +10,13 @@ import numpy.typing as npt
 import torch
 
 from nanolab.core.checks import check_image
+from nanolab.core.typing import Image
 from nanolab.models.normalisation import normalise
 from nanolab.training.augmentation import vary_grey
 from nanolab.training.settings import AugmentationSettings
 
 __all__ = ["AUGMENTATIONS", "Augmentation", "draw_view", "mix_up", "shrink", "squares"]
 
-Values = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.uint8]
 
 #: How images are varied: "standard" cuts, mirrors, turns, and changes grey values and focus a little, as the paper does
@@ -49,7 +49,7 @@ def shrink(image: npt.NDArray[np.floating], side_px: int, where: str = "image") 
     return np.rint(pixels * 255).astype(np.uint8)
 
 
-def squares(image: Levels, side_px: int) -> Values:
+def squares(image: Levels, side_px: int) -> Image:
     """Return the squares, shape (squares, side_px, side_px) in [0, 1], that together show all of an image.
 
     They are as large as fits, spread evenly along the longer side, and as few as cover it.
@@ -61,7 +61,7 @@ def squares(image: Levels, side_px: int) -> Values:
     return np.stack([_resized(each, side_px) for each in cuts])
 
 
-def draw_view(image: Levels, side_px: int, augmentation: Augmentation, rng: np.random.Generator) -> Values:
+def draw_view(image: Levels, side_px: int, augmentation: Augmentation, rng: np.random.Generator) -> Image:
     """Draw a view to learn from, shape (side_px, side_px) in [0, 1]."""
     side = round(min(image.shape) * rng.uniform(_LEAST_SEEN, 1))
     row, column = (int(rng.integers(length - side + 1)) for length in image.shape)
@@ -71,13 +71,13 @@ def draw_view(image: Levels, side_px: int, augmentation: Augmentation, rng: np.r
     return vary_grey(view, rng, _STANDARD) if augmentation == "standard" else rand_augment(view, rng)
 
 
-def _resized(square: Levels, side_px: int) -> Values:
+def _resized(square: Levels, side_px: int) -> Image:
     finer = side_px < len(square)
     resized = cv2.resize(square, (side_px, side_px), interpolation=cv2.INTER_AREA if finer else cv2.INTER_LINEAR)
     return np.asarray(resized, dtype=np.float32) / np.float32(255)
 
 
-def rand_augment(view: Values, rng: np.random.Generator) -> Values:
+def rand_augment(view: Image, rng: np.random.Generator) -> Image:
     """Change a view, shape (side, side) in [0, 1], by two operations drawn from kornia's list but for its colour one.
 
     References
@@ -98,7 +98,7 @@ def _kornias_rand_augment() -> Callable[[torch.Tensor], torch.Tensor]:
     return RandAugment(_OPERATIONS, _MAGNITUDE, for_grey)
 
 
-def mix_up(views: Values, targets: Values, alpha: float, rng: np.random.Generator) -> tuple[Values, Values]:
+def mix_up(views: Image, targets: Image, alpha: float, rng: np.random.Generator) -> tuple[Image, Image]:
     """Blend each view, shape (views, side, side), and its target, (views, classes), with another one of the batch.
 
     The weight of each is drawn from the beta distribution of `alpha` and `alpha`.

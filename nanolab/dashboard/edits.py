@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import LabelMap
 
 __all__ = ["MOST_GAP_PX", "Edit", "apply_edits"]
 
-Labels = npt.NDArray[np.int32]
 
 #: Two pieces of a particle may lie this far apart; what is between them becomes particle as well.
 MOST_GAP_PX = 10
@@ -26,7 +26,7 @@ class Edit:
     labels: tuple[int, ...]
 
 
-def apply_edits(found: Labels, edits: Iterable[Edit]) -> Labels:
+def apply_edits(found: LabelMap, edits: Iterable[Edit]) -> LabelMap:
     """Return the label map, shape (height, width), after corrections; particles keep their labels.
 
     Raises
@@ -46,7 +46,7 @@ def apply_edits(found: Labels, edits: Iterable[Edit]) -> Labels:
     return labels
 
 
-def _merge(labels: Labels, pair: tuple[int, ...]) -> None:
+def _merge(labels: LabelMap, pair: tuple[int, ...]) -> None:
     if len(set(pair)) != 2:
         raise InputError(f"merge: needs two different particles, got {', '.join(map(str, pair))}")
     window = _window(np.isin(labels, pair))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.seeds import generator
+from nanolab.core.typing import FloatArray
 from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.datasets.public import image_classes, locate
 from nanolab.experiments.shapes import images_of
@@ -22,7 +23,6 @@ __all__ = ["SEMI_REAL_RINGS", "semi_real_rings"]
 #: What they are called wherever they are shown.
 SEMI_REAL_RINGS = "semi-real rings"
 
-Array = npt.NDArray[np.float64]
 
 _SIDE_PX = 321  # the paper's
 _BEAD_PX = (4.0, 7.0)  # as in the recipes of rings: 5 to 9 nm at 1.3 nm a pixel
@@ -83,7 +83,7 @@ def _rings(source: AnnotatedImage, seed: int) -> AnnotatedImage:
     return AnnotatedImage(source.name, image, relabel(labels), PixelSize.unknown("semi-real"), source.path)
 
 
-def _band(centre: Array, radii: Array, width_px: float) -> npt.NDArray[np.bool_]:
+def _band(centre: FloatArray, radii: FloatArray, width_px: float) -> npt.NDArray[np.bool_]:
     """Return where the band about an ellipse is, to first order in its distance from the line."""
     rows, cols = np.mgrid[:_SIDE_PX, :_SIDE_PX]
     along = np.stack([rows - centre[0], cols - centre[1]], axis=-1)
@@ -92,7 +92,7 @@ def _band(centre: Array, radii: Array, width_px: float) -> npt.NDArray[np.bool_]
     return np.asarray(np.abs(level - 1) <= width_px / 2 * slope)
 
 
-def _stations(centre: Array, radii: Array, bead_px: float, rng: np.random.Generator) -> Array:
+def _stations(centre: FloatArray, radii: FloatArray, bead_px: float, rng: np.random.Generator) -> FloatArray:
     """Return the (row, col) of beads around an ellipse, a little off it."""
     count = int(2 * np.pi * radii.mean() / (bead_px * rng.uniform(*_STEP)))
     angles = 2 * np.pi * (np.arange(count) + rng.uniform(-0.15, 0.15, count)) / count

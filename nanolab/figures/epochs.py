@@ -10,8 +10,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import AnyImage, AnyLabelMap
 from nanolab.figures.images import plot_images
-from nanolab.figures.panels import LINES, Image, Labels, make_panels, styled
+from nanolab.figures.panels import LINES, make_panels, styled
 from nanolab.selection.agreement import JUDGEMENTS
 from nanolab.selection.study import Answer, analytical, by_participant
 
@@ -151,10 +152,10 @@ _SCORES = {"dice": "Dice", "instance_f1_50": "particle F1 at IoU 0.5"}
 
 @styled
 def plot_epochs(
-    image: Image,
-    predictions: Mapping[int, Labels],
+    image: AnyImage,
+    predictions: Mapping[int, AnyLabelMap],
     *,
-    truth: Labels | None = None,
+    truth: AnyLabelMap | None = None,
     scores: Mapping[int, float] | None = None,
     selected: int | None = None,
     pixel_size_nm: float | None = None,

@@ -12,18 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from nanolab.core.checks import InputError
-from nanolab.figures.panels import PANEL_IN, STAND_IN, Image, Labels, draw_micrograph, make_panels, styled
+from nanolab.core.typing import AnyImage, AnyLabelMap
+from nanolab.figures.panels import PANEL_IN, STAND_IN, draw_micrograph, make_panels, styled
 
 __all__ = ["STAND_IN", "plot_images", "plot_particles", "plot_results", "results_text"]
 
 
 @styled
 def plot_images(
-    images: Sequence[Image],
+    images: Sequence[AnyImage],
     *,
     titles: Sequence[str] | None = None,
     pixel_size_nm: float | Sequence[float | None] | None = None,
-    labels: Sequence[Labels | None] | None = None,
+    labels: Sequence[AnyLabelMap | None] | None = None,
     columns: int = 4,
     stand_in: bool = False,
 ) -> Figure:
@@ -59,8 +60,8 @@ def plot_images(
 
 @styled
 def plot_particles(
-    image: Image,
-    labels: Labels,
+    image: AnyImage,
+    labels: AnyLabelMap,
     *,
     title: str = "",
     pixel_size_nm: float | None = None,

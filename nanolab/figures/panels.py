@@ -13,14 +13,13 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import check_image, check_positive, check_same_shape
+from nanolab.core.typing import AnyImage, AnyLabelMap
 
-__all__ = ["LINES", "PANEL_IN", "STAND_IN", "Image", "Labels", "draw_micrograph", "make_panels", "styled"]
+__all__ = ["LINES", "PANEL_IN", "STAND_IN", "draw_micrograph", "make_panels", "styled"]
 
 #: Shown above whatever is not real.
 STAND_IN = "STAND-IN, NOT REAL"
 
-Image = npt.NDArray[np.floating]
-Labels = npt.NDArray[np.integer]
 
 # Okabe & Ito's colours, told apart with any colour vision (jfly.uni-koeln.de/color), but for black
 _COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7")
@@ -70,7 +69,9 @@ def _sign(figure: Figure, height: float) -> None:
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - height))
 
 
-def draw_micrograph(axes: Axes, image: Image, labels: Labels | None, pixel_size_nm: float | None, title: str) -> None:
+def draw_micrograph(
+    axes: Axes, image: AnyImage, labels: AnyLabelMap | None, pixel_size_nm: float | None, title: str
+) -> None:
     """Draw an image, shape (height, width) in [0, 1], its particles and its scale bar; either may be None."""
     check_image(image, title or "image to show")
     axes.imshow(image, cmap="gray", vmin=0, vmax=1)
@@ -85,7 +86,7 @@ def draw_micrograph(axes: Axes, image: Image, labels: Labels | None, pixel_size_
         spine.set_visible(False)
 
 
-def _tinted(labels: Labels) -> npt.NDArray[np.float64]:
+def _tinted(labels: AnyLabelMap) -> npt.NDArray[np.float64]:
     """Return colours, shape (height, width, 4): clear background, tinted particles, opaque outlines inside them."""
     colours = np.array([to_rgba(colour) for colour in _COLOURS])[labels % len(_COLOURS)]
     outline = find_boundaries(labels, mode="inner")

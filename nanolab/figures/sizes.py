@@ -19,7 +19,8 @@ from scipy.integrate import trapezoid
 from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import InputError, check_same_shape
-from nanolab.figures.panels import LINES, Image, Labels, draw_micrograph, make_panels, styled
+from nanolab.core.typing import AnyImage, AnyLabelMap
+from nanolab.figures.panels import LINES, draw_micrograph, make_panels, styled
 from nanolab.measurement.comparison import SampleComparison
 from nanolab.measurement.fits import Fit, GoodnessOfFit
 from nanolab.measurement.particles import sizes_of
@@ -66,8 +67,8 @@ _TOP = 0.77  # part of the height that bars may have; above is the legend
 
 @styled
 def plot_particle_sizes(
-    image: Image | None,
-    labels: Labels,
+    image: AnyImage | None,
+    labels: AnyLabelMap,
     particles: pd.DataFrame,
     *,
     quantity: str = "ecd",
@@ -95,8 +96,8 @@ def plot_particle_sizes(
 
 def _draw_sized(
     axes: Axes,
-    image: Image | None,
-    labels: Labels,
+    image: AnyImage | None,
+    labels: AnyLabelMap,
     particles: pd.DataFrame,
     quantity: str,
     limits: tuple[float, float] | None,
@@ -264,7 +265,7 @@ def plot_report_page(
     goodness: GoodnessOfFit | None,
     *,
     particles: pd.DataFrame,
-    shown: tuple[str, Image | None, Labels],
+    shown: tuple[str, AnyImage | None, AnyLabelMap],
     title: str,
     notes: Sequence[str],
     stand_in: bool = False,

@@ -8,17 +8,17 @@ from scipy import ndimage
 from skimage.segmentation import relabel_sequential
 
 from nanolab.core.checks import InputError, check_file, check_label_map
+from nanolab.core.typing import LabelMap
 from nanolab.images.formats.image_file import file_kind, open_picture
 from nanolab.images.tiff import read_tiff, write_tiff
 
 __all__ = ["labels_from_mask", "read_labels", "relabel", "remove_small", "write_labels"]
 
-Labels = npt.NDArray[np.int32]
 
 _LARGEST = np.iinfo(np.int32).max
 
 
-def labels_from_mask(mask: npt.NDArray[np.generic]) -> Labels:
+def labels_from_mask(mask: npt.NDArray[np.generic]) -> LabelMap:
     """Number the particles of a binary mask in which touching particles are cut apart by lines one pixel wide.
 
     Particles are the 4-connected components. With 8-connectivity they would join again across a diagonal cut.
@@ -40,13 +40,13 @@ def labels_from_mask(mask: npt.NDArray[np.generic]) -> Labels:
     return labels
 
 
-def relabel(labels: npt.NDArray[np.integer]) -> Labels:
+def relabel(labels: npt.NDArray[np.integer]) -> LabelMap:
     """Return the label map with its particles numbered 1..N, their order kept."""
     check_label_map(labels, "label map")
     return relabel_sequential(labels)[0].astype(np.int32, copy=False)
 
 
-def remove_small(labels: npt.NDArray[np.integer], min_area_px: int) -> Labels:
+def remove_small(labels: npt.NDArray[np.integer], min_area_px: int) -> LabelMap:
     """Return the label map without the particles of fewer than `min_area_px` pixels, the others renumbered 1..N."""
     check_label_map(labels, "label map")
     if labels.max(initial=0) > labels.size:  # numbers too large to count by; otherwise sorting all pixels takes longest
@@ -56,7 +56,7 @@ def remove_small(labels: npt.NDArray[np.integer], min_area_px: int) -> Labels:
     return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
 
 
-def read_labels(path: Path | str) -> Labels:
+def read_labels(path: Path | str) -> LabelMap:
     """Read a label map or a binary mask from a TIFF, PNG or BMP file.
 
     A file that holds nothing but 0 and 255, or 1-bit values, is a binary mask and goes through

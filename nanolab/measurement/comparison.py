@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import FloatArray
 from nanolab.measurement.size_sample import SizeSample, quantiles
 
 __all__ = ["SampleComparison", "compare_samples"]
 
-Values = npt.NDArray[np.float64]
 _LEAST_IMAGES = 4  # of each sample; 70 ways to deal 8 images out
 
 
@@ -122,8 +122,8 @@ def _drawn_by(sample: SizeSample) -> str:
 class _Pool:
     """The particles of both samples in ascending order of size: which sample, and which image (or particle) each is."""
 
-    sizes: Values
-    weights: Values
+    sizes: FloatArray
+    weights: FloatArray
     side: npt.NDArray[np.int64]
     group: npt.NDArray[np.int64]
     groups: int
@@ -157,7 +157,7 @@ class _Pool:
         dealt = rng.permutation(self.group_side)
         return dealt == 0, dealt == 1
 
-    def distances(self, first: npt.NDArray, second: npt.NDArray) -> Values:
+    def distances(self, first: npt.NDArray, second: npt.NDArray) -> FloatArray:
         """Return KS, Wasserstein, difference and ratio of medians, with each group counted so many times."""
         weights = [self.weights * times[self.group] for times in (first, second)]
         apart = np.abs(np.subtract(*(np.cumsum(each) / each.sum() for each in weights)))

@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from nanolab.core.typing import FloatArray
+
 __all__ = ["Density", "log_kde"]
 
-Values = npt.NDArray[np.float64]
 
 _GRID = 512
 
@@ -19,17 +20,17 @@ class Density:
     """A mixture: `parts` is a frozen distribution with parameters of shape (k, 1), `shares` has shape (k,), sum 1."""
 
     parts: Any
-    shares: Values
+    shares: FloatArray
 
-    def pdf(self, sizes: npt.ArrayLike) -> Values:
+    def pdf(self, sizes: npt.ArrayLike) -> FloatArray:
         """Return the density at sizes of shape (n,), for each nm or px."""
         return np.asarray(self.shares @ self.parts.pdf(np.asarray(sizes, dtype=np.float64)[None, :]))
 
-    def cdf(self, sizes: npt.ArrayLike) -> Values:
+    def cdf(self, sizes: npt.ArrayLike) -> FloatArray:
         """Return the share of particles up to sizes of shape (n,)."""
         return np.asarray(self.shares @ self.parts.cdf(np.asarray(sizes, dtype=np.float64)[None, :]))
 
-    def draw(self, count: int, rng: np.random.Generator) -> Values:
+    def draw(self, count: int, rng: np.random.Generator) -> FloatArray:
         """Draw sizes, shape (count,), ascending."""
         chosen = rng.choice(len(self.shares), size=count, p=self.shares)
         uniform = rng.uniform(size=count)
@@ -40,7 +41,7 @@ class Density:
         return np.sort(values)
 
 
-def log_kde(sizes: Values, weights: Values) -> Density:
+def log_kde(sizes: FloatArray, weights: FloatArray) -> Density:
     """Estimate the density with normal kernels over the logarithm of the size, which keeps it above 0 for small sizes.
 
     The bandwidth is Silverman's rule, 0.9 min(SD, IQR / 1.34) n^(-1/5) (Density Estimation, 1986, eq. 3.31,

@@ -7,19 +7,18 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import optimize, stats
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import FloatArray
 from nanolab.measurement.density import Density, log_kde
 from nanolab.measurement.size_sample import SizeSample
 
 __all__ = ["FITS", "Fit", "GoodnessOfFit", "best_fit", "fit", "fit_all", "fit_table", "goodness_of_fit"]
 
-Values = npt.NDArray[np.float64]
 #: Density, its parameters by name, and how many are free; None where the criterion does not apply.
 Estimate = tuple[Density, dict[str, Any], int | None]
 
@@ -73,13 +72,13 @@ class GoodnessOfFit:
     repeats: int
 
 
-def _normal(sizes: Values, weights: Values) -> Estimate:
+def _normal(sizes: FloatArray, weights: FloatArray) -> Estimate:
     mean = float(np.average(sizes, weights=weights))
     sd = float(np.sqrt(np.average((sizes - mean) ** 2, weights=weights)))
     return _single(stats.norm([[mean]], [[sd]])), {"mean": mean, "sd": sd}, 2
 
 
-def _log_normal(sizes: Values, weights: Values) -> Estimate:
+def _log_normal(sizes: FloatArray, weights: FloatArray) -> Estimate:
     logs = np.log(sizes)
     mean = float(np.average(logs, weights=weights))
     sd = float(np.sqrt(np.average((logs - mean) ** 2, weights=weights)))
@@ -87,7 +86,7 @@ def _log_normal(sizes: Values, weights: Values) -> Estimate:
     return _single(stats.lognorm(s=[[sd]], scale=[[named["median"]]])), named, 2
 
 
-def _weibull(sizes: Values, weights: Values) -> Estimate:
+def _weibull(sizes: FloatArray, weights: FloatArray) -> Estimate:
     """Solve the likelihood equation of the shape k: sum w x^k ln x / sum w x^k - 1/k = mean ln x."""
     scaled = sizes / sizes.max()  # no power of it overflows
     logs = np.log(scaled)
@@ -105,11 +104,11 @@ def _single(parts: Any) -> Density:
     return Density(parts, np.ones(1))
 
 
-def _kde(sizes: Values, weights: Values) -> Estimate:
+def _kde(sizes: FloatArray, weights: FloatArray) -> Estimate:
     return log_kde(sizes, weights), {}, None
 
 
-def _mixture(sizes: Values, weights: Values, *, parts: int, start: dict[str, Any] | None = None) -> Estimate:
+def _mixture(sizes: FloatArray, weights: FloatArray, *, parts: int, start: dict[str, Any] | None = None) -> Estimate:
     """Mix log-normals: normals over the logarithm, from scikit-learn, moved on by EM steps that know the weights.
 
     `start` is the parameters of an earlier fit to a sample of the same kind; without it k-means gives the start.
@@ -135,7 +134,7 @@ def _mixture(sizes: Values, weights: Values, *, parts: int, start: dict[str, Any
     return density, named, 3 * parts - 1
 
 
-def _as_start(parameters: dict[str, Any]) -> dict[str, Values]:
+def _as_start(parameters: dict[str, Any]) -> dict[str, FloatArray]:
     share, median, spread = (np.array(parameters[name]) for name in ("share", "median", "geometric_sd"))
     precisions = 1 / np.log(spread)[:, None, None] ** 2
     return {
@@ -145,7 +144,9 @@ def _as_start(parameters: dict[str, Any]) -> dict[str, Values]:
     }
 
 
-def _em_step(logs: Values, weights: Values, shares: Values, means: Values, sds: Values) -> tuple[Values, ...]:
+def _em_step(
+    logs: FloatArray, weights: FloatArray, shares: FloatArray, means: FloatArray, sds: FloatArray
+) -> tuple[FloatArray, ...]:
     likely = shares[:, None] * stats.norm.pdf(logs, means[:, None], sds[:, None])
     part = weights * likely / np.maximum(likely.sum(axis=0), np.finfo(float).tiny)
     total = part.sum(axis=1)
@@ -154,7 +155,7 @@ def _em_step(logs: Values, weights: Values, shares: Values, means: Values, sds: 
     return total / total.sum(), means, np.sqrt(variances + _NARROWEST**2)
 
 
-_ESTIMATORS: dict[str, Callable[[Values, Values], Estimate]] = {
+_ESTIMATORS: dict[str, Callable[[FloatArray, FloatArray], Estimate]] = {
     "kde": _kde,
     "normal": _normal,
     "log-normal": _log_normal,
@@ -239,7 +240,7 @@ def _fits(sample: SizeSample, names: list[str]) -> list[Fit]:
     return [_fitted(name, sample.sizes, sample.weights) for name in names]
 
 
-def _fitted(name: str, sizes: Values, weights: Values) -> Fit:
+def _fitted(name: str, sizes: FloatArray, weights: FloatArray) -> Fit:
     density, named, free = _ESTIMATORS[name](sizes, weights)
     likely = float(weights @ np.log(np.maximum(density.pdf(sizes), np.finfo(float).tiny)))
     aic = None if free is None else 2 * free - 2 * likely
@@ -270,7 +271,7 @@ def goodness_of_fit(sample: SizeSample, fitted: Fit, *, rng: np.random.Generator
     return GoodnessOfFit(float(observed[0]), float(ks_p), float(observed[1]), float(ad_p), repeats)
 
 
-def _distances(sizes: Values, weights: Values, density: Density, count: float) -> tuple[float, float]:
+def _distances(sizes: FloatArray, weights: FloatArray, density: Density, count: float) -> tuple[float, float]:
     """Return the distances of Kolmogorov and Smirnov, and of Anderson and Darling, of a weighted sample."""
     at = np.clip(density.cdf(sizes), 1e-12, 1 - 1e-12)
     share = np.concatenate([[0], np.cumsum(weights) / weights.sum()])

@@ -16,8 +16,6 @@ from nanolab.measurement.regions import Regions, find_regions
 
 __all__ = ["DESCRIPTORS", "Descriptor", "equivalent_diameter", "measure", "sizes_of", "summary"]
 
-Values = npt.NDArray[Any]
-
 
 def equivalent_diameter(area: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the equivalent circular diameter (ECD): that of the disc of the same projected area, sqrt(4 A / pi)."""
@@ -143,7 +141,7 @@ def measure(
     return pd.DataFrame(columns).assign(**size, scale_source=pixel_size.source)
 
 
-def _descriptors(found: Regions) -> dict[str, Values]:
+def _descriptors(found: Regions) -> dict[str, npt.NDArray[Any]]:
     """Return the values of `DESCRIPTORS` in px."""
     area, hulls = found.area, found.hulls
     values = {
@@ -172,14 +170,14 @@ def _descriptors(found: Regions) -> dict[str, Values]:
     return {key: values[key] for key in DESCRIPTORS}
 
 
-def _nearest(found: Regions) -> Values:
+def _nearest(found: Regions) -> npt.NDArray[Any]:
     if len(found.row) < 2:
         return np.full(len(found.row), np.nan)
     points = np.column_stack([found.row, found.col])
     return np.asarray(KDTree(points).query(points, k=2)[0][:, 1])
 
 
-def _in_nm(pixels: Mapping[str, Values], pixel_size_nm: float) -> dict[str, Values]:
+def _in_nm(pixels: Mapping[str, npt.NDArray[Any]], pixel_size_nm: float) -> dict[str, npt.NDArray[Any]]:
     units = {1: "nm", 2: "nm2"}
     return {
         f"{key}_{units[dimension]}": values * pixel_size_nm**dimension

@@ -8,9 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nanolab.core.typing import FloatArray
+
 __all__ = ["Hulls", "Regions", "find_regions"]
 
-Values = npt.NDArray[np.float64]
 
 _HALVES = np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])  # the corners of a pixel, in half pixels from its centre
 
@@ -37,18 +38,18 @@ class Regions:
     """
 
     label: npt.NDArray[np.int32]
-    area: Values
-    row: Values
-    col: Values
-    major: Values
-    minor: Values
-    orientation_deg: Values
-    perimeter: Values
+    area: FloatArray
+    row: FloatArray
+    col: FloatArray
+    major: FloatArray
+    minor: FloatArray
+    orientation_deg: FloatArray
+    perimeter: FloatArray
     top: npt.NDArray[np.int64]
     left: npt.NDArray[np.int64]
     height: npt.NDArray[np.int64]
     width: npt.NDArray[np.int64]
-    mean: Values | None
+    mean: FloatArray | None
     hulls: "Hulls"
 
 
@@ -69,11 +70,11 @@ class Hulls:
         Area of the smallest rectangle, in any orientation, around that hull.
     """
 
-    pixels: Values
-    perimeter: Values
-    feret_max: Values
-    feret_min: Values
-    box: Values
+    pixels: FloatArray
+    perimeter: FloatArray
+    feret_max: FloatArray
+    feret_min: FloatArray
+    box: FloatArray
 
 
 def find_regions(labels: npt.NDArray[np.integer], image: npt.NDArray[np.floating] | None = None) -> Regions:
@@ -116,7 +117,9 @@ def _edges(runs: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDAr
     return runs[:-1], runs[1:] - 1
 
 
-def _moments(index: npt.NDArray[np.int64], row: Values, col: Values, area: Values) -> tuple[Values, Values, Values]:
+def _moments(
+    index: npt.NDArray[np.int64], row: FloatArray, col: FloatArray, area: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return axes and angle, from rows and columns about the centroid."""
     rows, cols, mixed = (np.bincount(index, each, len(area)) / area for each in (row * row, col * col, row * col))
     middle, half = (rows + cols) / 2, np.hypot((rows - cols) / 2, mixed)
@@ -125,7 +128,7 @@ def _moments(index: npt.NDArray[np.int64], row: Values, col: Values, area: Value
     return long, short, np.where(angle == 180, 0, angle)
 
 
-def _crofton(numbered: npt.NDArray[np.int32], count: int) -> Values:
+def _crofton(numbered: npt.NDArray[np.int32], count: int) -> FloatArray:
     """Count where lines in four directions enter and leave each particle; lines aslant lie 1/sqrt(2) apart."""
     crossings = np.zeros((2, count + 1))
     height, width = numbered.shape
@@ -170,7 +173,7 @@ def _hull(points: npt.NDArray[np.int32]) -> tuple[float, float, float, float, fl
     return _pixels_within(centres), _hull_perimeter(centres), float(longest), float(widths.min()), float(boxes.min())
 
 
-def _extent(corners: Values, directions: Values) -> Values:
+def _extent(corners: FloatArray, directions: FloatArray) -> FloatArray:
     return np.asarray(np.ptp(directions @ corners.T, axis=1))
 
 

@@ -9,11 +9,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import FloatArray
 from nanolab.measurement.particles import sizes_of
 
 __all__ = ["Border", "SizeSample", "border_weights", "quantiles", "replicates", "size_sample"]
 
-Values = npt.NDArray[np.float64]
 #: What becomes of particles that the border of the image cuts.
 Border = Literal["correct", "drop", "keep"]
 
@@ -44,9 +44,9 @@ class SizeSample:
         How many particles touch the border, and how many were left out as too small.
     """
 
-    sizes: Values
-    weights: Values
-    volume_weights: Values
+    sizes: FloatArray
+    weights: FloatArray
+    volume_weights: FloatArray
     image: npt.NDArray[np.int64]
     images: tuple[str, ...]
     unit: str
@@ -123,7 +123,7 @@ def _nothing_left(count: int, big: int, border: Border) -> str:
     return f"sizes: all {big} particles touch the border of their image; border 'keep' counts them (got {border!r})"
 
 
-def border_weights(particles: pd.DataFrame) -> Values:
+def border_weights(particles: pd.DataFrame) -> FloatArray:
     """Return for each particle how many of its size the image would show if its border cut none.
 
     A particle of bounding box w x h lies wholly inside an image W x H for (W - w) (H - h) of the W H places that its
@@ -151,7 +151,7 @@ def border_weights(particles: pd.DataFrame) -> Values:
     return np.asarray(size[0] * size[1] / inside)
 
 
-def quantiles(sizes: Values, weights: Values, probabilities: float | Sequence[float]) -> Values:
+def quantiles(sizes: FloatArray, weights: FloatArray, probabilities: float | Sequence[float]) -> FloatArray:
     """Return quantiles of a weighted sample, as NumPy's default ones where all weights are equal.
 
     The k-th size is the quantile of the weight below it as a part of that of all others.
@@ -171,11 +171,11 @@ def quantiles(sizes: Values, weights: Values, probabilities: float | Sequence[fl
 
 def replicates(
     sample: SizeSample,
-    statistic: Callable[[Values, Values, Values], npt.ArrayLike],
+    statistic: Callable[[FloatArray, FloatArray, FloatArray], npt.ArrayLike],
     *,
     repeats: int,
     rng: np.random.Generator,
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Return a statistic of bootstrap samples, shape (repeats, ...): whole images are drawn, with all their particles.
 
     Particles of an image are alike (same place of the sample, same focus), so that drawing single particles would make
@@ -196,7 +196,7 @@ def replicates(
 
 def _replicate(
     sample: SizeSample,
-    statistic: Callable[[Values, Values, Values], npt.ArrayLike],
+    statistic: Callable[[FloatArray, FloatArray, FloatArray], npt.ArrayLike],
     groups: npt.NDArray[np.int64],
     rng: np.random.Generator,
 ) -> npt.ArrayLike:

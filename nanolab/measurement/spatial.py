@@ -10,6 +10,7 @@ from scipy import ndimage
 from scipy.spatial import KDTree
 
 from nanolab.core.checks import InputError, check_label_map, check_positive
+from nanolab.core.typing import FloatArray
 from nanolab.images.pixel_size import PixelSize
 
 __all__ = [
@@ -21,11 +22,9 @@ __all__ = [
     "radial_distribution_of",
 ]
 
-Values = npt.NDArray[np.float64]
-
 
 def radial_distribution(
-    patterns: Sequence[Values], windows: Sequence[tuple[float, float]], *, r_max: float, bins: int = 40
+    patterns: Sequence[FloatArray], windows: Sequence[tuple[float, float]], *, r_max: float, bins: int = 40
 ) -> pd.DataFrame:
     """Estimate the radial distribution function g(r), also called pair correlation function, of points in rectangles.
 
@@ -154,7 +153,7 @@ def agglomerates(
     return pd.DataFrame(columns), membership
 
 
-def _spread(group: npt.NDArray[np.int64], at: npt.NDArray[np.int64], area: Values) -> Values:
+def _spread(group: npt.NDArray[np.int64], at: npt.NDArray[np.int64], area: FloatArray) -> FloatArray:
     """Return the variance of the coordinate within each group."""
     count = np.maximum(area, 1)
     off = at - (np.bincount(group, at, len(area)) / count)[group]
@@ -237,7 +236,7 @@ def _boxes(rows: npt.NDArray[np.int64], cols: npt.NDArray[np.int64], side: int) 
     return len(np.unique((rows // side) * across + cols // side))
 
 
-def _slope(x: Values, y: Values) -> FractalDimension:
+def _slope(x: FloatArray, y: FloatArray) -> FractalDimension:
     off = x - x.mean()
     slope = float((off @ y) / (off @ off))
     left = y - y.mean() - slope * off

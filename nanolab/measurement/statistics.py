@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from nanolab.core.typing import FloatArray
 from nanolab.measurement.density import log_kde
 from nanolab.measurement.size_sample import SizeSample, quantiles, replicates
 
 __all__ = ["FEW_IMAGES", "WEIGHTINGS", "Histogram", "histogram", "statistics", "statistics_table"]
 
-Values = npt.NDArray[np.float64]
 
 WEIGHTINGS = ("number", "volume")
 _LENGTHS = ("mean", "sd", "d10", "d50", "d90")
@@ -29,12 +28,12 @@ class Histogram:
     The shares add up to 1 less what lies `beyond` the last edge.
     """
 
-    edges: Values
-    shares: Values
+    edges: FloatArray
+    shares: FloatArray
     beyond: float
 
     @property
-    def density(self) -> Values:
+    def density(self) -> FloatArray:
         """Share for each nm or px of bin width, to draw a probability density over."""
         return np.asarray(self.shares / np.diff(self.edges))
 
@@ -111,18 +110,18 @@ def _or_none(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _intervals(drawn: Values, confidence: float) -> dict[str, list[float]]:
+def _intervals(drawn: FloatArray, confidence: float) -> dict[str, list[float]]:
     tails = (1 - confidence) / 2
     low, high = np.nanquantile(drawn, [tails, 1 - tails], axis=0)
     return {name: [float(low[k]), float(high[k])] for k, name in enumerate((*_LENGTHS, *_RATIOS))}
 
 
-def _all(sizes: Values, weights: Values, volume_weights: Values) -> Values:
+def _all(sizes: FloatArray, weights: FloatArray, volume_weights: FloatArray) -> FloatArray:
     """Return the statistics of both weightings, shape (2, names)."""
     return np.array([_one(sizes, weights), _one(sizes, volume_weights)])
 
 
-def _one(sizes: Values, weights: Values) -> Values:
+def _one(sizes: FloatArray, weights: FloatArray) -> FloatArray:
     mean = np.average(sizes, weights=weights)
     d10, d50, d90 = quantiles(sizes, weights, (0.1, 0.5, 0.9))
     logs = np.log(sizes)
@@ -130,7 +129,7 @@ def _one(sizes: Values, weights: Values) -> Values:
     return np.array([mean, _sd(sizes, weights, mean), d10, d50, d90, (d90 - d10) / d50, np.exp(log_sd)])
 
 
-def _sd(values: Values, weights: Values, mean: np.floating) -> float:
+def _sd(values: FloatArray, weights: FloatArray, mean: np.floating) -> float:
     """Return the SD of the population, free of bias as with n - 1 where all weights are equal; NaN for one value."""
     degrees = weights.sum() - (weights**2).sum() / weights.sum()
     if len(values) < 2 or degrees <= 0:

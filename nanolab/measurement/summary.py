@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from nanolab import __version__
 from nanolab.core.checks import InputError
 from nanolab.core.seeds import generator
+from nanolab.core.typing import AnyImage, AnyLabelMap
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import Fit, GoodnessOfFit, fit, fit_all, goodness_of_fit
 from nanolab.measurement.particles import measure
@@ -20,8 +20,6 @@ from nanolab.measurement.statistics import FEW_IMAGES, statistics
 
 __all__ = ["MeasuredImage", "SizeReport", "measure_image", "particles_of", "summarise_sizes"]
 
-Image = npt.NDArray[np.floating]
-Labels = npt.NDArray[np.integer]
 
 _ERROR = 0.05  # precision that the count needed is given for
 
@@ -45,18 +43,18 @@ class MeasuredImage:
     """
 
     name: str
-    labels: Labels
+    labels: AnyLabelMap
     pixel_size: PixelSize
     particles: pd.DataFrame
-    image: Image | None = None
+    image: AnyImage | None = None
 
 
 def measure_image(
     name: str,
-    labels: Labels,
+    labels: AnyLabelMap,
     *,
     pixel_size: PixelSize,
-    image: Image | None = None,
+    image: AnyImage | None = None,
     classes: Mapping[int, str] | None = None,
 ) -> MeasuredImage:
     """Measure a label map; see `nanolab.measurement.particles.measure`."""

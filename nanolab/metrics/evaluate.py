@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import AnyLabelMap
 from nanolab.images.labels import read_labels
 from nanolab.images.pixel_size import pixel_size_from_metadata
 from nanolab.metrics.bootstrap import intervals
@@ -26,14 +27,13 @@ __all__ = [
     "summarise",
 ]
 
-Labels = npt.NDArray[np.integer]
 
 _SUFFIXES = (".tif", ".tiff", ".png")
 
 
 def evaluate(
-    truth: Labels,
-    predicted: Labels,
+    truth: AnyLabelMap,
+    predicted: AnyLabelMap,
     *,
     pixel_size_nm: float | None,
     iou: float = 0.5,
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def evaluate_many(
-    pairs: Mapping[str, tuple[Labels, Labels]] | Iterable[tuple[str, tuple[Labels, Labels]]],
+    pairs: Mapping[str, tuple[AnyLabelMap, AnyLabelMap]] | Iterable[tuple[str, tuple[AnyLabelMap, AnyLabelMap]]],
     *,
     pixel_size_nm: float | Mapping[str, float | None] | None,
     iou: float = 0.5,

@@ -9,19 +9,19 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 
 from nanolab.core.checks import InputError, check_label_map, check_same_shape
+from nanolab.core.typing import FloatArray
 from nanolab.metrics.pixel import ratio
 
 __all__ = ["InstanceScores", "Overlaps", "match", "match_overlaps", "overlaps"]
 
 Indices = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
 
 
 def _no_pairs() -> Indices:
     return np.empty((0, 2), dtype=np.int64)
 
 
-def _no_ious() -> Values:
+def _no_ious() -> FloatArray:
     return np.empty(0)
 
 
@@ -43,7 +43,7 @@ class InstanceScores:
     """
 
     pairs: Indices = field(default_factory=_no_pairs)
-    ious: Values = field(default_factory=_no_ious)
+    ious: FloatArray = field(default_factory=_no_ious)
     fp: int = 0
     fn: int = 0
 
@@ -106,7 +106,7 @@ class Overlaps:
     found_labels: Indices
     rows: Indices
     cols: Indices
-    ious: Values
+    ious: FloatArray
 
 
 def match(truth: npt.NDArray[np.integer], predicted: npt.NDArray[np.integer], iou: float = 0.5) -> InstanceScores:
@@ -172,7 +172,7 @@ def _numbered(labels: npt.NDArray[np.integer]) -> tuple[Indices, Indices]:
     return np.flatnonzero(is_present), (np.cumsum(is_present) - 1)[flat]
 
 
-def _best(rows: Indices, cols: Indices, ious: Values) -> tuple[Indices, Indices, Values]:
+def _best(rows: Indices, cols: Indices, ious: FloatArray) -> tuple[Indices, Indices, FloatArray]:
     """Choose among candidate pairs those of the optimal matching.
 
     Pairs whose partners have no other candidate, nearly all of them, are taken at once; only the rest is assigned,

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from nanolab.core.checks import check_label_map, check_same_shape
+from nanolab.core.typing import Mask
 from nanolab.metrics.pixel import ratio
 
 __all__ = ["WarpingScores", "simple_points", "warp", "warping_scores"]
 
-Mask = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.intp]
 
 _EIGHT = np.ones((3, 3), dtype=bool)

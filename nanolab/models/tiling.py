@@ -4,10 +4,10 @@ from itertools import product
 from math import ceil
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from nanolab.core.typing import Image
 from nanolab.models.device import Precision, autocast
 from nanolab.models.readouts.base import Readout
 from nanolab.models.registry import SIZE_MULTIPLE_PX
@@ -21,10 +21,8 @@ TILE_PX = 1152
 #: Least overlap of neighbouring tiles.
 OVERLAP_PX = 128
 
-Values = npt.NDArray[np.float32]
 
-
-def spans(length: int, tile: int, overlap: int) -> list[tuple[slice, Values]]:
+def spans(length: int, tile: int, overlap: int) -> list[tuple[slice, Image]]:
     """Cut an axis into as few equal, overlapping tiles as possible.
 
     All starts and sizes are multiples of `SIZE_MULTIPLE_PX`, so that the strides of the network fall on the same pixels
@@ -56,13 +54,13 @@ def spans(length: int, tile: int, overlap: int) -> list[tuple[slice, Values]]:
 def predict(
     network: nn.Module,
     readout: Readout,
-    image: Values,
+    image: Image,
     *,
     precision: Precision = "float32",
     tile_px: int = TILE_PX,
     overlap_px: int = OVERLAP_PX,
     flips: bool = False,
-) -> Values:
+) -> Image:
     """Return the probabilities, shape (C, height, width), that a network in eval mode gives for an image.
 
     Parameters
@@ -96,7 +94,7 @@ def _seen(network: nn.Module, readout: Readout, tile: Tensor, view: View) -> Ten
     return readout.realigned(view.undo(probabilities), view)
 
 
-def _padded(image: Values) -> Values:
+def _padded(image: Image) -> Image:
     """Mirror the image at its bottom and right edge up to the next multiple of `SIZE_MULTIPLE_PX`."""
     missing = [(0, -length % SIZE_MULTIPLE_PX) for length in image.shape]
     return np.pad(image, missing, mode="reflect")

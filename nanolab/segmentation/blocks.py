@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import relabel_sequential
 
+from nanolab.core.typing import Image, LabelMap
+
 if TYPE_CHECKING:
     from nanolab.models.readouts.outlines import Outlines
 
 __all__ = ["BLOCK_PX", "Block", "Canvas", "blocks", "own_outlines"]
 
-Labels = npt.NDArray[np.int32]
-Values = npt.NDArray[np.float32]
 
 #: Longest side of a block.
 BLOCK_PX = 4096
@@ -57,7 +57,7 @@ class Canvas:
         self._sums: list[npt.NDArray[np.generic]] = [np.zeros(1)]
         self._count = 0
 
-    def paste(self, found: Labels, probability: Values, block: Block) -> None:
+    def paste(self, found: LabelMap, probability: Image, block: Block) -> None:
         """Take over the particles whose middle lies in the block's own pixels.
 
         Parameters
@@ -77,7 +77,7 @@ class Canvas:
         self._sums.append(sums[1:])
         self._count += len(numbers) - 1
 
-    def particles(self) -> tuple[Labels, Values]:
+    def particles(self) -> tuple[LabelMap, Image]:
         """Return the label map, numbered 1 to N, and for each particle the mean of its probabilities, shape (N,)."""
         areas = np.bincount(self._labels.ravel(), minlength=self._count + 1)
         sums = np.concatenate(self._sums).astype(np.float64, copy=False)
@@ -87,7 +87,7 @@ class Canvas:
         return labels.astype(np.int32, copy=False), (sums[there] / areas[there]).astype(np.float32)
 
 
-def _owned(found: Labels, block: Block) -> npt.NDArray[np.bool_]:
+def _owned(found: LabelMap, block: Block) -> npt.NDArray[np.bool_]:
     """Tell for each number whether that particle has its middle in the block's own pixels, shape (N + 1,)."""
     if block.seen == block.own:  # the block is the image
         return np.arange(int(found.max(initial=0)) + 1) > 0

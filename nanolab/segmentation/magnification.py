@@ -7,16 +7,14 @@ from typing import Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import Image, LabelMap
 from nanolab.metrics.instance import match
 
 __all__ = ["MAGNIFICATIONS", "Magnification", "choose_magnification", "in_shape", "magnified", "parse_magnification"]
 
-Image = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int32]
 
 #: Magnifications in steps of the square root of two, the highest first; the first and the last are only compared with.
 MAGNIFICATIONS = tuple(float(2 ** (-step / 2)) for step in range(-2, 7))
@@ -54,7 +52,7 @@ def parse_magnification(text: str) -> Magnification:
         raise InputError(f"magnification: must be a number or auto, got {text!r}") from error
 
 
-def choose_magnification(find: Callable[[Image], Labels], image: Image) -> float:
+def choose_magnification(find: Callable[[Image], LabelMap], image: Image) -> float:
     """Return one of `MAGNIFICATIONS`: that at which the particles found agree best with those at its neighbours.
 
     A network finds particles that have about the size of those it was trained on. Far larger ones fall to pieces and
@@ -81,7 +79,7 @@ def choose_magnification(find: Callable[[Image], Labels], image: Image) -> float
     return best
 
 
-def in_shape(labels: Labels, shape: tuple[int, ...]) -> Labels:
+def in_shape(labels: LabelMap, shape: tuple[int, ...]) -> LabelMap:
     """Return a label map in another shape (height, width), the outlines of the particles interpolated.
 
     Each particle's mask is interpolated, and a pixel belongs to the one with the largest value, if that is above half.
@@ -110,7 +108,7 @@ def in_shape(labels: Labels, shape: tuple[int, ...]) -> Labels:
     return result
 
 
-def _steadiest(found: dict[float, Labels]) -> float:
+def _steadiest(found: dict[float, LabelMap]) -> float:
     """Return the magnification that agrees best with both neighbours, of equals the one nearest to 1."""
     between = [np.nan_to_num(match(one, other, _IOU).f1) for one, other in pairwise(found.values())]
     agreement = {each: sum(pair) for each, pair in zip(list(found)[1:-1], pairwise(between), strict=True)}

@@ -10,12 +10,12 @@ from skimage.morphology import local_maxima
 from skimage.segmentation import relabel_sequential, watershed
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import LabelMap
 from nanolab.images.labels import labels_from_mask, remove_small
 from nanolab.segmentation.chamfer import BORGEFORS, chamfer_distance
 
 __all__ = ["POSTPROCESSING", "DistanceWatershed", "make_postprocessing"]
 
-Labels = npt.NDArray[np.int32]
 Heights = npt.NDArray[np.float32]
 
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=np.uint8)
@@ -68,7 +68,7 @@ class DistanceWatershed:
     dynamic: float = 20
     normalised: bool = False
 
-    def __call__(self, foreground: npt.NDArray[np.floating]) -> Labels:
+    def __call__(self, foreground: npt.NDArray[np.floating]) -> LabelMap:
         """Return the particles as a label map, shape (height, width), of the probability that a pixel is particle."""
         mask = remove_small(labels_from_mask(foreground > self.threshold), self.min_area_px) > 0
         if not mask.any():
@@ -81,7 +81,7 @@ class DistanceWatershed:
         return _watershed_of_summits(distance, mask, dynamic)
 
 
-def _watershed_of_summits(height: Heights, mask: npt.NDArray[np.bool_], dynamic: float) -> Labels:
+def _watershed_of_summits(height: Heights, mask: npt.NDArray[np.bool_], dynamic: float) -> LabelMap:
     """Do steps 4 to 6 upside down: summits for minima, reconstruction by dilation for that by erosion."""
     lowered = _reconstructed(np.maximum(height - np.float32(dynamic), 0), height)
     summits = local_maxima(lowered, connectivity=1) & mask

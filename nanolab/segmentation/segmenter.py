@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from nanolab.core.checks import InputError, check_image, check_positive
+from nanolab.core.typing import Image, LabelMap
 from nanolab.images.labels import remove_small
 from nanolab.images.micrograph import Micrograph
 from nanolab.models.checkpoint import checkpoint_of, load_network
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Segmentation", "Segmenter", "segment"]
 
-Values = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int32]
 
 #: From so many channels on, blocks are half as long.
 _MANY_CHANNELS = 8
@@ -52,8 +51,8 @@ class Segmentation:
         Whole outlines, which may overlap, where they were asked for.
     """
 
-    labels: Labels
-    scores: Values
+    labels: LabelMap
+    scores: Image
     outlines: "Outlines | None" = None
 
 
@@ -140,7 +139,7 @@ class Segmenter:
         self._tile_px, self._flips, self._magnification = tile_px, flips, magnification
         self._postprocessing = None if postprocessing is None else make_postprocessing(postprocessing)
 
-    def probabilities(self, image: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def probabilities(self, image: npt.NDArray[np.floating]) -> Image:
         """Return what the network predicts, shape (C, height, width); channel names are in `readout.names`.
 
         Parameters
@@ -158,7 +157,7 @@ class Segmenter:
         check_image(image, "image")
         return self._magnification_of(normalise(image, clahe=self._clahe))
 
-    def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> Labels:
+    def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> LabelMap:
         """Return the particles as a label map, shape (height, width), touching ones separated.
 
         Parameters
@@ -226,22 +225,22 @@ class Segmenter:
             raise InputError("outlines: this network has none; train one with the read-out stardist, or leave them out")
         return self.readout
 
-    def _found(self, probabilities: npt.NDArray[np.float32], least_area_px: int) -> Labels:
+    def _found(self, probabilities: Image, least_area_px: int) -> LabelMap:
         if self._postprocessing is None:
             return find_particles(self.readout, probabilities, least_area_px)
         return remove_small(self._postprocessing(self.readout.foreground(probabilities)), least_area_px)
 
-    def _magnification_of(self, grey: Values) -> float:
+    def _magnification_of(self, grey: Image) -> float:
         if self._magnification != "auto":
             return self._magnification
         return choose_magnification(lambda seen: self._found(self._predicted(seen), self._min_area_px), grey)
 
-    def _predicted(self, grey: Values) -> npt.NDArray[np.float32]:
+    def _predicted(self, grey: Image) -> Image:
         return predict(
             self._network, self.readout, grey, precision=self._precision, tile_px=self._tile_px, flips=self._flips
         )
 
-    def _unmagnified(self, probabilities: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    def _unmagnified(self, probabilities: Image, shape: tuple[int, ...]) -> Image:
         """Return what was predicted for a magnified image in the shape (height, width) that the image has."""
         if probabilities.shape[1:] == shape:
             return probabilities
@@ -260,7 +259,7 @@ def segment(
     *,
     magnification: Magnification | None = None,
     **options: Any,
-) -> Labels:
+) -> LabelMap:
     """Find the particles of one micrograph and return them as a label map, shape (height, width), 0 = background.
 
     For many images, make one `Segmenter`, or use `nanolab.segmentation.files.segment_files`.

@@ -13,13 +13,13 @@ import numpy.typing as npt
 import pandas as pd
 from skimage.measure import regionprops_table
 
+from nanolab.core.typing import AnyLabelMap
 from nanolab.measurement.particles import equivalent_diameter
 from nanolab.metrics.instance import match
 from nanolab.metrics.pixel import pixel_scores
 
 __all__ = ["JUDGEMENTS", "agreement", "judge_epochs"]
 
-Labels = npt.NDArray[np.integer]
 
 #: What epochs are judged by; "flips" only where the mirror images were looked at.
 JUDGEMENTS = ("neighbours", "consensus", "flips", "shape", "size")
@@ -28,7 +28,7 @@ _FACTOR = 3.0  # a particle is plausible up to so many times larger or smaller t
 _COMPARED = 6  # epochs that stand for all in the consensus
 
 
-def agreement(first: Labels, second: Labels) -> float:
+def agreement(first: AnyLabelMap, second: AnyLabelMap) -> float:
     """Return how far two label maps (height, width) agree, 0 to 1; two without particles do not.
 
     It is the mean of the Dice coefficient of the particle area and the F1 over particles at an IoU of 0.5.
@@ -39,9 +39,9 @@ def agreement(first: Labels, second: Labels) -> float:
 
 
 def judge_epochs(
-    found: Mapping[int, Labels],
+    found: Mapping[int, AnyLabelMap],
     *,
-    flipped: Mapping[int, Sequence[Labels]] | None = None,
+    flipped: Mapping[int, Sequence[AnyLabelMap]] | None = None,
     diameter_px: tuple[float, float] | None = None,
 ) -> pd.DataFrame:
     """Judge what epochs find in one image, without annotation.
@@ -80,12 +80,12 @@ def judge_epochs(
     return pd.DataFrame({"epoch": epochs, **columns, "agreement": ranks.mean(axis=1)})
 
 
-def _neighbours(found: Mapping[int, Labels], epochs: Sequence[int]) -> list[float]:
+def _neighbours(found: Mapping[int, AnyLabelMap], epochs: Sequence[int]) -> list[float]:
     steps = [agreement(found[before], found[after]) for before, after in pairwise(epochs)]
     return [_mean(steps[max(0, at - 1) : at + 1]) for at in range(len(epochs))]
 
 
-def _consensus(found: Mapping[int, Labels], epochs: Sequence[int]) -> list[float]:
+def _consensus(found: Mapping[int, AnyLabelMap], epochs: Sequence[int]) -> list[float]:
     chosen = np.unique(np.linspace(0, len(epochs) - 1, min(_COMPARED, len(epochs))).round().astype(int))
     others = [epochs[at] for at in chosen]
     known: dict[tuple[int, int], float] = {}
@@ -97,7 +97,7 @@ def _consensus(found: Mapping[int, Labels], epochs: Sequence[int]) -> list[float
     return [_mean(known[min(e, o), max(e, o)] for o in others if o != e) for e in epochs]
 
 
-def _measured(labels: Labels) -> tuple[npt.NDArray[np.float64], ...]:
+def _measured(labels: AnyLabelMap) -> tuple[npt.NDArray[np.float64], ...]:
     """Return area, equivalent diameter and solidity of each particle."""
     found = regionprops_table(labels, properties=("area", "solidity"))
     area = found["area"].astype(np.float64)

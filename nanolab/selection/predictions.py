@@ -9,6 +9,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.images.labels import write_labels
 from nanolab.images.tiff import read_tiff
@@ -19,7 +20,6 @@ from nanolab.training.run import TrainingRun
 
 __all__ = ["FLIPS", "Prediction", "as_found", "predictions_of", "validation_predictions", "validation_sample"]
 
-Labels = npt.NDArray[np.int32]
 
 #: The axes that are reversed in each mirror image, the image as it is first.
 FLIPS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
@@ -38,7 +38,7 @@ class Prediction:
     """
 
     foreground: npt.NDArray[np.uint8]
-    labels: Labels
+    labels: LabelMap
 
 
 def validation_predictions(
@@ -86,7 +86,7 @@ def validation_sample(run: TrainingRun, samples: Sequence[AnnotatedImage]) -> An
 
 def predictions_of(
     run: TrainingRun, samples: Sequence[AnnotatedImage], *, flips: bool = False, progress: bool = True
-) -> dict[str, dict[int, list[Labels]]]:
+) -> dict[str, dict[int, list[LabelMap]]]:
     """Find the particles of other images with every epoch.
 
     Each label map is kept in `<run>/elsewhere/<image>/`, so that an interruption costs one of them.
@@ -102,7 +102,7 @@ def predictions_of(
         By image name and epoch: the label map of the image as it is and, with `flips`, those of its mirror images,
         mirrored back.
     """
-    found: dict[str, dict[int, list[Labels]]] = {sample.name: {} for sample in samples}
+    found: dict[str, dict[int, list[LabelMap]]] = {sample.name: {} for sample in samples}
     for epoch in tqdm(run.epochs, desc="segment", unit="epoch", disable=not progress):
         for sample, maps in zip(samples, _found_by(run, epoch, samples, FLIPS if flips else FLIPS[:1]), strict=True):
             found[sample.name][epoch] = maps
@@ -111,7 +111,7 @@ def predictions_of(
 
 def _found_by(
     run: TrainingRun, epoch: int, samples: Sequence[AnnotatedImage], flips: Sequence[tuple[int, ...]]
-) -> Iterator[list[Labels]]:
+) -> Iterator[list[LabelMap]]:
     network = None
     for sample in samples:
         maps = []
@@ -132,6 +132,6 @@ def _path(run: TrainingRun, sample: AnnotatedImage, epoch: int, axes: tuple[int,
     return run.folder / "elsewhere" / Path(sample.name).name / f"{epoch:04d}{mirrored}.tif"
 
 
-def as_found(predictions: Mapping[int, Prediction]) -> dict[int, Labels]:
+def as_found(predictions: Mapping[int, Prediction]) -> dict[int, LabelMap]:
     """Return the label maps alone."""
     return {epoch: prediction.labels for epoch, prediction in predictions.items()}

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.selection.agreement import judge_epochs
 from nanolab.selection.choosing import best_epoch
@@ -18,7 +18,6 @@ from nanolab.training.selection import score_particles
 
 __all__ = ["epochs_on_images", "shortfalls"]
 
-Labels = npt.NDArray[np.int32]
 _NO_WAYS = ("image", "epoch", "precision", "recall")
 _LAST, _RANDOM = "last epoch", "any epoch"
 
@@ -63,7 +62,7 @@ def epochs_on_images(
 
 
 def _scored(
-    truth: Labels, found: Mapping[int, Sequence[Labels]], flips: bool, diameter_px: tuple[float, float] | None
+    truth: LabelMap, found: Mapping[int, Sequence[LabelMap]], flips: bool, diameter_px: tuple[float, float] | None
 ) -> pd.DataFrame:
     judged = judge_epochs(
         {epoch: maps[0] for epoch, maps in found.items()},

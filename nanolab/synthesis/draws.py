@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -21,6 +20,7 @@ from pydantic import (
 from scipy import special
 
 from nanolab.core.checks import InputError, check_file
+from nanolab.core.typing import FloatArray
 
 __all__ = [
     "Constant",
@@ -36,8 +36,6 @@ __all__ = [
     "Uniform",
     "between",
 ]
-
-Array = npt.NDArray[np.float64]
 
 
 class Model(BaseModel):
@@ -57,7 +55,7 @@ class Constant(Model):
         """Smallest and largest possible value."""
         return self.value, self.value
 
-    def draw(self, rng: np.random.Generator, size: int) -> Array:  # noqa: ARG002 (one interface for all)
+    def draw(self, rng: np.random.Generator, size: int) -> FloatArray:  # noqa: ARG002 (one interface for all)
         """Return `size` values, shape (size,)."""
         return np.full(size, self.value)
 
@@ -80,7 +78,7 @@ class _Bounded(Model):
         """Smallest and largest possible value."""
         return (-np.inf if self.min is None else self.min, np.inf if self.max is None else self.max)
 
-    def _standard_normal(self, rng: np.random.Generator, size: int, low: float, high: float) -> Array:
+    def _standard_normal(self, rng: np.random.Generator, size: int, low: float, high: float) -> FloatArray:
         """Standard normal values cut to [low, high], by inversion: as many draws as values, whatever the cut."""
         chances = rng.uniform(special.ndtr(low), special.ndtr(high), size)
         return np.asarray(np.clip(special.ndtri(chances), low, high), dtype=float)
@@ -93,7 +91,7 @@ class Uniform(_Bounded):
     min: float
     max: float
 
-    def draw(self, rng: np.random.Generator, size: int) -> Array:
+    def draw(self, rng: np.random.Generator, size: int) -> FloatArray:
         """Return `size` values, shape (size,)."""
         return rng.uniform(self.min, self.max, size)
 
@@ -105,7 +103,7 @@ class Normal(_Bounded):
     mean: float
     sd: Annotated[float, Field(gt=0)]
 
-    def draw(self, rng: np.random.Generator, size: int) -> Array:
+    def draw(self, rng: np.random.Generator, size: int) -> FloatArray:
         """Return `size` values, shape (size,)."""
         low, high = ((bound - self.mean) / self.sd for bound in self.support)
         return self.mean + self.sd * self._standard_normal(rng, size, low, high)
@@ -124,7 +122,7 @@ class LogNormal(_Bounded):
         low, high = super().support
         return max(low, 0.0), high
 
-    def draw(self, rng: np.random.Generator, size: int) -> Array:
+    def draw(self, rng: np.random.Generator, size: int) -> FloatArray:
         """Return `size` values, shape (size,)."""
         with np.errstate(divide="ignore"):  # log(0) is the open lower end
             low, high = (np.log(np.array(self.support) / self.median) / np.log(self.gsd)).tolist()
@@ -157,7 +155,7 @@ class Empirical(Model):
         """Smallest and largest possible value."""
         return min(self.values), max(self.values)
 
-    def draw(self, rng: np.random.Generator, size: int) -> Array:
+    def draw(self, rng: np.random.Generator, size: int) -> FloatArray:
         """Return `size` values, shape (size,)."""
         return rng.choice(np.asarray(self.values), size)
 
@@ -203,7 +201,7 @@ class Mixture(Model):
         supports = [component.support for component in self.components]
         return min(low for low, _ in supports), max(high for _, high in supports)
 
-    def draw(self, rng: np.random.Generator, size: int) -> Array:
+    def draw(self, rng: np.random.Generator, size: int) -> FloatArray:
         """Return `size` values, shape (size,)."""
         shares = np.asarray(self.weights) / np.sum(self.weights)
         chosen = rng.choice(len(shares), size, p=shares)

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull
 
-__all__ = ["Mesh"]
+from nanolab.core.typing import FloatArray
 
-Array = npt.NDArray[np.float64]
+__all__ = ["Mesh"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Mesh:
     encloses. `convex` is true only where the whole mesh is known to be so.
     """
 
-    vertices: Array
+    vertices: FloatArray
     triangles: npt.NDArray[np.int64]
     convex: bool = False
     core: "Mesh | None" = None
@@ -37,13 +37,13 @@ class Mesh:
         return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2)
 
     @property
-    def centroid(self) -> Array:
+    def centroid(self) -> FloatArray:
         """Centre of the enclosed volume, (x, y, z) in nm."""
         corners = self.vertices[self.triangles]
         volumes = np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2]))
         return np.asarray((corners.sum(axis=1) * volumes[:, None]).sum(axis=0) / 4 / volumes.sum())
 
-    def moved(self, shift_nm: Array) -> "Mesh":
+    def moved(self, shift_nm: FloatArray) -> "Mesh":
         """Return the mesh moved by (x, y, z) nm."""
         return replace(self, vertices=self.vertices + shift_nm, core=self.core and self.core.moved(shift_nm))
 
@@ -55,11 +55,11 @@ class Mesh:
         """Return the mesh scaled so that its volume is that of a sphere of `diameter_nm`."""
         return self.scaled(diameter_nm * (np.pi / 6 / self.volume_nm3) ** (1 / 3))
 
-    def rotated(self, rotation: Array) -> "Mesh":
+    def rotated(self, rotation: FloatArray) -> "Mesh":
         """Return the mesh turned by a rotation matrix, shape (3, 3)."""
         return replace(self, vertices=self.vertices @ rotation.T, core=self.core and self.core.rotated(rotation))
 
-    def outline(self) -> Array:
+    def outline(self) -> FloatArray:
         """Corners of the convex outline seen along the beam, shape (n, 2) as (x, y) in nm, in order."""
         flat = self.vertices[:, :2]
         return np.asarray(flat[ConvexHull(flat).vertices])

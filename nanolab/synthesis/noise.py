@@ -5,9 +5,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import fft, sparse
 
+from nanolab.core.typing import Image
+
 __all__ = ["band_noise", "diamond_square", "fractal_noise", "octave_noise", "smooth_noise", "streaky_noise"]
 
-Image = npt.NDArray[np.float32]
 
 # Interpolation between independent knots lowers the variance; this is the cubic's mean gain.
 _CUBIC_GAIN = np.float32(0.8)

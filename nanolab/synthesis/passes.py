@@ -13,10 +13,9 @@ import numpy.typing as npt
 
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import atomic
+from nanolab.core.typing import Image
 
 __all__ = ["Matter", "Passes", "denoise_occlusion", "load_passes", "save_passes"]
-
-Image = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.mesh import Mesh
 
 __all__ = [
@@ -23,7 +24,6 @@ __all__ = [
     "underside_and_top",
 ]
 
-Array = npt.NDArray[np.float64]
 Index = npt.NDArray[np.int64]
 
 # Lines across a body from which its projected area is computed: at least, and at most.
@@ -46,7 +46,7 @@ class Layers(NamedTuple):
     thickness_nm: npt.NDArray[np.float32]
 
 
-def silhouette(mesh: Mesh, centre_nm: Array, shape: tuple[int, int], pixel_size_nm: float) -> Window:
+def silhouette(mesh: Mesh, centre_nm: FloatArray, shape: tuple[int, int], pixel_size_nm: float) -> Window:
     """Return which pixels of an image of `shape` have their centre inside the projection of a closed mesh.
 
     Parameters
@@ -64,7 +64,7 @@ def silhouette(mesh: Mesh, centre_nm: Array, shape: tuple[int, int], pixel_size_
     return _filled(*_contour(_in_pixels(mesh, centre_nm, pixel_size_nm), mesh.triangles), shape)
 
 
-def polygon_mask(polygons: Sequence[Array], shape: tuple[int, int], pixel_size_nm: float) -> Window:
+def polygon_mask(polygons: Sequence[FloatArray], shape: tuple[int, int], pixel_size_nm: float) -> Window:
     """Return which pixels have their centre inside closed lines, (n, 2) each as (x, y) in nm; see `silhouette`.
 
     A hole is a line that runs the other way round than the one around it.
@@ -73,7 +73,7 @@ def polygon_mask(polygons: Sequence[Array], shape: tuple[int, int], pixel_size_n
     return _filled(np.concatenate(points), np.concatenate([np.roll(p, -1, axis=0) for p in points]), shape)
 
 
-def _filled(start: Array, end: Array, shape: tuple[int, int]) -> Window:
+def _filled(start: FloatArray, end: FloatArray, shape: tuple[int, int]) -> Window:
     """Return the pixels around which edges run, from `start` to `end` (E, 2), more often one way than the other."""
     step, line, x = _crossings(start, end, shape[0])
     column = np.clip(np.ceil(x), 0, shape[1]).astype(np.int64)
@@ -83,7 +83,9 @@ def _filled(start: Array, end: Array, shape: tuple[int, int]) -> Window:
     return Window(top, left, steps.cumsum(axis=1)[:, :-1] != 0)
 
 
-def layers(meshes: Sequence[Mesh], centres_nm: Sequence[Array], shape: tuple[int, int], pixel_size_nm: float) -> Layers:
+def layers(
+    meshes: Sequence[Mesh], centres_nm: Sequence[FloatArray], shape: tuple[int, int], pixel_size_nm: float
+) -> Layers:
     """Return how thick closed meshes are along the beam at the pixels' centres; see `silhouette`.
 
     It is exact for each mesh: folds and separate parts count as the beam meets them.
@@ -101,7 +103,7 @@ def layers(meshes: Sequence[Mesh], centres_nm: Sequence[Array], shape: tuple[int
 
 
 def underside_and_top(
-    mesh: Mesh, centre_nm: Array, shape: tuple[int, int], pixel_size_nm: float
+    mesh: Mesh, centre_nm: FloatArray, shape: tuple[int, int], pixel_size_nm: float
 ) -> tuple[Window, Window]:
     """Return the lowest and the highest point of a mesh at the pixels' centres, in nm from its centre.
 
@@ -134,7 +136,7 @@ def projected_area(mesh: Mesh) -> float:
     return float(np.diff(x[order])[covered].sum() * pitch)
 
 
-def _in_pixels(mesh: Mesh, centre_nm: Array, pixel_size_nm: float) -> Array:
+def _in_pixels(mesh: Mesh, centre_nm: FloatArray, pixel_size_nm: float) -> FloatArray:
     """Vertices in pixels, (V, 3); the centre of the image's first pixel lies at (0, 0)."""
     points = mesh.vertices / pixel_size_nm
     points[:, :2] += np.asarray(centre_nm)[:2] / pixel_size_nm - 0.5
@@ -146,7 +148,7 @@ def _extent(values: Index) -> tuple[int, int]:
     return (int(values.min()), int(values.max())) if len(values) else (0, -1)
 
 
-def _contour(points: Array, triangles: Index) -> tuple[Array, Array]:
+def _contour(points: FloatArray, triangles: Index) -> tuple[FloatArray, FloatArray]:
     """Return the ends, (E, 2) each as (x, y), of the edges between triangles that look up and others.
 
     The edges run round the upward side as its triangles are counted; those between two of these cancel.
@@ -159,7 +161,7 @@ def _contour(points: Array, triangles: Index) -> tuple[Array, Array]:
     return points[start[alone], :2], points[end[alone], :2]
 
 
-def _crossings(start: Array, end: Array, lines: int) -> tuple[Index, Index, Array]:
+def _crossings(start: FloatArray, end: FloatArray, lines: int) -> tuple[Index, Index, FloatArray]:
     """Where edges cross the lines y = 0, 1, ..., `lines` - 1: step, line and x.
 
     The step is 1 where the body begins to the right of the edge, for a mesh counted outwards, and -1 where it ends.
@@ -172,7 +174,7 @@ def _crossings(start: Array, end: Array, lines: int) -> tuple[Index, Index, Arra
     return np.where(falls[edge], 1, -1), line, x
 
 
-def _lines(low: Array, high: Array, lines: int) -> tuple[Index, Index]:
+def _lines(low: FloatArray, high: FloatArray, lines: int) -> tuple[Index, Index]:
     """Pairs of the number of an extent [low, high) and a whole number in it, from 0 up to `lines` - 1."""
     first, after = (np.clip(np.ceil(y), 0, lines).astype(np.int64) for y in (low, high))
     return _runs(first, after)
@@ -185,7 +187,7 @@ def _runs(first: Index, after: Index) -> tuple[Index, Index]:
     return run, np.arange(len(run)) + (first - np.cumsum(count) + count)[run]
 
 
-def _surface(corners: Array, shape: tuple[int, int]) -> tuple[Index, Index, Array, Index]:
+def _surface(corners: FloatArray, shape: tuple[int, int]) -> tuple[Index, Index, FloatArray, Index]:
     """Return each meeting of the beam with triangles (T, 3, 3): the triangle, the pixel, the height and the side.
 
     Pixels are counted row by row; the side is 1 where the triangle looks up to the beam and -1 where it looks down.
@@ -206,7 +208,7 @@ def _surface(corners: Array, shape: tuple[int, int]) -> tuple[Index, Index, Arra
     return owner[span], line[span] * shape[1] + column, heights, side[span]
 
 
-def _sorted(corners: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
+def _sorted(corners: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
     """Return the corners by rising y, shape (3, T, 3), and where that turned the count round (T,)."""
     ordered = np.moveaxis(corners, 1, 0).copy()
     turned = np.zeros(len(corners), dtype=bool)
@@ -217,7 +219,7 @@ def _sorted(corners: Array) -> tuple[Array, npt.NDArray[np.bool_]]:
     return ordered, turned
 
 
-def _on_edge(low: Array, high: Array, edge: Index, line: Index) -> tuple[Array, Array]:
+def _on_edge(low: FloatArray, high: FloatArray, edge: Index, line: Index) -> tuple[FloatArray, FloatArray]:
     """Return x and z where edges, numbered, cross lines. A level edge crosses none and is never asked for."""
     with np.errstate(divide="ignore", invalid="ignore"):
         slope = (high - low) / (high - low)[:, 1:2]

@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.seeds import generator
+from nanolab.core.typing import Image
 from nanolab.training.settings import AugmentationSettings
 
 __all__ = ["cut", "draw_view", "vary_grey"]
-
-Values = npt.NDArray[np.float32]
 
 
 _NOISE_KEY = 4  # keeps the field of noise apart from other draws of the seed 0
@@ -83,7 +82,7 @@ def cut(
     side_px: int,
     *,
     smooth: bool,
-) -> Values:
+) -> Image:
     """Cut the patch of a view out of an image or label map; beyond its edges the array is mirrored.
 
     Parameters
@@ -124,11 +123,11 @@ def _window(
 
 
 @cache
-def _noise_field() -> Values:
+def _noise_field() -> Image:
     return generator(0, _NOISE_KEY).standard_normal(_NOISE_VALUES, dtype=np.float32)
 
 
-def _draw_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Values:
+def _draw_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Image:
     """Draw normal values: a stretch of a field that was drawn once, unless there are more of them than it has."""
     size = int(np.prod(shape))
     if size > _NOISE_VALUES:
@@ -137,7 +136,7 @@ def _draw_noise(rng: np.random.Generator, shape: tuple[int, ...]) -> Values:
     return _noise_field()[start : start + size].reshape(shape)
 
 
-def vary_grey(patch: Values, rng: np.random.Generator, settings: AugmentationSettings) -> Values:
+def vary_grey(patch: Image, rng: np.random.Generator, settings: AugmentationSettings) -> Image:
     """Return a patch, shape (side, side) in [0, 1], as another microscope or operator might have recorded it.
 
     In the order in which it happens: beam (blur), illumination, detector response (gamma, contrast, brightness),

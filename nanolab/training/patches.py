@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from nanolab.core.checks import InputError, check_image, check_same_shape
 from nanolab.core.seeds import generator
+from nanolab.core.typing import Image
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.models.normalisation import normalise
 from nanolab.models.readouts.base import Readout
@@ -21,7 +22,6 @@ from nanolab.training.settings import TrainingSettings
 
 __all__ = ["Patches", "prefetch"]
 
-Values = npt.NDArray[np.float32]
 T = TypeVar("T")
 
 _PATCH_KEY = 1  # keeps the draws of patches apart from others of the same seed
@@ -103,14 +103,14 @@ class Patches:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def patch(self, step: int, item: int) -> tuple[Values, Values]:
+    def patch(self, step: int, item: int) -> tuple[Image, Image]:
         """Return a patch, shape (side, side) in [0, 1], and its targets, shape (C, side, side)."""
         pixels, labels = self._cut(step, item)
         return pixels, self._readout.targets(labels)
 
     def batch(
         self, step: int, items: Iterable[int] | None = None, *, pool: Executor | None = None
-    ) -> tuple[Values, Values]:
+    ) -> tuple[Image, Image]:
         """Return the patches of a step, shape (batch, 1, side, side), and targets, shape (batch, C, side, side).
 
         Parameters
@@ -125,7 +125,7 @@ class Patches:
         targets = (map if pool is None else pool.map)(self._readout.targets, labels)
         return np.stack(images)[:, None], np.stack(list(targets))
 
-    def _cut(self, step: int, item: int) -> tuple[Values, npt.NDArray[np.int32]]:
+    def _cut(self, step: int, item: int) -> tuple[Image, npt.NDArray[np.int32]]:
         """Return the pixels and the label map of a patch."""
         settings = self._settings
         rng = generator(settings.seed, _PATCH_KEY, step, item)

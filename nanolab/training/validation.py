@@ -5,7 +5,6 @@ from itertools import pairwise, product
 from math import ceil
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -20,8 +19,6 @@ from nanolab.training.selection import score_epoch
 from nanolab.training.settings import TrainingSettings
 
 __all__ = ["ValidationImage"]
-
-Values = npt.NDArray[np.float32]
 
 
 class ValidationImage:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError, check_file, check_label_map
+from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotations.annotation import Annotation
 from nanolab.images.formats.image_file import file_kind, open_picture
 from nanolab.images.labels import labels_from_mask
@@ -15,7 +16,6 @@ from nanolab.images.tiff import open_tiff
 
 __all__ = ["MaskKind", "read_mask"]
 
-Labels = npt.NDArray[np.int32]
 
 #: "auto" tells by the values: several channels that differ are colours, at most two values a binary mask.
 MaskKind = Literal["auto", "binary", "instance", "colour"]
@@ -37,7 +37,7 @@ def read_mask(path: Path, kind: MaskKind = "auto") -> list[Annotation]:
     return [Annotation(path.stem, str(path), None, None, partial(_labels, path, kind))]
 
 
-def _labels(path: Path, kind: MaskKind, shape: tuple[int, int]) -> Labels:
+def _labels(path: Path, kind: MaskKind, shape: tuple[int, int]) -> LabelMap:
     values = _pixels(path, kind, shape)
     colours = values.ndim == 3 and bool((values != values[..., :1]).any())
     if kind == "colour" or (kind == "auto" and colours):
@@ -51,7 +51,7 @@ def _labels(path: Path, kind: MaskKind, shape: tuple[int, int]) -> Labels:
     return _numbered(grey, 0)
 
 
-def _numbered(values: npt.NDArray[Any], background: int) -> Labels:
+def _numbered(values: npt.NDArray[Any], background: int) -> LabelMap:
     """Number the values other than `background` 1..N in their order; a table as long as the largest would be no use."""
     there, number = np.unique(values, return_inverse=True)
     label = np.where(there == background, 0, np.cumsum(there != background)).astype(np.int32)
@@ -63,7 +63,7 @@ def _two_values(grey: npt.NDArray[Any]) -> bool:
     return bool(((grey == 0) | (grey == high)).all())
 
 
-def _of_colours(values: npt.NDArray[Any], path: Path) -> Labels:
+def _of_colours(values: npt.NDArray[Any], path: Path) -> LabelMap:
     if values.max() >= 2**16:
         raise InputError(f"{path}: colours must have 8 or 16 bits a channel, got {values.dtype}; convert the mask")
     packed = np.zeros(values.shape[:2], dtype=np.int64)

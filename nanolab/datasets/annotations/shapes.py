@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import Mask
 from nanolab.images.labels import relabel
 from nanolab.images.rle import decode_columns
 
 __all__ = ["Bitmap", "Ellipse", "Polygon", "Shape", "draw_particles"]
 
-Mask = npt.NDArray[np.bool_]
 Box = tuple[slice, slice]
 
 

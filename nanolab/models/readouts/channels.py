@@ -6,20 +6,20 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from nanolab.core.typing import Image
 from nanolab.models.views import View
 
 __all__ = ["ProbabilityChannels", "as_bytes", "from_bytes"]
 
-Values = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
 
 
-def as_bytes(probabilities: Values) -> Bytes:
+def as_bytes(probabilities: Image) -> Bytes:
     """Return probabilities of any shape as 0 to 255."""
     return np.rint(np.clip(probabilities, 0, 1) * 255).astype(np.uint8)
 
 
-def from_bytes(values: Bytes) -> Values:
+def from_bytes(values: Bytes) -> Image:
     """Undo `as_bytes`, to 1/510."""
     return values.astype(np.float32) / np.float32(255)
 
@@ -43,11 +43,11 @@ class ProbabilityChannels:
         """Return the probabilities (C, height, width): they have no direction."""
         return probabilities
 
-    def rescaled(self, probabilities: Values, factor: float) -> Values:  # noqa: ARG002  # the protocol's
+    def rescaled(self, probabilities: Image, factor: float) -> Image:  # noqa: ARG002  # the protocol's
         """Return the probabilities (C, height, width): they are no lengths."""
         return probabilities
 
-    def foreground(self, probabilities: Values) -> Values:
+    def foreground(self, probabilities: Image) -> Image:
         """Return the first channel."""
         return probabilities[0]
 
@@ -56,10 +56,10 @@ class ProbabilityChannels:
         """Names of what `pack` returns: the channels."""
         return self.names
 
-    def pack(self, probabilities: Values) -> list[Bytes]:
+    def pack(self, probabilities: Image) -> list[Bytes]:
         """Return each channel as 0 to 255."""
         return list(as_bytes(probabilities))
 
-    def unpack(self, packed: Sequence[Bytes]) -> Values:
+    def unpack(self, packed: Sequence[Bytes]) -> Image:
         """Return the probabilities to 1/510."""
         return from_bytes(np.stack(packed))

@@ -13,11 +13,11 @@ from stardist.geometry import dist_to_coord, polygons_to_label
 from stardist.nms import non_maximum_suppression_inds
 
 from nanolab.core.files import write_json
+from nanolab.core.typing import Image
 from nanolab.images.rle import encode_rle
 
 __all__ = ["Outlines", "find_outlines", "join", "write_outlines"]
 
-Values = npt.NDArray[np.float32]
 
 _LEAST_PX = 1e-3  # as in StarDist: an outline must have an inside
 
@@ -38,15 +38,15 @@ class Outlines:
     """
 
     centres: npt.NDArray[np.int64]
-    distances: Values
-    scores: Values
+    distances: Image
+    scores: Image
 
     def __len__(self) -> int:
         """Return the number of outlines."""
         return len(self.scores)
 
     @property
-    def corners(self) -> Values:
+    def corners(self) -> Image:
         """Row and column of the corners, shape (N, 2, rays)."""
         return dist_to_coord(self.distances, self.centres)
 
@@ -81,7 +81,7 @@ class Outlines:
         return mask, (top, left)
 
 
-def find_outlines(probability: Values, distances: Values, *, threshold: float, overlap: float) -> Outlines:
+def find_outlines(probability: Image, distances: Image, *, threshold: float, overlap: float) -> Outlines:
     """Choose outlines that do not cover each other too much, the most probable first (non-maximum suppression).
 
     Candidates are the pixels that no neighbour exceeds. StarDist itself also tries all other pixels, a hundred times

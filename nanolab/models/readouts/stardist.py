@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import Image, LabelMap
 from nanolab.models.readouts.channels import as_bytes, from_bytes
 from nanolab.models.readouts.losses import cross_entropy_and_dice
 from nanolab.models.readouts.outlines import Outlines, find_outlines
@@ -23,9 +24,7 @@ from nanolab.models.views import View
 
 __all__ = ["StarConvex"]
 
-Values = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
-Labels = npt.NDArray[np.int32]
 
 _UNIT_PX = 8.0  # a logit of a few units then is the radius of a common particle
 _RAY_WEIGHT = 0.2  # these two as in StarDist
@@ -110,7 +109,7 @@ class StarConvex:
         """The first ray's channel; the object probability is the one before it."""
         return len(self._maps)
 
-    def targets(self, labels: npt.NDArray[np.integer]) -> Values:
+    def targets(self, labels: npt.NDArray[np.integer]) -> Image:
         """Return particle or not, object probability and distances in px, shape (channels, height, width).
 
         Where distances are not taught they are -1. A particle that the edge of the array cuts ends there.
@@ -157,24 +156,24 @@ class StarConvex:
             ray = self.rays // 2 - ray
         return torch.cat([probabilities[: self._first], probabilities[self._first + ray % self.rays]])
 
-    def rescaled(self, probabilities: Values, factor: float) -> Values:
+    def rescaled(self, probabilities: Image, factor: float) -> Image:
         """Return probabilities (C, height, width) of an image that was enlarged, with the rays as much longer."""
         return np.concatenate([probabilities[: self._first], probabilities[self._first :] * np.float32(factor)])
 
-    def outlines(self, probabilities: Values) -> Outlines:
+    def outlines(self, probabilities: Image) -> Outlines:
         """Return the whole outlines of the particles, the best first; they may overlap."""
         first = self._first
         return find_outlines(
             probabilities[first - 1], probabilities[first:], threshold=self.object_threshold, overlap=self.overlap
         )
 
-    def foreground(self, probabilities: Values) -> Values:
+    def foreground(self, probabilities: Image) -> Image:
         """Return the probability that a pixel is particle; without a channel for it, 1 within outlines, else 0."""
         if self.foreground_channel:
             return probabilities[0]
         return (self.instances(probabilities) > 0).astype(np.float32)
 
-    def instances(self, probabilities: Values) -> Labels:
+    def instances(self, probabilities: Image) -> LabelMap:
         """Return the outlines as a label map, the better on top; with a foreground channel, fitted to it."""
         drawn = self.outlines(probabilities).drawn(probabilities.shape[1:])
         if self.foreground_channel:
@@ -186,7 +185,7 @@ class StarConvex:
         """Names of what `pack` returns."""
         return (*self._maps, "rays")
 
-    def pack(self, probabilities: Values) -> list[Bytes]:
+    def pack(self, probabilities: Image) -> list[Bytes]:
         """Return each probability as 0 to 255, and the distances one below the other, shape (rays * height, width).
 
         Distances are kept where the outlines have their centres, the logarithm of 1 + px as 1 to 255, to 1.4 %, up to
@@ -198,7 +197,7 @@ class StarConvex:
         rays[(slice(None), *found.centres.T)] = np.rint(1 + 254 * share).astype(np.uint8).T
         return [*as_bytes(probabilities[: self._first]), rays.reshape(-1, rays.shape[-1])]
 
-    def unpack(self, packed: Sequence[Bytes]) -> Values:
+    def unpack(self, packed: Sequence[Bytes]) -> Image:
         """Return what `pack` kept, shape (channels, height, width)."""
         *maps, rays = packed
         share = (rays.reshape(self.rays, *maps[0].shape).astype(np.float32) - 1).clip(0) / 254
@@ -210,7 +209,7 @@ def _pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def _object_probability(labels: Labels) -> Values:
+def _object_probability(labels: LabelMap) -> Image:
     """Return the distance of each pixel to the edge of its particle, as a share of the largest in that particle."""
     if labels.min() == labels.max() and labels.max() > 0:  # no edge in sight: that of the array
         return edt_prob(np.pad(labels, 1))[1:-1, 1:-1]
@@ -239,7 +238,7 @@ def _distance_loss(logits: Tensor, distances: Tensor, probability: Tensor, spaci
     return error + _BACKGROUND_WEIGHT * ((1 - weight) * found).mean()
 
 
-def _fitted(drawn: Labels, foreground: npt.NDArray[np.bool_], probability: Values) -> Labels:
+def _fitted(drawn: LabelMap, foreground: npt.NDArray[np.bool_], probability: Image) -> LabelMap:
     """Cut outlines off at the edge of the foreground, and divide what they leave of it among them."""
     markers = np.where(foreground, drawn, 0)
     parts = label(foreground, connectivity=1)

@@ -3,9 +3,9 @@
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import TRIES, Counted, Crowd, Ground, Placement, anywhere, whole
 from nanolab.synthesis.arrangement.floor import Floor, floor_for
 from nanolab.synthesis.arrangement.population import Population
@@ -14,7 +14,6 @@ from nanolab.synthesis.particles.kind import default
 
 __all__ = ["Agglomerates", "Piles"]
 
-Array = npt.NDArray[np.float64]
 
 # A particle that rolls off its neighbour finds the lowest of so many places around it.
 ROLLS = 8
@@ -123,7 +122,7 @@ class Piles(_Falling):
         return crowd.placement(len(numbers))
 
 
-def _around(centre: Array, reach: float, pile: float, rng: np.random.Generator) -> Array:
+def _around(centre: FloatArray, reach: float, pile: float, rng: np.random.Generator) -> FloatArray:
     """Points (n, 2) around a neighbour, of which the particle takes the lowest: the more it may pile, the fewer."""
     count = 1 if rng.random() < pile else ROLLS
     angles = rng.uniform(0, 2 * np.pi, count)
@@ -131,7 +130,7 @@ def _around(centre: Array, reach: float, pile: float, rng: np.random.Generator) 
     return np.asarray(centre + distances[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1))
 
 
-def _rolled(floor: Floor, k: int, point: Array, turn: float, step: float, rng: np.random.Generator) -> Array:
+def _rolled(floor: Floor, k: int, point: FloatArray, turn: float, step: float, rng: np.random.Generator) -> FloatArray:
     """Return where a particle that lands at a point comes to rest, (x, y, z)."""
     height = float(floor.rest(k, point[None], turn)[0])
     for _ in range(STEPS):

@@ -6,6 +6,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.plane import Plane, disc, footprint
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.draws import Model, Positive
@@ -25,7 +26,6 @@ __all__ = [
     "whole",
 ]
 
-Array = npt.NDArray[np.float64]
 
 # A position is given up after so many draws; the particle is then left out and the record says so.
 TRIES = 50
@@ -37,7 +37,7 @@ class Structure:
 
     kind: str
     group: int
-    line_nm: Array
+    line_nm: FloatArray
     width_nm: float
     closed: bool
 
@@ -53,21 +53,21 @@ class Placement:
     """
 
     requested: int
-    centres_nm: Array
+    centres_nm: FloatArray
     index: npt.NDArray[np.int64]
     grounded: npt.NDArray[np.bool_]
-    turns: Array
+    turns: FloatArray
     group: npt.NDArray[np.int64]
     group_kind: tuple[str, ...]
     structures: tuple[Structure, ...] = ()
-    lines: dict[int, Array] = field(default_factory=dict)
+    lines: dict[int, FloatArray] = field(default_factory=dict)
 
 
 class Crowd:
     """A placement that grows particle by particle."""
 
     def __init__(self) -> None:
-        self.centres: list[Array] = []
+        self.centres: list[FloatArray] = []
         self.index: list[int] = []
         self.turns: list[float] = []
         self.grounded: list[bool] = []
@@ -96,7 +96,7 @@ class Crowd:
         self.group_kind.append(group_kind)
 
     def placement(
-        self, requested: int, *, structures: tuple[Structure, ...] = (), lines: dict[int, Array] | None = None
+        self, requested: int, *, structures: tuple[Structure, ...] = (), lines: dict[int, FloatArray] | None = None
     ) -> Placement:
         """Return what was placed of the number of particles that were asked for."""
         return Placement(
@@ -129,7 +129,7 @@ class Ground:
                     plane.add(disc(one.width_nm / 2), point)
         return plane
 
-    def balls(self) -> tuple[Array, Array]:
+    def balls(self) -> tuple[FloatArray, FloatArray]:
         """Return centres (n, 3) and radii (n,) of balls in nm in place of all that lies there."""
         centres = [one.centre_nm[None] if one.line_nm is None else one.beads_nm() for one in self.placed]
         radii = [np.full(len(c), one.width_nm / 2) for c, one in zip(centres, self.placed, strict=True)]
@@ -144,14 +144,14 @@ class Placed:
     """
 
     mesh: Mesh
-    centre_nm: Array
+    centre_nm: FloatArray
     width_nm: float
-    line_nm: Array | None = None
+    line_nm: FloatArray | None = None
     is_ball: bool = False
 
-    def beads_nm(self) -> Array:
+    def beads_nm(self) -> FloatArray:
         """Return points (n, 3) half a width apart along a wire."""
-        line = cast(Array, self.line_nm)
+        line = cast(FloatArray, self.line_nm)
         along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(line, axis=0), axis=1))])
         stations = np.arange(0, along[-1], self.width_nm / 2)
         return np.stack([np.interp(stations, along, column) for column in line.T], axis=1)
@@ -182,7 +182,7 @@ def whole(distribution: Any, rng: np.random.Generator) -> int:
     return round(float(distribution.draw(rng, 1)[0]))
 
 
-def anywhere(margin: float, field_nm: tuple[float, float], rng: np.random.Generator) -> Array:
+def anywhere(margin: float, field_nm: tuple[float, float], rng: np.random.Generator) -> FloatArray:
     """Return a point (x, y) in the field or up to `margin` nm outside it."""
     return rng.uniform((-margin, -margin), np.asarray(field_nm) + margin)
 

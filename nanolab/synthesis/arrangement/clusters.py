@@ -1,13 +1,12 @@
 """Clusters of balls in space: fractal ones, and compact ones."""
 
 import numpy as np
-import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.particles.kind import random_rotation
 
 __all__ = ["compact_cluster", "fractal_cluster", "gyration_radius"]
 
-Array = npt.NDArray[np.float64]
 
 # Pairs of balls by which two clusters are tried to be joined, the turns tried for each pair, and how often a cluster
 # is begun anew.
@@ -20,14 +19,14 @@ ROUNDING = 1e-6
 DIRECTIONS = 32
 
 
-def gyration_radius(centres: Array, radii: Array) -> float:
+def gyration_radius(centres: FloatArray, radii: FloatArray) -> float:
     """Return the radius of gyration of solid balls of one density, each with its own 3/5 r^2."""
     mass = radii**3 / (radii**3).sum()
     away = ((centres - mass @ centres) ** 2).sum(axis=1)
     return float(np.sqrt(mass @ (away + 0.6 * radii**2)))
 
 
-def fractal_cluster(radii: Array, dimension: float, prefactor: float, rng: np.random.Generator) -> Array:
+def fractal_cluster(radii: FloatArray, dimension: float, prefactor: float, rng: np.random.Generator) -> FloatArray:
     """Return the centres (n, 3) of touching balls that fulfil N = prefactor (Rg / a)^dimension.
 
     Cluster-cluster aggregation after Filippov, Zurita & Rosner (J. Colloid Interface Sci. 2000,
@@ -46,7 +45,7 @@ def fractal_cluster(radii: Array, dimension: float, prefactor: float, rng: np.ra
     return fractal_cluster(radii[: len(radii) // 2], dimension, prefactor, rng)
 
 
-def compact_cluster(radii: Array, rng: np.random.Generator) -> Array:
+def compact_cluster(radii: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return the centres (n, 3) of touching balls, each come to the middle as near as some direction lets it."""
     centres = np.zeros((len(radii), 3))
     for k in range(1, len(radii)):
@@ -60,7 +59,7 @@ def compact_cluster(radii: Array, rng: np.random.Generator) -> Array:
     return centres
 
 
-def _grown(radii: Array, dimension: float, prefactor: float, rng: np.random.Generator) -> Array | None:
+def _grown(radii: FloatArray, dimension: float, prefactor: float, rng: np.random.Generator) -> FloatArray | None:
     """Return a cluster about its centre of mass, or None if its halves could not be joined."""
     if len(radii) == 1:
         return np.zeros((1, 3))
@@ -84,7 +83,9 @@ def _grown(radii: Array, dimension: float, prefactor: float, rng: np.random.Gene
     return np.asarray(joined - (radii**3 / (radii**3).sum()) @ joined)
 
 
-def _joined(first: Array, second: Array, radii: Array, distance: float, rng: np.random.Generator) -> Array | None:
+def _joined(
+    first: FloatArray, second: FloatArray, radii: FloatArray, distance: float, rng: np.random.Generator
+) -> FloatArray | None:
     """Turn two clusters so that they touch and do not overlap with their centres at a distance; None if that fails.
 
     A ball i of the first is brought to p and a ball j of the second to q so that they touch: the first one's centre,
@@ -114,7 +115,7 @@ def _joined(first: Array, second: Array, radii: Array, distance: float, rng: np.
     return None
 
 
-def _at_distance(length: float, target: Array, distance: float, rng: np.random.Generator) -> Array:
+def _at_distance(length: float, target: FloatArray, distance: float, rng: np.random.Generator) -> FloatArray:
     """Return a random vector of a given length whose end lies at a given distance from a target."""
     away = float(np.linalg.norm(target))
     if length == 0 or away == 0:
@@ -126,14 +127,14 @@ def _at_distance(length: float, target: Array, distance: float, rng: np.random.G
     return np.asarray(length * (cosine * axis + np.sqrt(1 - cosine**2) * side))
 
 
-def _bringing(start: Array, end: Array, rng: np.random.Generator) -> Array:
+def _bringing(start: FloatArray, end: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return a rotation (3, 3) that brings one vector to another of its length, with a random spin about it."""
     if not start.any():
         return random_rotation(rng)
     return np.asarray(_frame(end, rng).T @ _frame(start, rng))
 
 
-def _frame(direction: Array, rng: np.random.Generator) -> Array:
+def _frame(direction: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Return three orthogonal unit vectors as rows, the first along a direction, the others random."""
     first = direction / np.linalg.norm(direction)
     second = np.cross(first, rng.normal(size=3))

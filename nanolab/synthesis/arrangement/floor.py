@@ -3,24 +3,22 @@
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import Ground
 from nanolab.synthesis.arrangement.height_map import Relief, Stamp
 from nanolab.synthesis.arrangement.population import Population
 
 __all__ = ["BallFloor", "BodyFloor", "Floor", "floor_for"]
 
-Array = npt.NDArray[np.float64]
-
 
 class Floor(Protocol):
     """A substrate with bodies on it."""
 
-    def rest(self, k: int, points: Array, turn: float) -> Array:
+    def rest(self, k: int, points: FloatArray, turn: float) -> FloatArray:
         """Return the heights (n,) of the centre of particle `k` when it is let down at points (n, 2)."""
 
-    def add(self, k: int, centre: Array, turn: float) -> None:
+    def add(self, k: int, centre: FloatArray, turn: float) -> None:
         """Leave particle `k` at a centre (x, y, z)."""
 
     def turn(self, rng: np.random.Generator) -> float:
@@ -30,18 +28,18 @@ class Floor(Protocol):
 class BallFloor:
     """Balls on balls: exact and fast."""
 
-    def __init__(self, radii_nm: Array, overlap: float, ground: Ground) -> None:
+    def __init__(self, radii_nm: FloatArray, overlap: float, ground: Ground) -> None:
         self._own, self._overlap = radii_nm, overlap
         centres, radii = ground.balls()
         self._count = len(radii)
         self._centres = np.concatenate([centres, np.empty((len(radii_nm), 3))])
         self._radii = np.concatenate([radii, np.empty(len(radii_nm))])
 
-    def rest(self, k: int, points: Array, turn: float = 0.0) -> Array:  # noqa: ARG002 (a ball looks alike)
+    def rest(self, k: int, points: FloatArray, turn: float = 0.0) -> FloatArray:  # noqa: ARG002 (a ball looks alike)
         """Return the heights (n,) at which ball `k`, falling at points (n, 2), first meets the substrate or a ball."""
         return self.rest_of(np.full(len(points), self._own[k]), points)
 
-    def rest_of(self, own: Array, points: Array) -> Array:
+    def rest_of(self, own: FloatArray, points: FloatArray) -> FloatArray:
         """Return those heights for balls of the radii `own` (n,)."""
         centres, radii = self._centres[: self._count], self._radii[: self._count]
         contact = own[:, None] + radii - self._overlap * np.minimum(own[:, None], radii)
@@ -49,7 +47,7 @@ class BallFloor:
         rise = np.sqrt(np.clip(contact**2 - beside, 0, None))
         return np.maximum(np.max(centres[:, 2] + rise, axis=1, where=rise > 0, initial=-np.inf), own)
 
-    def add(self, k: int, centre: Array, turn: float = 0.0) -> None:  # noqa: ARG002
+    def add(self, k: int, centre: FloatArray, turn: float = 0.0) -> None:  # noqa: ARG002
         """Leave ball `k` at a centre."""
         self._centres[self._count], self._radii[self._count] = centre, self._own[k]
         self._count += 1
@@ -71,12 +69,12 @@ class BodyFloor:
             self._relief.add(self._relief.stamp(one.mesh), one.centre_nm)
         self._last: tuple[tuple[int, float], Stamp] | None = None
 
-    def rest(self, k: int, points: Array, turn: float) -> Array:
+    def rest(self, k: int, points: FloatArray, turn: float) -> FloatArray:
         """Return the heights (n,) of the centre of body `k` when it is let down at points (n, 2)."""
         stamp = self._stamp(k, turn)
         return np.array([self._relief.rest(stamp, point, self._overlap) for point in points])
 
-    def add(self, k: int, centre: Array, turn: float) -> None:
+    def add(self, k: int, centre: FloatArray, turn: float) -> None:
         """Leave body `k` at a centre."""
         self._relief.add(self._stamp(k, turn), centre)
 

@@ -3,8 +3,8 @@
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import Counted, Crowd, Ground, Placement, anywhere, whole
 from nanolab.synthesis.arrangement.clusters import compact_cluster, fractal_cluster
 from nanolab.synthesis.arrangement.floor import BallFloor
@@ -13,8 +13,6 @@ from nanolab.synthesis.draws import Distribution, Positive, between
 from nanolab.synthesis.particles.kind import default
 
 __all__ = ["Compact", "Fractal"]
-
-Array = npt.NDArray[np.float64]
 
 
 class _Clusters(Counted):
@@ -25,7 +23,7 @@ class _Clusters(Counted):
 
     cluster_size: Positive
 
-    def cluster(self, radii_nm: Array, rng: np.random.Generator) -> Array:
+    def cluster(self, radii_nm: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return the centres (n, 3) of a cluster of balls, of all or only of the first ones."""
         raise NotImplementedError
 
@@ -64,7 +62,7 @@ class Fractal(_Clusters):
     prefactor: Annotated[Distribution, between(0.6, 2.0)] = default([1.2, 1.4])
     overlap: Annotated[Distribution, between(0, 0.5)] = default(0)
 
-    def cluster(self, radii_nm: Array, rng: np.random.Generator) -> Array:
+    def cluster(self, radii_nm: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return the centres of a fractal cluster."""
         dimension, prefactor, overlap = (
             float(d.draw(rng, 1)[0]) for d in (self.dimension, self.prefactor, self.overlap)
@@ -78,12 +76,12 @@ class Compact(_Clusters):
 
     kind: Literal["compact"] = "compact"
 
-    def cluster(self, radii_nm: Array, rng: np.random.Generator) -> Array:
+    def cluster(self, radii_nm: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return the centres of a compact cluster."""
         return compact_cluster(radii_nm, rng)
 
 
-def _lying(centres: Array, rng: np.random.Generator) -> Array:
+def _lying(centres: FloatArray, rng: np.random.Generator) -> FloatArray:
     """Turn a cluster so that it is flattest along z, and at random about it."""
     centres = centres - centres.mean(axis=0)
     if len(centres) < 3:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.projection import underside_and_top
 
 __all__ = ["Relief", "Stamp"]
 
-Array = npt.NDArray[np.float64]
 
 # The map has at most so many points a side; coarser than a pixel it is still fine against a particle.
 POINTS = 2048
@@ -25,8 +25,8 @@ class Stamp:
 
     row: int
     column: int
-    underside: Array
-    top: Array
+    underside: FloatArray
+    top: FloatArray
     half_nm: float
     lowest: float
 
@@ -59,7 +59,7 @@ class Relief:
         z = mesh.vertices[:, 2]
         return Stamp(low.row - reach, low.column - reach, low.values, high.values, float(np.ptp(z)) / 2, float(z.min()))
 
-    def rest(self, stamp: Stamp, point: Array, overlap: float) -> float:
+    def rest(self, stamp: Stamp, point: FloatArray, overlap: float) -> float:
         """Return the height of the centre of a body let down at `point`, (x, y) in nm, until it meets something.
 
         `overlap` is the fraction of the smaller one's half height by which it may sink into another body.
@@ -70,7 +70,7 @@ class Relief:
         contact = contact[self._top[here] > 0]
         return float(np.nanmax(contact, initial=-stamp.lowest)) if contact.size else -stamp.lowest
 
-    def add(self, stamp: Stamp, centre: Array) -> None:
+    def add(self, stamp: Stamp, centre: FloatArray) -> None:
         """Lay a body down with its centre at (x, y, z) in nm."""
         here, part = self._window(stamp, centre)
         top = stamp.top[part] + centre[2]
@@ -78,12 +78,12 @@ class Relief:
         self._top[here][higher] = top[higher]
         self._half[here][higher] = stamp.half_nm
 
-    def heights(self, points: Array) -> Array:
+    def heights(self, points: FloatArray) -> FloatArray:
         """Return the heights in nm at points (..., 2); 0 outside the map."""
         inside, row, column = self._cells(points)
         return np.where(inside, self._top[row, column], 0.0)
 
-    def raise_to(self, points: Array, heights: Array, half_nm: float) -> None:
+    def raise_to(self, points: FloatArray, heights: FloatArray, half_nm: float) -> None:
         """Raise the map to heights in nm at points (..., 2), by a body of half the height `half_nm`."""
         inside, row, column = self._cells(points)
         row, column, heights = row[inside], column[inside], heights[inside]
@@ -91,7 +91,7 @@ class Relief:
         self._half[row[higher], column[higher]] = half_nm
         np.maximum.at(self._top, (row, column), heights)
 
-    def _window(self, stamp: Stamp, point: Array) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
+    def _window(self, stamp: Stamp, point: FloatArray) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
         """Return the part of the map under a stamp, and the part of the stamp on the map."""
         column, row = (np.floor((np.asarray(point)[:2] + self.margin_nm) / self.pitch_nm)).astype(int)
         here, part = [], []
@@ -103,7 +103,7 @@ class Relief:
             part.append(slice(start - first, max(stop, start) - first))
         return (here[0], here[1]), (part[0], part[1])
 
-    def _cells(self, points: Array) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _cells(self, points: FloatArray) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         cells = np.floor((points + self.margin_nm) / self.pitch_nm).astype(np.int64)
         column, row = cells[..., 0], cells[..., 1]
         height, width = self._top.shape

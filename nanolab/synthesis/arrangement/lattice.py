@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import Crowd, Ground, Placement, Spec, whole
 from nanolab.synthesis.arrangement.plane import Footprint, Plane
 from nanolab.synthesis.arrangement.population import Population
@@ -16,7 +17,6 @@ from nanolab.synthesis.particles.kind import default
 
 __all__ = ["Lattice"]
 
-Array = npt.NDArray[np.float64]
 
 # The cell is made for this many particles' sizes, and fits all but the largest of them.
 SAMPLE, FITTING = 32, 0.95
@@ -67,7 +67,7 @@ class Lattice(Spec):
                 crowd.add(k, [*point, population.rest_nm(k)], turn=turn, group=int(grains[site]), group_kind="lattice")
         return crowd.placement(len(kept))
 
-    def _spacing(self, population: Population, sample: range, rng: np.random.Generator) -> tuple[Array, float]:
+    def _spacing(self, population: Population, sample: range, rng: np.random.Generator) -> tuple[FloatArray, float]:
         """Return the distances of particles in a row and of rows, and how far particles reach."""
         shapes = [population.footprint(k) for k in sample]
         margin = max(shape.radius for shape in shapes)
@@ -83,8 +83,8 @@ class Lattice(Spec):
         return np.array([along, across]), margin
 
     def _sites(
-        self, spacing: Array, margin: float, field_nm: tuple[float, float], rng: np.random.Generator
-    ) -> tuple[Array, Array, npt.NDArray[np.int64]]:
+        self, spacing: FloatArray, margin: float, field_nm: tuple[float, float], rng: np.random.Generator
+    ) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
         """Return the sites (n, 2), and of each the angle and the number of its grain."""
         grains = max(1, whole(self.grains, rng))
         size = np.asarray(field_nm)
@@ -125,7 +125,7 @@ def _row_distance(shape: Footprint, along: float, gap: float) -> float:
     return high
 
 
-def _grid(cell: str, spacing: Array, size: Array, angle: float, rng: np.random.Generator) -> Array:
+def _grid(cell: str, spacing: FloatArray, size: FloatArray, angle: float, rng: np.random.Generator) -> FloatArray:
     """Return points (n, 2) of a turned lattice, shifted at random, that covers a field of `size` and more."""
     reach = float(np.hypot(*size))
     columns, rows = (int(np.ceil(reach / step)) for step in spacing)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import Crowd, Ground, Placement, Spec, anywhere
 from nanolab.synthesis.arrangement.plane import Footprint, separations
 from nanolab.synthesis.arrangement.population import Population
@@ -16,7 +17,6 @@ from nanolab.synthesis.particles.kind import default
 
 __all__ = ["Monolayer"]
 
-Array = npt.NDArray[np.float64]
 Pairs = npt.NDArray[np.int64]
 
 SAMPLE = 32
@@ -66,7 +66,7 @@ class Monolayer(Spec):
         return crowd.placement(count)
 
 
-def _pushed_apart(points: Array, outlines: list[Footprint]) -> Array:
+def _pushed_apart(points: FloatArray, outlines: list[Footprint]) -> FloatArray:
     """Move overlapping outlines apart, each pair along the way that is shortest for it."""
     if len(points) < 2:
         return points

@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
+
 __all__ = ["Footprint", "Plane", "disc", "footprint", "separations"]
 
-Array = npt.NDArray[np.float64]
 
 # Sides of the polygon around an outline: those of triangles, squares and hexagons are among them.
 SIDES = 24
@@ -22,7 +23,9 @@ class Footprint:
 
     __slots__ = ("corners", "is_disc", "normals", "radius", "support")
 
-    def __init__(self, normals: Array, support: Array, corners: Array, radius: float, *, is_disc: bool) -> None:
+    def __init__(
+        self, normals: FloatArray, support: FloatArray, corners: FloatArray, radius: float, *, is_disc: bool
+    ) -> None:
         self.normals, self.support, self.corners = normals, support, corners
         self.radius, self.is_disc = radius, is_disc
 
@@ -48,7 +51,7 @@ def disc(radius_nm: float) -> Footprint:
     return Footprint(NORMALS, support, _corners(support), radius_nm, is_disc=True)
 
 
-def footprint(points: Array) -> Footprint:
+def footprint(points: FloatArray) -> Footprint:
     """Return the outline of points (N, 2 or more), of which the first two coordinates count."""
     flat = points[:, :2]
     support = (flat @ NORMALS.T).max(axis=0)
@@ -56,7 +59,7 @@ def footprint(points: Array) -> Footprint:
     return Footprint(NORMALS, support, _corners(support), radius, is_disc=False)
 
 
-def _corners(support: Array) -> Array:
+def _corners(support: FloatArray) -> FloatArray:
     """Where each side of the polygon meets the next."""
     step = 2 * np.pi / SIDES
     along = (np.roll(support, -1) - support * np.cos(step)) / np.sin(step)
@@ -76,11 +79,11 @@ class Plane:
         return self._count
 
     @property
-    def centres(self) -> Array:
+    def centres(self) -> FloatArray:
         """Centres of the outlines, shape (N, 2)."""
         return self._centres[: self._count]
 
-    def add(self, shape: Footprint, centre: Array) -> None:
+    def add(self, shape: Footprint, centre: FloatArray) -> None:
         """Lay an outline down."""
         columns = ("_centres", "_radii", "_discs", "_normals", "_corners", "_support")
         values = (centre[:2], shape.radius, shape.is_disc, shape.normals, shape.corners, shape.support)
@@ -92,11 +95,11 @@ class Plane:
             column[self._count] = value
         self._count += 1
 
-    def gap(self, shape: Footprint, centre: Array, reach: float = 0.0) -> float:
+    def gap(self, shape: Footprint, centre: FloatArray, reach: float = 0.0) -> float:
         """Return the distance in nm from an outline to the nearest one; see `gaps`."""
         return float(self.gaps(shape, np.asarray(centre)[None, :2], reach)[0])
 
-    def gaps(self, shape: Footprint, centres: Array, reach: float = 0.0) -> Array:
+    def gaps(self, shape: Footprint, centres: FloatArray, reach: float = 0.0) -> FloatArray:
         """Return the distances in nm, (C,), from an outline at several centres, (C, 2), to the nearest one there.
 
         Below 0 it is how deep the two overlap. It is exact for discs and never too large for polygons. Beyond `reach`
@@ -113,7 +116,7 @@ class Plane:
             gaps[ours, theirs] = np.maximum(gaps[ours, theirs], apart)
         return np.asarray(gaps.min(axis=1, initial=np.inf))
 
-    def contact(self, shape: Footprint, k: int, directions: Array, gap: float) -> Array:
+    def contact(self, shape: Footprint, k: int, directions: FloatArray, gap: float) -> FloatArray:
         """Return centres (C, 2) at which an outline, coming from directions (C, 2), is `gap` nm from outline `k`."""
         if shape.is_disc and self._discs[k]:
             return np.asarray(self._centres[k] + (self._radii[k] + shape.radius + gap) * directions)
@@ -130,7 +133,7 @@ class Plane:
             distance = np.where(rate > 1e-9, (reach + gap) / rate, np.inf).min(axis=1)
         return np.asarray(self._centres[k] + distance[:, None] * directions)
 
-    def _separation(self, shape: Footprint, others: npt.NDArray[np.int64], away: Array) -> Array:
+    def _separation(self, shape: Footprint, others: npt.NDArray[np.int64], away: FloatArray) -> FloatArray:
         """Largest gap between polygons along any of their sides' normals, (P,): the separating axis theorem."""
         corners = self._corners[others] + away[:, None]
         ours = (shape.normals @ corners.swapaxes(1, 2)).min(axis=2) - shape.support
@@ -139,7 +142,9 @@ class Plane:
         return np.asarray(np.maximum(ours.max(axis=1), theirs.max(axis=1)))
 
 
-def separations(shapes: list[Footprint], centres: Array, pairs: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+def separations(
+    shapes: list[Footprint], centres: FloatArray, pairs: npt.NDArray[np.int64]
+) -> tuple[FloatArray, FloatArray]:
     """Return the gaps of pairs (P, 2) of outlines, (P,), and the unit vectors from the first to the second, (P, 2).
 
     A negative gap is how deep the two overlap; moving them apart along the vector by that much parts them.

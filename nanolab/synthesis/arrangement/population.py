@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.plane import Footprint, disc, footprint
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles import Kind, Sphere, make_mesh
 
 __all__ = ["Body", "Population", "about_beam"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Body:
     kind: Kind
     diameter_nm: float
     mesh: Mesh
-    rotation: Array
+    rotation: FloatArray
 
     def turned(self, angle: float) -> Mesh:
         """Return the mesh turned about the beam, from x towards y."""
@@ -78,7 +76,7 @@ class Population:
         """True if all may be taken for balls of their volume where they are heaped up."""
         return all(kind.BALL for kind in self.kinds)
 
-    def radii_nm(self) -> Array:
+    def radii_nm(self) -> FloatArray:
         """Radii of the balls of the particles' volumes, shape (N,)."""
         sized = [size if self.kind(k).BALL else self.body(k).diameter_nm for k, size in enumerate(self._sizes)]
         return np.array(sized, dtype=float) / 2
@@ -125,6 +123,6 @@ class Population:
         return float(rng.uniform(shape.support.min(), shape.radius))
 
 
-def about_beam(angle: float) -> Array:
+def about_beam(angle: float) -> FloatArray:
     """Return the rotation about the beam, shape (3, 3), by an angle in radians from x towards y."""
     return np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])

@@ -3,8 +3,8 @@
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import TRIES, Counted, Crowd, Ground, Placement, Structure, anywhere, whole
 from nanolab.synthesis.arrangement.plane import Plane
 from nanolab.synthesis.arrangement.population import Population
@@ -13,7 +13,6 @@ from nanolab.synthesis.particles.kind import default
 
 __all__ = ["Rings"]
 
-Array = npt.NDArray[np.float64]
 
 # Points of a ring's or line's axis.
 POINTS = 180
@@ -55,7 +54,7 @@ class Rings(Counted):
         """Place rings first, then lines, then loose particles; each keeps clear of those before."""
         beads = _Beads(population, ground.plane(), rng)
         rings, lines, loose = (whole(d, rng) for d in (self.count, self.lines, self.loose))
-        circles: list[tuple[Array, float]] = []
+        circles: list[tuple[FloatArray, float]] = []
         for _ in range(rings):
             radius = float(self.radius_nm.draw(rng, 1)[0])
             centre = self._free_place(circles, radius, field_nm, rng)
@@ -75,8 +74,12 @@ class Rings(Counted):
         return {name: float(getattr(self, name).draw(rng, 1)[0]) for name in names}
 
     def _free_place(
-        self, circles: list[tuple[Array, float]], radius: float, field_nm: tuple[float, float], rng: np.random.Generator
-    ) -> Array | None:
+        self,
+        circles: list[tuple[FloatArray, float]],
+        radius: float,
+        field_nm: tuple[float, float],
+        rng: np.random.Generator,
+    ) -> FloatArray | None:
         """Return a centre in the field for a ring that meets no other ring, if one is found."""
         for _ in range(TRIES):
             centre = anywhere(0, field_nm, rng)
@@ -84,7 +87,7 @@ class Rings(Counted):
                 return centre
         return None
 
-    def _ring(self, radius: float, rng: np.random.Generator) -> Array:
+    def _ring(self, radius: float, rng: np.random.Generator) -> FloatArray:
         """Return points (n, 2) around a ring about its middle."""
         ellipticity, wobble = (float(d.draw(rng, 1)[0]) for d in (self.ellipticity, self.wobble))
         angles = np.arange(POINTS) * 2 * np.pi / POINTS
@@ -94,7 +97,7 @@ class Rings(Counted):
         points *= np.sqrt([ellipticity, 1 / ellipticity])
         return points @ _turn(rng)
 
-    def _line(self, rng: np.random.Generator) -> Array:
+    def _line(self, rng: np.random.Generator) -> FloatArray:
         """Return points (n, 2) along a line about its middle."""
         length, bend_deg = (float(d.draw(rng, 1)[0]) for d in (self.line_nm, self.line_bend_deg))
         angles = np.deg2rad(bend_deg) * (np.linspace(0, 1, POINTS) - 0.5)
@@ -112,13 +115,15 @@ class _Beads:
         self.structures: list[Structure] = []
         self.asked = 0
 
-    def stations(self, line: Array, values: dict[str, float], *, closed: bool) -> list[tuple[int, Array, Array]]:
+    def stations(
+        self, line: FloatArray, values: dict[str, float], *, closed: bool
+    ) -> list[tuple[int, FloatArray, FloatArray]]:
         """Return the particles that fit on a line (n, 2), one beside the other: which, where, and the way there."""
         line = np.concatenate([line, line[:1]]) if closed else line
         along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
         tangents = np.gradient(line, along, axis=0)
         station = 0.0
-        found: list[tuple[int, Array, Array]] = []
+        found: list[tuple[int, FloatArray, FloatArray]] = []
         while True:
             (k,) = self.population.draw(1)
             radius = self.population.extent_nm(k)
@@ -129,7 +134,7 @@ class _Beads:
             found.append((k, np.array([x, y]), np.array([tx, ty])))
             station += radius * (1 + 2 * values["gap"] * np.exp(values["gap_spread"] * self.rng.standard_normal()))
 
-    def thread(self, kind: str, line: Array, values: dict[str, float], *, closed: bool) -> None:
+    def thread(self, kind: str, line: FloatArray, values: dict[str, float], *, closed: bool) -> None:
         """Put particles along a line (n, 2); with at least one of them it is a structure, as wide as they need."""
         number, width = len(self.structures), 0.0
         for k, (x, y), (tx, ty) in self.stations(line, values, closed=closed):
@@ -148,7 +153,7 @@ class _Beads:
                 if self._lay(k, anywhere(self.population.extent_nm(k), field_nm, self.rng), -1, "loose"):
                     break
 
-    def _lay(self, k: int, point: Array, group: int, group_kind: str) -> bool:
+    def _lay(self, k: int, point: FloatArray, group: int, group_kind: str) -> bool:
         turn = self.rng.uniform(0, 2 * np.pi)
         shape = self.population.footprint(k).turned(turn)
         if self.plane.gap(shape, point) < -OVERLAP * shape.radius:
@@ -164,6 +169,6 @@ def _apart(distance: float, radius: float, other: float) -> bool:
     return distance > APART * (small + large) or APART * (distance + APART * small) < large
 
 
-def _turn(rng: np.random.Generator) -> Array:
+def _turn(rng: np.random.Generator) -> FloatArray:
     angle = rng.uniform(0, 2 * np.pi)
     return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])

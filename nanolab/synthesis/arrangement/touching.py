@@ -3,8 +3,8 @@
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import TRIES, Counted, Crowd, Ground, Placement, anywhere, margin_nm, whole
 from nanolab.synthesis.arrangement.plane import Footprint, Plane
 from nanolab.synthesis.arrangement.population import Population
@@ -13,7 +13,6 @@ from nanolab.synthesis.particles.kind import default
 
 __all__ = ["Touching"]
 
-Array = npt.NDArray[np.float64]
 
 # Directions from which a particle may come to its neighbour; and by how much a row bends at each particle, in radians.
 DIRECTIONS = 12
@@ -76,13 +75,13 @@ class _Growth:
         self.turns: dict[int, float] = {}
         self.heading = 0.0
 
-    def add(self, shape: Footprint, point: Array, turn: float) -> None:
+    def add(self, shape: Footprint, point: FloatArray, turn: float) -> None:
         """Make an outline a member of the cluster."""
         self.members.append(len(self.plane))
         self.turns[len(self.plane)] = turn
         self.plane.add(shape.turned(turn), point)
 
-    def apart(self, shape: Footprint) -> tuple[Array, float] | None:
+    def apart(self, shape: Footprint) -> tuple[FloatArray, float] | None:
         """Begin another cluster: return a free place and a turn, if one is found."""
         self.members = []
         self.heading = self.rng.uniform(0, 2 * np.pi)
@@ -92,7 +91,7 @@ class _Growth:
                 return point, turn
         return None
 
-    def beside(self, shape: Footprint) -> tuple[Array, float] | None:
+    def beside(self, shape: Footprint) -> tuple[FloatArray, float] | None:
         """Return a place beside a member of the cluster, and a turn, if one is found."""
         for _ in range(TRIES // 5):
             in_row = self.rng.random() < self.values["row"]
@@ -111,7 +110,7 @@ class _Growth:
                 return free[nearest if compact else self.rng.integers(len(free))], turn
         return None
 
-    def _free(self, shape: Footprint, neighbour: int, angles: Array) -> Array:
+    def _free(self, shape: Footprint, neighbour: int, angles: FloatArray) -> FloatArray:
         """Return the places (n, 2) beside a neighbour where nobody lies."""
         directions = np.column_stack([np.cos(angles), np.sin(angles)])
         places = self.plane.contact(shape, neighbour, directions, self.values["gap_nm"])

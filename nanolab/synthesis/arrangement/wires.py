@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import Counted, Crowd, Ground, Placement, anywhere, whole
 from nanolab.synthesis.arrangement.height_map import Relief
 from nanolab.synthesis.arrangement.population import Population
@@ -17,7 +17,6 @@ from nanolab.synthesis.particles.wires import Wire
 
 __all__ = ["Wires"]
 
-Array = npt.NDArray[np.float64]
 
 # Points across a wire at which it is let down and laid on the map, and across its width at least.
 ACROSS = 13
@@ -81,7 +80,7 @@ class _Weave:
             self._relief.add(self._relief.stamp(one.mesh), one.centre_nm)
         self._rise, self._overlap = rise, overlap
 
-    def lay(self, line: Array, radius: float) -> Array:
+    def lay(self, line: FloatArray, radius: float) -> FloatArray:
         """Let a wire down whose axis is above points (n, 2); return the axis (m, 3) when it lies."""
         along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
         step = min(self._relief.pitch_nm, radius / 2)
@@ -100,7 +99,7 @@ class _Weave:
         kept = np.unique(np.append(np.arange(0, len(points), max(1, int(radius / 2 / step))), len(points) - 1))
         return np.column_stack([points[kept], heights[kept]])
 
-    def _bent(self, needed: Array, stations: Array, radius: float) -> Array:
+    def _bent(self, needed: FloatArray, stations: FloatArray, radius: float) -> FloatArray:
         """Return heights not below those needed, no steeper than a wire bends, and rounded where they change."""
         step = stations[1] - stations[0]
         slope = self._rise * stations
@@ -111,17 +110,17 @@ class _Weave:
         return np.asarray(uniform_filter1d(maximum_filter1d(np.maximum(rising, falling), width), width))
 
 
-def _centreline(population: Population, k: int, rng: np.random.Generator) -> Array:
+def _centreline(population: Population, k: int, rng: np.random.Generator) -> FloatArray:
     kind = population.kind(k)
     assert isinstance(kind, Wire)  # noqa: S101 (`place` has checked it)
     return kind.centreline(population.size_nm(k), rng)
 
 
-def _turned(line: Array, angle: float) -> Array:
+def _turned(line: FloatArray, angle: float) -> FloatArray:
     return np.asarray(line @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]))
 
 
-def _beside(leader: Array, own: Array, spread: float, rng: np.random.Generator) -> Array:
+def _beside(leader: FloatArray, own: FloatArray, spread: float, rng: np.random.Generator) -> FloatArray:
     """Return a wire's line (n, 2) that follows the bundle's first one, somewhere beside it and shifted along it."""
     steps = np.hypot(*np.diff(leader, axis=0).T)
     along = np.concatenate([[0], np.cumsum(steps)])

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from nanolab.core.typing import Image
 from nanolab.synthesis.cutpaste.ground import LEVEL_SD_PX, Ground
 from nanolab.synthesis.cutpaste.settings import BackgroundKind, CutPasteSettings
 from nanolab.synthesis.cutpaste.texture import quilt
 
 __all__ = ["Background", "background_pool"]
 
-Image = npt.NDArray[np.float32]
 
 # Noise is what is finer than this SD, but for what exceeds so many SD of its own.
 _GRAIN_SD_PX, _GRAIN_SDS = 2.0, 3.0

@@ -9,14 +9,12 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import Image, LabelMap, Mask
 from nanolab.synthesis.cutpaste.ground import Ground, smooth_over
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 
 __all__ = ["Cutout", "cut_particles", "whole_particles"]
 
-Image = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int32]
-Mask = npt.NDArray[np.bool_]
 Box = tuple[slice, slice]
 
 # A mask is smoothed by this SD before it is turned, or its staircase would be turned with it.
@@ -70,7 +68,7 @@ class Cutout:
         return float(np.sqrt(4 / np.pi * self.area_px))
 
 
-def whole_particles(labels: Labels, settings: CutPasteSettings, where: str) -> dict[int, Box]:
+def whole_particles(labels: LabelMap, settings: CutPasteSettings, where: str) -> dict[int, Box]:
     """Return the boxes of the particles that are whole: off the border, large enough, in one piece, not too hollow.
 
     Raises
@@ -91,13 +89,15 @@ def whole_particles(labels: Labels, settings: CutPasteSettings, where: str) -> d
     return whole
 
 
-def cut_particles(image: Image, labels: Labels, ground: Ground, settings: CutPasteSettings, where: str) -> list[Cutout]:
+def cut_particles(
+    image: Image, labels: LabelMap, ground: Ground, settings: CutPasteSettings, where: str
+) -> list[Cutout]:
     """Cut out the particles of `whole_particles`, each with its contrast to the ground."""
     whole = whole_particles(labels, settings, where)
     return [_cut(image, labels, ground, label, box, settings, where) for label, box in whole.items()]
 
 
-def _refusal(labels: Labels, label: int, box: Box, smallest: float, min_solidity: float) -> str | None:
+def _refusal(labels: LabelMap, label: int, box: Box, smallest: float, min_solidity: float) -> str | None:
     """Say why a particle is not used, None if it is."""
     if any(
         side.start <= _BORDER_PX or side.stop >= length - _BORDER_PX
@@ -125,7 +125,7 @@ def _hull_area(mask: Mask) -> float:
 
 def _cut(
     image: Image,
-    labels: Labels,
+    labels: LabelMap,
     ground: Ground,
     label: int,
     box: Box,

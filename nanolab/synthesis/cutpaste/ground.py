@@ -7,11 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import Image, Mask
 
 __all__ = ["LEVEL_SD_PX", "Ground", "find_ground", "smooth_over"]
 
-Image = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 # The rim of glow and shadow around a particle, as a part of the particles' median diameter, and its limits. Where so
 # wide a rim leaves less than this part of the image, a narrower one is taken.

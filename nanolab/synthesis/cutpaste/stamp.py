@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.core.typing import Image
 from nanolab.synthesis.cutpaste.cutouts import Cutout
 
 __all__ = ["Footprint", "footprint", "look", "windows"]
 
-Image = npt.NDArray[np.float32]
 Box = tuple[slice, slice]
 
 # OpenCV's cubic interpolation at random places keeps this part of the variance of white noise (measured).

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import Image, Mask
 
 __all__ = ["patch_places", "quilt"]
 
-Image = npt.NDArray[np.float32]
-Mask = npt.NDArray[np.bool_]
 
 # Sides of the patches tried, the largest first; a smaller one fits between more particles.
 SIDES_PX = (64, 48, 32, 24, 16, 12, 8)

@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.core.typing import LabelMap
+
 __all__ = ["Pasted"]
 
-Labels = npt.NDArray[np.int32]
 Box = tuple[slice, slice]
 
 # A visible piece below this many pixels, or below this part of what is visible of its particle, is a splinter that
@@ -40,7 +41,7 @@ class Pasted:
         self._visible_px = np.append(self._visible_px - taken, np.count_nonzero(inside))
         there[inside] = len(self._windows)
 
-    def labels(self) -> tuple[Labels, Labels, npt.NDArray[np.int64]]:
+    def labels(self) -> tuple[LabelMap, LabelMap, npt.NDArray[np.int64]]:
         """Number the particles that are visible, and give splinters of hidden ones to the particle on top.
 
         Returns

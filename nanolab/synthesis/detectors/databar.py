@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nanolab.synthesis.detectors.instrument import Image
+from nanolab.core.typing import Image
 from nanolab.synthesis.detectors.layouts import LAYOUTS
 from nanolab.synthesis.detectors.lettering import text_mask
 from nanolab.synthesis.draws import Model

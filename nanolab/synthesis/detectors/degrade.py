@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from nanolab.core.typing import Image
 from nanolab.images.masks import eroded
-from nanolab.synthesis.detectors.instrument import Image, default
+from nanolab.synthesis.detectors.instrument import default
 from nanolab.synthesis.draws import Model, NotNegative
 
 __all__ = ["Degradation", "Mill2021", "degrade", "degrade_labels", "degraded_pixel_size", "degraded_shape"]

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from nanolab.core.typing import Image
 from nanolab.synthesis.detectors.databar import draw_over, drawn_over
 from nanolab.synthesis.detectors.degrade import degrade, degrade_labels, degraded_pixel_size, degraded_shape
 from nanolab.synthesis.detectors.him import HeliumIons
-from nanolab.synthesis.detectors.instrument import Image, Instrument, expose
+from nanolab.synthesis.detectors.instrument import Instrument, expose
 from nanolab.synthesis.detectors.se import SecondaryElectrons
 from nanolab.synthesis.detectors.stem import HighAngleDarkField
 from nanolab.synthesis.detectors.tem import BrightField

@@ -4,7 +4,7 @@ from typing import cast
 
 import numpy as np
 
-from nanolab.synthesis.detectors.instrument import Image
+from nanolab.core.typing import Image
 from nanolab.synthesis.noise import streaky_noise
 from nanolab.synthesis.passes import Matter, Passes
 

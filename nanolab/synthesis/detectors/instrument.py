@@ -4,16 +4,15 @@ from typing import Annotated, Any, ClassVar
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from nanolab.core.typing import Image
 from nanolab.synthesis.draws import Distribution, Fraction, Model, NotNegative, Positive, between
 from nanolab.synthesis.noise import smooth_noise
 from nanolab.synthesis.passes import Passes
 
-__all__ = ["Image", "Instrument", "Values", "blurred", "default", "expose"]
+__all__ = ["Instrument", "Values", "blurred", "default", "expose"]
 
-Image = npt.NDArray[np.float32]
 Values = dict[str, Any]
 
 # Percentiles that a full stretch of the contrast takes to black and white.

@@ -2,12 +2,12 @@
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy import constants, fft
+
+from nanolab.core.typing import Image
 
 __all__ = ["interaction", "phase_contrast", "wavelength_nm"]
 
-Image = npt.NDArray[np.float32]
 
 _PAD_PX = 16
 _REST_EV = constants.m_e * constants.c**2 / constants.e

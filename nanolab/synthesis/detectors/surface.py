@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import signal as filters
 
-from nanolab.synthesis.detectors.instrument import Image, Instrument, Values, blurred, default
+from nanolab.core.typing import Image
+from nanolab.synthesis.detectors.instrument import Instrument, Values, blurred, default
 from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between
 from nanolab.synthesis.noise import octave_noise, smooth_noise
 from nanolab.synthesis.passes import Passes

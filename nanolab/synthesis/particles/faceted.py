@@ -4,8 +4,8 @@ from itertools import product
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.draws import Distribution, Fraction, Positive, between
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles.kind import Kind, Orientation, default
@@ -14,7 +14,6 @@ from nanolab.synthesis.particles.rounded import rounded_polyhedron
 
 __all__ = ["Cube", "Octahedron"]
 
-Array = npt.NDArray[np.float64]
 
 # Rounder than this, balls at the corners would meet; the corners' polyhedron needs some size.
 FULL = 0.98
@@ -74,20 +73,20 @@ class Octahedron(Kind):
         return stretched.rotated(_to_z(np.array([1 / aspect_ratio, 1, 1])))
 
 
-def _truncated(part: float) -> Array:
+def _truncated(part: float) -> FloatArray:
     """Corners (24, 3) of the octahedron of corners at distance 1, cut off at that part of its edges."""
     tips = np.concatenate([np.eye(3), -np.eye(3)])
     return np.array([a + part * (b - a) for a in tips for b in tips if abs(a @ b) < 0.5])
 
 
-def _rounded(template: tuple[tuple[float, ...], ...], corners: Array, radius: float, tolerance_nm: float) -> Mesh:
+def _rounded(template: tuple[tuple[float, ...], ...], corners: FloatArray, radius: float, tolerance_nm: float) -> Mesh:
     steps = min(arc_steps(radius, np.pi / 2, tolerance_nm), MOST_STEPS) - 1
     shape = rounded_polyhedron(template, steps)
     mesh = Mesh(shape.vertices(corners, radius), shape.triangles, convex=True)
     return mesh.moved(-mesh.centroid)  # the points of a rounding are not quite symmetrical
 
 
-def _to_z(direction: Array) -> Array:
+def _to_z(direction: FloatArray) -> FloatArray:
     """Return a rotation, shape (3, 3), that turns a direction upright."""
     z = direction / np.linalg.norm(direction)
     x = np.cross([0.0, 1.0, 0.0], z)

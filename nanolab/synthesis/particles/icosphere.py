@@ -6,9 +6,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull
 
+from nanolab.core.typing import FloatArray
+
 __all__ = ["hull_triangles", "icosphere", "split", "subdivisions_for"]
 
-Array = npt.NDArray[np.float64]
 Triangles = npt.NDArray[np.int64]
 
 
@@ -19,7 +20,7 @@ def subdivisions_for(radius: float, tolerance: float) -> int:
 
 
 @lru_cache
-def icosphere(subdivisions: int) -> tuple[Array, Triangles]:
+def icosphere(subdivisions: int) -> tuple[FloatArray, Triangles]:
     """Return an icosahedron whose triangles were split `subdivisions` times, its vertices on the unit sphere."""
     golden = (1 + np.sqrt(5)) / 2
     corners = np.array([[0, s, t * golden] for s in (-1, 1) for t in (-1, 1)])
@@ -33,7 +34,7 @@ def icosphere(subdivisions: int) -> tuple[Array, Triangles]:
     return vertices, triangles
 
 
-def hull_triangles(vertices: Array) -> Triangles:
+def hull_triangles(vertices: FloatArray) -> Triangles:
     """Return the triangles (T, 3) of the convex hull of points around the origin, counted outwards."""
     triangles = ConvexHull(vertices).simplices.astype(np.int64)
     a, b, c = np.moveaxis(vertices[triangles], 1, 0)
@@ -42,7 +43,7 @@ def hull_triangles(vertices: Array) -> Triangles:
     return triangles
 
 
-def split(vertices: Array, triangles: Triangles) -> tuple[Array, Triangles]:
+def split(vertices: FloatArray, triangles: Triangles) -> tuple[FloatArray, Triangles]:
     """Split each triangle of a closed mesh into four at the middles of its sides."""
     sides = np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1)
     keys, index = np.unique(sides[:, 0] * len(vertices) + sides[:, 1], return_inverse=True)

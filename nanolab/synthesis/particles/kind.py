@@ -3,15 +3,14 @@
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.draws import Distribution, Model, NotNegative, Positive, between
 from nanolab.synthesis.mesh import Mesh
 
 __all__ = ["Core", "Kind", "Orientation", "SurfaceTexture", "default", "random_rotation"]
 
-Array = npt.NDArray[np.float64]
 Orientation = Literal["random", "flat", "upright"]
 
 
@@ -85,7 +84,7 @@ class Kind(Model):
         """
         raise NotImplementedError
 
-    def pose(self, rng: np.random.Generator) -> Array:
+    def pose(self, rng: np.random.Generator) -> FloatArray:
         """Return the rotation, shape (3, 3), that brings a flat particle into its orientation."""
         if self.orientation == "random":
             return random_rotation(rng)
@@ -94,14 +93,14 @@ class Kind(Model):
         return _tilted(tilt, rng.uniform(0, 2 * np.pi)) @ lying if tilt else lying
 
 
-def _tilted(tilt: float, towards: float) -> Array:
+def _tilted(tilt: float, towards: float) -> FloatArray:
     """Return the rotation, shape (3, 3), that tilts the upright by an angle towards a direction, both in radians."""
     axis = np.array([-np.sin(towards), np.cos(towards), 0])
     cross = np.cross(np.eye(3), axis)
     return np.asarray(np.cos(tilt) * np.eye(3) + np.sin(tilt) * cross + (1 - np.cos(tilt)) * np.outer(axis, axis))
 
 
-def random_rotation(rng: np.random.Generator) -> Array:
+def random_rotation(rng: np.random.Generator) -> FloatArray:
     """Return a uniformly random rotation matrix, shape (3, 3), from a random unit quaternion."""
     w, x, y, z = (q := rng.normal(size=4)) / np.linalg.norm(q)
     return np.array(

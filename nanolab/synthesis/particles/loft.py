@@ -3,13 +3,12 @@
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.mesh import Mesh
 
 __all__ = ["arc_steps", "circle", "polygon", "rounded_ends", "sweep"]
 
-Array = npt.NDArray[np.float64]
 
 # Beside each rounding a flat has a second row of points, this part of its length away: its shading stays flat.
 RIM = 0.03
@@ -21,7 +20,7 @@ def arc_steps(radius: float, angle: float, tolerance: float) -> int:
     return int(np.clip(np.ceil(angle / max(step, 1e-6)), 2, 16))
 
 
-def circle(radius: float, tolerance: float) -> Array:
+def circle(radius: float, tolerance: float) -> FloatArray:
     """Return the unit circle (K, 2), as fine as a circle of `radius` needs, of the area of the true circle."""
     count = 4 * arc_steps(radius, np.pi / 2, tolerance)
     angles = np.arange(count) * 2 * np.pi / count
@@ -29,7 +28,7 @@ def circle(radius: float, tolerance: float) -> Array:
     return np.column_stack([np.cos(angles), np.sin(angles)]) * np.sqrt(np.pi / area)
 
 
-def polygon(distances: Array, rounding: float, tolerance: float) -> Array:
+def polygon(distances: FloatArray, rounding: float, tolerance: float) -> FloatArray:
     """Return a convex polygon (K, 2) with rounded corners, counted counter-clockwise.
 
     Parameters
@@ -53,7 +52,7 @@ def polygon(distances: Array, rounding: float, tolerance: float) -> Array:
     return np.concatenate(parts)
 
 
-def _corners(normals: Array, distances: Array) -> tuple[Array, Array]:
+def _corners(normals: FloatArray, distances: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the normals of the sides that are left, and the corner after each side."""
     sides = list(range(len(normals)))
     while True:
@@ -65,11 +64,11 @@ def _corners(normals: Array, distances: Array) -> tuple[Array, Array]:
         del sides[int(np.argmin(lengths))]
 
 
-def _meet(normals: Array, distances: Array) -> Array:
+def _meet(normals: FloatArray, distances: FloatArray) -> FloatArray:
     return np.linalg.solve(np.column_stack([np.cos(normals), np.sin(normals)]), distances)
 
 
-def rounded_ends(length: float, radius: float, rounding: float, tolerance: float) -> tuple[Array, Array]:
+def rounded_ends(length: float, radius: float, rounding: float, tolerance: float) -> tuple[FloatArray, FloatArray]:
     """Return where the sections of a straight rod lie, (n,) from 0 to `length`, and their radii (n,).
 
     `rounding` is the radius of the edge at the ends: `radius` makes hemispheres, 0 flat ends.
@@ -89,7 +88,14 @@ def rounded_ends(length: float, radius: float, rounding: float, tolerance: float
     return np.append(along, length - along[-2::-1]), np.append(across, across[-2::-1])
 
 
-def sweep(centres: Array, tangents: Array, radii: Array, section: Array, *, ends: tuple[Array, Array]) -> Mesh:
+def sweep(
+    centres: FloatArray,
+    tangents: FloatArray,
+    radii: FloatArray,
+    section: FloatArray,
+    *,
+    ends: tuple[FloatArray, FloatArray],
+) -> Mesh:
     """Return the closed mesh of sections along a line whose tangents are never vertical.
 
     Parameters

@@ -3,9 +3,9 @@
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.draws import Distribution, Fraction, Positive, between
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles.kind import Kind, Orientation, default
@@ -13,7 +13,6 @@ from nanolab.synthesis.particles.loft import arc_steps, circle, polygon, rounded
 
 __all__ = ["Platelet", "Rod", "Spindle", "section"]
 
-Array = npt.NDArray[np.float64]
 Sides = Annotated[int, Field(ge=3, le=12)] | None
 
 # The corners of many-sided rods and spindles are rounded by this part of their width.
@@ -128,7 +127,7 @@ class Platelet(Kind):
         return upright.moved(-upright.centroid)
 
 
-def section(sides: int | None, radius: float, tolerance_nm: float) -> Array:
+def section(sides: int | None, radius: float, tolerance_nm: float) -> FloatArray:
     """Return the section of a rod of radius 1, one side down if it has sides."""
     if sides is None:
         return circle(radius, tolerance_nm)
@@ -136,7 +135,9 @@ def section(sides: int | None, radius: float, tolerance_nm: float) -> Array:
     return np.column_stack([y, -x])  # its first side looks down
 
 
-def _bent(along: Array, radii: Array, outline: Array, length: float, bend: float, tolerance_nm: float) -> Mesh:
+def _bent(
+    along: FloatArray, radii: FloatArray, outline: FloatArray, length: float, bend: float, tolerance_nm: float
+) -> Mesh:
     """Sweep a section along x from -length / 2 to length / 2, or along an arc of the angle `bend`."""
     ends = np.array([0, length])
     if bend < 1e-6:
@@ -155,7 +156,7 @@ def _bent(along: Array, radii: Array, outline: Array, length: float, bend: float
     return sweep(line, tangents, radii, outline, ends=(tips[0], tips[1]))
 
 
-def _on_arc(along: Array, length: float, bend: float) -> tuple[Array, Array]:
+def _on_arc(along: FloatArray, length: float, bend: float) -> tuple[FloatArray, FloatArray]:
     """Return points and tangents, (n, 3) each, on an arc of the angle `bend` in the plane of the substrate."""
     angles = bend * (along / length - 0.5)
     zeros = np.zeros_like(angles)
@@ -163,6 +164,6 @@ def _on_arc(along: Array, length: float, bend: float) -> tuple[Array, Array]:
     return points, np.column_stack([np.cos(angles), np.sin(angles), zeros])
 
 
-def _area(outline: Array) -> float:
+def _area(outline: FloatArray) -> float:
     x, y = outline.T
     return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2)

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.draws import Distribution, Positive, between
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles.icosphere import icosphere, subdivisions_for
@@ -13,7 +14,6 @@ from nanolab.synthesis.particles.kind import Kind, random_rotation
 
 __all__ = ["Polyhedron", "Sphere"]
 
-Array = npt.NDArray[np.float64]
 Form = Literal["cube", "octahedron", "cuboctahedron", "dodecahedron", "irregular"]
 
 
@@ -67,12 +67,12 @@ class Polyhedron(Kind):
         return _sized(vertices @ stretch, triangles, size_nm)
 
 
-def _sized(vertices: Array, triangles: npt.NDArray[np.int64], diameter_nm: float) -> Mesh:
+def _sized(vertices: FloatArray, triangles: npt.NDArray[np.int64], diameter_nm: float) -> Mesh:
     mesh = Mesh(vertices, triangles, convex=True)
     return mesh.moved(-mesh.centroid).scaled_to(diameter_nm)
 
 
-def _face_normals(form: Form, rng: np.random.Generator) -> Array:
+def _face_normals(form: Form, rng: np.random.Generator) -> FloatArray:
     """Outward unit normals of a form's faces, shape (n, 3)."""
     cube = np.concatenate([np.eye(3), -np.eye(3)])
     octahedron = np.array(np.meshgrid(*[[-1, 1]] * 3)).reshape(3, -1).T / np.sqrt(3)

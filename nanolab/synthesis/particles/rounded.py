@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial import ConvexHull
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.particles.icosphere import hull_triangles
 
 __all__ = ["RoundedPolyhedron", "rounded_polyhedron"]
 
-Array = npt.NDArray[np.float64]
 
 # Flat faces have a second ring of points so far inside their rim: their shading then ends where the rounding begins.
 RIM = 0.03
@@ -24,11 +24,11 @@ class RoundedPolyhedron:
     The faces must keep their directions; then the triangles stay the same whatever the corners and the radius are.
     """
 
-    weights: Array
-    directions: Array
+    weights: FloatArray
+    directions: FloatArray
     triangles: npt.NDArray[np.int64]
 
-    def vertices(self, corners: Array, radius: float) -> Array:
+    def vertices(self, corners: FloatArray, radius: float) -> FloatArray:
         """Return the mesh's vertices (V, 3) for the corners that the balls are centred at."""
         return np.asarray(self.weights @ corners + radius * self.directions)
 
@@ -58,7 +58,7 @@ def rounded_polyhedron(corners: tuple[tuple[float, ...], ...], steps: int) -> Ro
     return RoundedPolyhedron(w, d, hull)
 
 
-def _faces(points: Array) -> list[tuple[Array, list[int]]]:
+def _faces(points: FloatArray) -> list[tuple[FloatArray, list[int]]]:
     """Return the outward normal and the corners of each face of a convex hull."""
     planes = np.unique(np.round(ConvexHull(points).equations, 9), axis=0)
     size = np.abs(points).max()
@@ -67,7 +67,7 @@ def _faces(points: Array) -> list[tuple[Array, list[int]]]:
     ]
 
 
-def _around(corner: Array, normals: list[Array]) -> Array:
+def _around(corner: FloatArray, normals: list[FloatArray]) -> FloatArray:
     """Return the normals of the faces at a corner in their order around it."""
     axis = corner / np.linalg.norm(corner)
     first = normals[0] - axis * (normals[0] @ axis)
@@ -75,7 +75,7 @@ def _around(corner: Array, normals: list[Array]) -> Array:
     return np.array(sorted(normals, key=lambda n: float(np.arctan2(n @ second, n @ first))))
 
 
-def _patch(normals: Array, steps: int) -> Array:
+def _patch(normals: FloatArray, steps: int) -> FloatArray:
     """Return directions that fill the cone of a corner: along its rim, then ring by ring to the middle."""
     after = np.roll(normals, -1, axis=0)
     part = np.arange(steps + 1)[:, None, None] / (steps + 1)
@@ -89,7 +89,7 @@ def _patch(normals: Array, steps: int) -> Array:
     return np.concatenate([*rings, middle[None]])
 
 
-def _slerp(start: Array, end: Array, part: Array | float) -> Array:
+def _slerp(start: FloatArray, end: FloatArray, part: FloatArray | float) -> FloatArray:
     """Interpolate between unit vectors along great circles."""
     angle = np.arccos(np.clip((start * end).sum(axis=-1, keepdims=True), -1, 1))
     angle = np.maximum(angle, 1e-9)

@@ -3,13 +3,13 @@
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles.icosphere import split
 from nanolab.synthesis.particles.kind import SurfaceTexture
 
 __all__ = ["roughened"]
 
-Array = npt.NDArray[np.float64]
 
 # Plane waves in a noise field, and vertices of a mesh at most.
 WAVES = 48
@@ -34,7 +34,7 @@ def roughened(mesh: Mesh, surface: SurfaceTexture, tolerance_nm: float, rng: np.
     return moved.moved(-moved.centroid).scaled((mesh.volume_nm3 / moved.volume_nm3) ** (1 / 3))
 
 
-def _fine_enough(mesh: Mesh, edge_nm: float) -> tuple[Array, npt.NDArray[np.int64]]:
+def _fine_enough(mesh: Mesh, edge_nm: float) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     """Split all triangles until their mean edge is short enough or there are too many."""
     vertices, triangles = mesh.vertices, mesh.triangles
     while 4 * len(vertices) <= VERTICES:
@@ -46,7 +46,7 @@ def _fine_enough(mesh: Mesh, edge_nm: float) -> tuple[Array, npt.NDArray[np.int6
     return vertices, triangles
 
 
-def _noise(points: Array, scale: float, rng: np.random.Generator) -> Array:
+def _noise(points: FloatArray, scale: float, rng: np.random.Generator) -> FloatArray:
     """Return smooth noise of mean 0 and SD 1 at points (N, 3): plane waves of wavelengths around 2 `scale`."""
     directions = rng.normal(size=(WAVES, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
@@ -55,13 +55,13 @@ def _noise(points: Array, scale: float, rng: np.random.Generator) -> Array:
     return np.asarray(np.cos(points @ waves.T + phases).sum(axis=1) * np.sqrt(2 / WAVES))
 
 
-def _pits(noise: Array, share: float) -> Array:
+def _pits(noise: FloatArray, share: float) -> FloatArray:
     """Return pits of depth 0 to 1 that cover the given share of the surface."""
     level = np.quantile(noise, 1 - share)
     return np.asarray(np.clip((noise - level) / (0.5 * noise.std()), 0, 1))
 
 
-def _normals(mesh: Mesh) -> Array:
+def _normals(mesh: Mesh) -> FloatArray:
     """Unit normals at the vertices, (V, 3): means of the triangles' around, weighted by area."""
     a, b, c = np.moveaxis(mesh.vertices[mesh.triangles], 1, 0)
     faces = np.cross(b - a, c - a)

@@ -3,10 +3,10 @@
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field, field_validator, model_validator
 from scipy.ndimage import gaussian_filter1d
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.draws import Distribution, Fraction, Positive
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles.kind import Core, Kind, default
@@ -15,7 +15,6 @@ from nanolab.synthesis.particles.lofted import section
 
 __all__ = ["Wire"]
 
-Array = npt.NDArray[np.float64]
 
 # A centreline has a point each half width; a wire of 1 mm and 10 nm would have 200,000 and no use in any micrograph.
 POINTS = 100_000
@@ -74,7 +73,7 @@ class Wire(Kind):
             )
         return self
 
-    def centreline(self, width_nm: float, rng: np.random.Generator) -> Array:
+    def centreline(self, width_nm: float, rng: np.random.Generator) -> FloatArray:
         """Return points (n, 2) in nm along a wire's axis about their mean, a quarter to a half width apart."""
         length, persistence = (float(d.draw(rng, 1)[0]) for d in (self.length_nm, self.persistence_nm))
         count = max(int(np.ceil(length / width_nm * 2)), 8)
@@ -88,7 +87,7 @@ class Wire(Kind):
         )
         return np.asarray(points - points.mean(axis=0))
 
-    def tube(self, line: Array, width_nm: float, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
+    def tube(self, line: FloatArray, width_nm: float, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
         """Return the closed mesh of a wire whose axis goes through points (n, 3) in nm."""
         (rounding,) = self.end_rounding.draw(rng, 1)
         steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
@@ -112,7 +111,7 @@ class Wire(Kind):
         return mesh.moved(-mesh.centroid)
 
 
-def _stations(line: Array, along: Array, width_nm: float, tolerance_nm: float) -> Array:
+def _stations(line: FloatArray, along: FloatArray, width_nm: float, tolerance_nm: float) -> FloatArray:
     """Return where sections stand: the closer the more the line bends, so that chords leave it by the tolerance."""
     tangents = np.gradient(line, along, axis=0)
     curvature = np.linalg.norm(np.gradient(tangents, along, axis=0), axis=1)
@@ -121,5 +120,5 @@ def _stations(line: Array, along: Array, width_nm: float, tolerance_nm: float) -
     return np.interp(np.linspace(0, count[-1], int(np.ceil(count[-1])) + 1), count, along)
 
 
-def _at(stations: Array, along: Array, values: Array) -> Array:
+def _at(stations: FloatArray, along: FloatArray, values: FloatArray) -> FloatArray:
     return np.stack([np.interp(stations, along, column) for column in values.T], axis=1)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement import Ground, Placed, Placement, Structure
 from nanolab.synthesis.arrangement.population import Population, about_beam
 from nanolab.synthesis.mesh import Mesh
@@ -15,8 +16,6 @@ from nanolab.synthesis.projection import projected_area
 from nanolab.synthesis.recipe import Recipe
 
 __all__ = ["Particle", "Scene", "draw_scene"]
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -32,8 +31,8 @@ class Particle:
     template: str
     diameter_nm: float
     mesh: Mesh
-    centre_nm: Array
-    rotation: Array
+    centre_nm: FloatArray
+    rotation: FloatArray
     contrast: float = 1.0
     core_contrast: float = 1.0
     group: int = -1
@@ -182,7 +181,7 @@ def _particle(
     return particle, placed
 
 
-def _wire(population: Population, k: int, line: Array, rng: np.random.Generator) -> Placed:
+def _wire(population: Population, k: int, line: FloatArray, rng: np.random.Generator) -> Placed:
     """Return a wire along a line, about its centroid."""
     kind, width = cast(Wire, population.kind(k)), population.size_nm(k)
     mesh = kind.tube(line, width, 0.1 * population.pixel_size_nm, rng)

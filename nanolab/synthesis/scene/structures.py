@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nanolab.core.typing import FloatArray
 from nanolab.images.labels import relabel
 from nanolab.synthesis.arrangement import Structure
 from nanolab.synthesis.detectors.detect import Record, shown_labels
@@ -13,8 +14,6 @@ from nanolab.synthesis.projection import polygon_mask
 from nanolab.synthesis.scene.scene import Scene
 
 __all__ = ["ring_labels", "structure_labels"]
-
-Array = npt.NDArray[np.float64]
 
 
 def ring_labels(
@@ -57,7 +56,7 @@ def structure_labels(scene: Scene, *, kinds: Container[str] = ("ring",), filled:
     return labels
 
 
-def _outlines(structure: Structure, *, filled: bool) -> list[Array]:
+def _outlines(structure: Structure, *, filled: bool) -> list[FloatArray]:
     """Return the closed lines around a band, a hole's counted the other way round."""
     line = structure.line_nm
     around = np.concatenate([line[-1:], line, line[:1]]) if structure.closed else line

@@ -6,18 +6,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nanolab.core.typing import LabelMap
 from nanolab.images.rle import encode_rle
 from nanolab.synthesis.projection import silhouette
 from nanolab.synthesis.scene.scene import Scene
 
 __all__ = ["ground_truth"]
 
-Labels = npt.NDArray[np.int32]
-
 
 def ground_truth(
-    scene: Scene, seen: Labels, pixel_size_nm: float, *, labels: Labels | None = None
-) -> tuple[Labels, pd.DataFrame]:
+    scene: Scene, seen: LabelMap, pixel_size_nm: float, *, labels: LabelMap | None = None
+) -> tuple[LabelMap, pd.DataFrame]:
     """Return the label map of what is visible and the table of all particles that reach into the image.
 
     Labels are numbered 1..N without gaps, in the scene's order. A particle that others hide completely has the

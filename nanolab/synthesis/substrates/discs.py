@@ -1,18 +1,15 @@
 """Round patches, perfect or bent: holes of a film, drops that dried on it."""
 
 import numpy as np
-import numpy.typing as npt
 
+from nanolab.core.typing import FloatArray, Image
 from nanolab.synthesis.noise import smooth_noise
-from nanolab.synthesis.substrates.layer import Image
 
 __all__ = ["depth_in_discs", "filled", "rim"]
 
-Array = npt.NDArray[np.float64]
-
 
 def depth_in_discs(
-    centres: Array, radii: Array, shape: tuple[int, int], margin: float, bend: float, rng: np.random.Generator
+    centres: FloatArray, radii: FloatArray, shape: tuple[int, int], margin: float, bend: float, rng: np.random.Generator
 ) -> Image:
     """Return how far each pixel lies inside the nearest disc, in pixels, shape (height, width); below 0 outside.
 

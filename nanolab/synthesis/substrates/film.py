@@ -6,10 +6,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from nanolab.core.typing import Image
 from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive
 from nanolab.synthesis.noise import band_noise, octave_noise, smooth_noise
 from nanolab.synthesis.substrates.discs import depth_in_discs, filled, rim
-from nanolab.synthesis.substrates.layer import Image, Layer, PatchyLayer, Record
+from nanolab.synthesis.substrates.layer import Layer, PatchyLayer, Record
 
 __all__ = ["Carbon", "Grain", "Holes", "Relief", "Scratches"]
 

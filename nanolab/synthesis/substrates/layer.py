@@ -3,15 +3,14 @@
 from typing import Annotated, Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from nanolab.core.typing import Image
 from nanolab.synthesis.draws import Distribution, Fraction, Model
 from nanolab.synthesis.noise import smooth_noise
 
-__all__ = ["Image", "Layer", "PatchyLayer", "Record"]
+__all__ = ["Layer", "PatchyLayer", "Record"]
 
-Image = npt.NDArray[np.float32]
 Record = dict[str, Any]
 
 

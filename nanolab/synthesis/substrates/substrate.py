@@ -10,9 +10,10 @@ from typing import Annotated, get_args
 import numpy as np
 from pydantic import Field
 
+from nanolab.core.typing import Image
 from nanolab.synthesis.substrates.dirt import Blobs, Contamination, Drops, Outlines, Smears, Specks
 from nanolab.synthesis.substrates.film import Carbon, Grain, Holes, Relief, Scratches
-from nanolab.synthesis.substrates.layer import Image, Layer, Record
+from nanolab.synthesis.substrates.layer import Layer, Record
 from nanolab.synthesis.substrates.support import Support
 
 __all__ = ["SubstrateLayer", "draw_substrate", "render_substrate"]

@@ -3,16 +3,15 @@
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from nanolab.core.typing import FloatArray, Image
 from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive
 from nanolab.synthesis.noise import octave_noise, smooth_noise
-from nanolab.synthesis.substrates.layer import Image, Layer, Record
+from nanolab.synthesis.substrates.layer import Layer, Record
 
 __all__ = ["Support"]
 
-Array = npt.NDArray[np.float64]
 
 # So many of the support's particles join one that is there; the others begin an aggregate. They overlap as sintered.
 JOINING, DISTANCE = 0.9, (0.45, 0.95)
@@ -53,7 +52,7 @@ def _thickness(
     """Return the thickness of the support, shape (height, width), 1 through the middle of a particle of that radius."""
     thickness = np.zeros(shape, dtype=np.float32)
     uneven = 1 + np.float32(bend) * smooth_noise(shape, 0.6 * radius_px, rng)
-    centres: list[Array] = []
+    centres: list[FloatArray] = []
     while len(centres) < PARTICLES and np.count_nonzero(thickness) < coverage * thickness.size:
         row, column = centre = _next_centre(centres, shape, radius_px, rng)
         centres.append(centre)
@@ -67,7 +66,9 @@ def _thickness(
     return thickness
 
 
-def _next_centre(centres: list[Array], shape: tuple[int, int], radius_px: float, rng: np.random.Generator) -> Array:
+def _next_centre(
+    centres: list[FloatArray], shape: tuple[int, int], radius_px: float, rng: np.random.Generator
+) -> FloatArray:
     """Return where the next particle lies, (row, column): beside another one in or near the image, or anywhere."""
     low, high = np.full(2, -radius_px), np.array(shape) + radius_px
     if centres and rng.random() < JOINING:
