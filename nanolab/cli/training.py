@@ -39,9 +39,9 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node 2 -m nanolab train ...
     """
+    from nanolab.core.validation import parse_yaml
     from nanolab.datasets.annotated import read_annotated
     from nanolab.datasets.opening import open_images
-    from nanolab.runs.parameters import parse_value
     from nanolab.training.keep import Keep
     from nanolab.training.leave_one_out import leave_one_out as train_each
     from nanolab.training.leave_one_out import select_best
@@ -51,7 +51,7 @@ def train(
 
     if share and len(share) != len(datasets):
         raise InputError(f"--share: give one for each of the {len(datasets)} data sets, got {len(share)}")
-    chosen = preset_settings(preset, {key: parse_value(text, key) for key, text in pairs(settings).items()})
+    chosen = preset_settings(preset, {key: parse_yaml(text, key) for key, text in pairs(settings).items()})
     parts = [split_count(text) for text in datasets]
     shares: list[float] | list[None] = share or [None] * len(parts)
     sets = [Source(open_images(where), count, each, where) for (where, count), each in zip(parts, shares, strict=True)]

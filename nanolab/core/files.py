@@ -12,12 +12,12 @@ from typing import Any
 
 from nanolab.core.checks import InputError, check_file
 
-__all__ = ["atomic", "digest", "output_folder", "read_json", "sha256", "write_json"]
+__all__ = ["atomic", "digest", "output_folder", "parse_json", "read_json", "read_record", "sha256", "write_json"]
 
 
 @contextmanager
 def atomic(path: Path | str) -> Iterator[Path]:
-    """Give a temporary path beside `path` that takes its place once the block ends without an error.
+    """Give a temporary path next to `path` that takes its place once the block ends without an error.
 
     The temporary name keeps the suffix of `path`, because writers choose their format by it.
 
@@ -71,11 +71,44 @@ def write_json(path: Path | str, content: Any) -> None:
 
 def read_json(path: Path | str) -> Any:
     """Read a JSON file; a broken one is an InputError that names the line."""
-    path = check_file(path, "JSON file")
+    return parse_json(check_file(path, "JSON file").read_bytes(), str(path))
+
+
+def parse_json(text: str | bytes, where: str, mend: str = "make it again") -> Any:
+    """Return what a JSON text in UTF-8 holds.
+
+    Parameters
+    ----------
+    where
+        What to call it in an error.
+    mend
+        What the error advises.
+
+    Raises
+    ------
+    InputError
+        If it is not UTF-8, not JSON, nested beyond reason, or has numbers of thousands of digits.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}); make it again") from error
+        return json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where}: not valid JSON ({error}); {mend}") from error
+
+
+def read_record(path: Path | str, *keys: str) -> dict[str, Any]:
+    """Return the mapping in a JSON file that has at least these `keys`.
+
+    Raises
+    ------
+    InputError
+        If the file is not valid JSON, holds no mapping, or lacks one of the keys.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: must hold a mapping of keys to values, got {type(content).__name__}; make it again")
+    if missing := [key for key in keys if key not in content]:
+        raise InputError(f"{path}: has no key {missing[0]}; make it again")
+    return content
 
 
 def sha256(path: Path | str) -> str:

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import read_json
+from nanolab.core.validation import parse_yaml
 
-__all__ = ["check_parameters", "notebook_parameters", "parse_parameters", "parse_value"]
+__all__ = ["check_parameters", "notebook_parameters", "parse_parameters"]
 
 
 def notebook_parameters(path: Path | str) -> dict[str, Any]:
@@ -58,27 +57,9 @@ def parse_parameters(path: Path | str, texts: Mapping[str, str]) -> dict[str, An
     They are YAML scalars or flow lists (`3`, `true`, `[1, 2]`), unless the default is a text: then they are texts too.
     """
     defaults = notebook_parameters(path)
-    return {name: _from_text(text, defaults.get(name), name) for name, text in texts.items()}
-
-
-def _from_text(text: str, default: Any, name: str) -> Any:
-    if isinstance(default, str):
-        return text
-    value = parse_value(text, name)
-    try:
-        return (
-            float(value) if isinstance(default, float) and isinstance(value, str) else value
-        )  # YAML reads 1e-3 as text
-    except ValueError as error:
-        raise InputError(f"{name}: must be a number, got {text!r}; its default is {default!r}") from error
-
-
-def parse_value(text: str, name: str) -> Any:
-    """Return the value that a YAML text stands for; `name` is what an error calls it."""
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{name}: must be a YAML value such as 3, true or [1, 2], got {text!r}") from error
+    return {
+        name: text if isinstance(defaults.get(name), str) else parse_yaml(text, name) for name, text in texts.items()
+    }
 
 
 def check_parameters(path: Path, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

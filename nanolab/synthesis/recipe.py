@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from nanolab.core import validation
 from nanolab.core.checks import InputError, check_file
+from nanolab.core.validation import parse_mapping, validated
 from nanolab.synthesis.arrangement import Arrangement, Rings, Scattered, Wires
 from nanolab.synthesis.detectors.databar import DataBar
 from nanolab.synthesis.detectors.degrade import Degradation
@@ -128,21 +129,13 @@ def load_recipe(recipe: str | Path) -> Recipe:
         path = check_file(recipe, "recipe")
     else:
         raise InputError(f"recipe {recipe!s}: must be a .yaml file or one of {', '.join(shipped)}")
-    return parse_recipe(path.read_text(encoding="utf-8"), str(path), folder=path.parent)
+    return parse_recipe(path.read_bytes(), str(path), folder=path.parent)
 
 
-def parse_recipe(text: str, where: str, *, folder: Path | None = None) -> Recipe:
+def parse_recipe(text: str | bytes, where: str, *, folder: Path | None = None) -> Recipe:
     """Validate a recipe given as YAML text; `where` names it in errors, and paths in it begin at `folder`."""
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"{where}: not valid YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{where}: a recipe is a mapping of keys to values, got {type(content).__name__}")
-    try:
-        return Recipe.model_validate(content, context={"folder": folder or Path()})
-    except ValidationError as error:
-        raise InputError(f"{where}: not a valid recipe\n" + explained(error)) from error
+    content = parse_mapping(text, where, "recipe")
+    return validated(Recipe, content, f"{where}: not a valid recipe", context={"folder": folder or Path()})
 
 
 def dump_recipe(recipe: Recipe, *, exclude: set[str] | None = None) -> str:

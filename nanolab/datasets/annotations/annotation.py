@@ -1,6 +1,5 @@
 """What every reader of annotations returns, and the checks they share."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +7,11 @@ from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from nanolab.core import validation
 from nanolab.core.checks import InputError, check_file
+from nanolab.core.files import parse_json
 from nanolab.datasets.annotations.shapes import Shape, draw_particles
 
 __all__ = ["Annotation", "Coordinate", "Lenient", "drawn", "read_text", "text_as_json", "validated"]
@@ -78,20 +79,9 @@ def read_text(path: Path) -> str:
 
 def text_as_json(text: str, where: str) -> Any:
     """Parse JSON; what is broken or nested beyond reason is an InputError."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a plain ValueError
-        raise InputError(f"{where}: not valid JSON ({error}); export the annotation again") from error
+    return parse_json(text, where, "export the annotation again")
 
 
 def validated(model: type[Parsed], content: Any, where: str) -> Parsed:
-    """Return `content` as `model`; an InputError names the first values that are not as they must be."""
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[:3]
-        listed = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in first)
-        more = error.error_count() - len(first)
-        raise InputError(
-            f"{where}: not as the format has it: {listed}" + (f"; and {more} more" if more else "")
-        ) from error
+    """Return `content` as `model`; an InputError names the values that are not as they must be."""
+    return validation.validated(model, content, f"{where}: not as the format has it")

@@ -9,7 +9,6 @@ from nanolab.core.checks import InputError
 from nanolab.core.files import digest
 from nanolab.core.results import plain_name
 from nanolab.runs.notebook import Plan, plan_run
-from nanolab.runs.parameters import notebook_parameters
 from nanolab.runs.sweeps.spec import Sweep
 
 __all__ = ["plan_sweep", "run_names"]
@@ -25,8 +24,7 @@ def plan_sweep(sweep: Sweep) -> dict[str, Plan]:
     InputError
         If the notebook cannot be used, a parameter is unknown or of another type, or two runs are the same.
     """
-    defaults = notebook_parameters(sweep.notebook)
-    combinations = [_as_numbers(values, defaults) for values in sweep.combinations()]
+    combinations = list(sweep.combinations())
     plans = [plan_run(sweep.notebook, values) for values in combinations]
     names = run_names([{key: values[key] for key in sweep.varying if key in values} for values in combinations])
     seen: set[str] = set()
@@ -35,18 +33,6 @@ def plan_sweep(sweep: Sweep) -> dict[str, Plan]:
             raise InputError(f"sweep {sweep.name}: the run {name} is there twice; leave one of the two out")
         seen.add(plan.identity)
     return dict(zip(names, plans, strict=True))
-
-
-def _as_numbers(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values with numbers where YAML reads a text such as 1e-3 and the notebook has a number."""
-    return {key: _as_number(value) if isinstance(defaults.get(key), float) else value for key, value in values.items()}
-
-
-def _as_number(value: Any) -> Any:
-    try:
-        return float(value) if isinstance(value, str) else value
-    except ValueError:
-        return value  # refused with its name when the parameters are checked
 
 
 def run_names(varying: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from nanolab.core.checks import InputError
 from nanolab.core.dask import ClusterKind
-from nanolab.core.validation import explained, read_yaml
+from nanolab.core.validation import explained, read_yaml, validated
 
 __all__ = ["Dask", "Paper", "Size", "Sweep", "load_sweep"]
 
@@ -177,8 +177,5 @@ def load_sweep(path: Path | str, size: str | None = None) -> Sweep:
         If the file is not valid; the message names every wrong key, its value and what was expected.
     """
     content = read_yaml(path, "sweep")
-    try:
-        sweep = Sweep.model_validate({"name": Path(path).stem, **content})
-    except ValidationError as error:
-        raise InputError(f"{path}: not a valid sweep\n{explained(error, Sweep)}") from error
+    sweep = validated(Sweep, {"name": Path(path).stem, **content}, f"{path}: not a valid sweep")
     return sweep if size is None else sweep.sized(size)
