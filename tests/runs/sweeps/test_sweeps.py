@@ -17,7 +17,7 @@ from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.core.results import plain_name
 from nanolab.figures.sweeps import means, measures, plot_sweep
-from nanolab.runs.sweeps.backends import local_place
+from nanolab.runs.sweeps.backends import local_backend
 from nanolab.runs.sweeps.engine import sweep as run_sweep
 from nanolab.runs.sweeps.planning import plan_sweep, run_names
 from nanolab.runs.sweeps.spec import load_sweep
@@ -154,7 +154,7 @@ def test_a_run_is_bounded_to_its_threads(finished: Path) -> None:
 def test_runs_side_by_side_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NANOLAB_THREADS", "8")
     for workers, threads in {1: 8, 3: 2, 16: 1}.items():
-        with local_place(workers) as place:
+        with local_backend(workers) as place:
             assert place.threads == threads
 
 
