@@ -67,7 +67,7 @@ _NAMES = {"miou": "MIoU", "accuracy": "accuracy", "kappa": "kappa", "dice": "Dic
 
 
 @styled
-def plot_iterations(curve: pd.DataFrame, *, stand_in: bool = False) -> Figure:
+def plot_iterations(curve: pd.DataFrame) -> Figure:
     """Draw scores against iterations, light as they are and dark smoothed (figure 4 of 10.1371/journal.pone.0311228).
 
     Parameters
@@ -75,7 +75,7 @@ def plot_iterations(curve: pd.DataFrame, *, stand_in: bool = False) -> Figure:
     curve
         Of `nanolab.experiments.iterations.scores_by_iteration`.
     """
-    figure, panels = make_panels(1, len(PIXEL_SCORES), aspect=0.9, stand_in=stand_in)
+    figure, panels = make_panels(1, len(PIXEL_SCORES), aspect=0.9)
     for axes, name in zip(panels, PIXEL_SCORES, strict=True):
         axes.plot(curve["iteration"], curve[name], color=LINES[5], lw=1, marker=".", ms=4, label="as it is")
         axes.plot(curve["iteration"], smoothed(curve[name]), color=LINES[0], lw=2, label="smoothed")

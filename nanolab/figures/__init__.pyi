@@ -9,6 +9,7 @@ from .images import plot_images as plot_images
 from .images import plot_particles as plot_particles
 from .images import plot_results as plot_results
 from .images import results_text as results_text
+from .panels import mark_stand_in as mark_stand_in
 from .realism import plot_differences as plot_differences
 from .realism import plot_patches as plot_patches
 from .realism import plot_profiles as plot_profiles

@@ -16,7 +16,7 @@ _DARK = 0.5  # a darker cell has white numbers
 
 
 @styled
-def plot_learning(logs: Sequence[pd.DataFrame], *, stand_in: bool = False) -> Figure:
+def plot_learning(logs: Sequence[pd.DataFrame]) -> Figure:
     """Draw loss and accuracy over the epochs, of training and test: thin each repeat, thick their mean.
 
     Parameters
@@ -26,7 +26,7 @@ def plot_learning(logs: Sequence[pd.DataFrame], *, stand_in: bool = False) -> Fi
     """
     if not logs:
         raise InputError("learning curves: need at least one log, got none")
-    figure, panels = make_panels(1, 2, aspect=0.75, stand_in=stand_in, panel_in=3.6)
+    figure, panels = make_panels(1, 2, aspect=0.75, panel_in=3.6)
     kinds = (("", "training, augmented views", LINES[0]), ("test_", "test images", LINES[1]))
     for axes, (name, label) in zip(panels, _PANELS, strict=True):
         for prefix, kind, colour in kinds:
@@ -45,7 +45,7 @@ def plot_learning(logs: Sequence[pd.DataFrame], *, stand_in: bool = False) -> Fi
 
 
 @styled
-def plot_confusion(counts: pd.DataFrame, *, title: str = "", stand_in: bool = False) -> Figure:
+def plot_confusion(counts: pd.DataFrame, *, title: str = "") -> Figure:
     """Draw which classes were taken for which, each true class as parts of 1, with the counts below.
 
     Parameters
@@ -56,7 +56,7 @@ def plot_confusion(counts: pd.DataFrame, *, title: str = "", stand_in: bool = Fa
     if (empty := counts.index[counts.sum(axis=1) == 0]).size:
         raise InputError(f"confusion matrix: each class needs an image, {empty[0]} has none")
     shares = counts.div(counts.sum(axis=1), axis=0).to_numpy()
-    figure, (axes,) = make_panels(1, 1, aspect=0.95, stand_in=stand_in, panel_in=3.6)
+    figure, (axes,) = make_panels(1, 1, aspect=0.95, panel_in=3.6)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in zip(*shares.nonzero(), strict=True):
         share = shares[row, column]

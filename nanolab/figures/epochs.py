@@ -36,7 +36,7 @@ _LINEAR = 1e-3  # smaller shortfalls, which nobody could see, lie on a linear sc
 
 
 @styled
-def plot_study(answers: Sequence[Answer], scores: pd.DataFrame, *, by: str = "dice", stand_in: bool = False) -> Figure:
+def plot_study(answers: Sequence[Answer], scores: pd.DataFrame, *, by: str = "dice") -> Figure:
     """Draw figure 3 of Mill et al.: a, which epochs each participant picked; b, the mean and SD of their scores.
 
     Beside the participants stands the choice of the five epochs of the highest score.
@@ -56,7 +56,7 @@ def plot_study(answers: Sequence[Answer], scores: pd.DataFrame, *, by: str = "di
     if not answers:
         raise InputError("the study has no answers with picks yet; let somebody pick epochs first")
     table = by_participant(answers, scores, by)
-    figure, (picked, scored) = make_panels(1, 2, aspect=0.75, stand_in=stand_in, panel_in=4.2)
+    figure, (picked, scored) = make_panels(1, 2, aspect=0.75, panel_in=4.2)
     choices = [(a.participant, a.role, a.epochs) for a in answers] + [analytical(scores, by)]
     for at, (_, role, epochs) in enumerate(choices):
         colour, marker = _ROLES[role]
@@ -81,7 +81,7 @@ def plot_study(answers: Sequence[Answer], scores: pd.DataFrame, *, by: str = "di
 
 
 @styled
-def plot_judgements(table: pd.DataFrame, *, by: str = "", stand_in: bool = False) -> Figure:
+def plot_judgements(table: pd.DataFrame, *, by: str = "") -> Figure:
     """Draw over the epochs what is known with annotation, above, and without, below.
 
     Parameters
@@ -93,7 +93,7 @@ def plot_judgements(table: pd.DataFrame, *, by: str = "", stand_in: bool = False
         The score whose best epoch is marked above, Dice if it is none of them; below it is that of the agreement.
     """
     scores = [name for name in _LABELS if name in table]
-    figure, panels = make_panels(1 + bool(scores), 1, aspect=0.32, stand_in=stand_in, panel_in=7.5)
+    figure, panels = make_panels(1 + bool(scores), 1, aspect=0.32, panel_in=7.5)
     for colour, name in zip(LINES, scores, strict=False):
         panels[0].plot(table["epoch"], table[name], "o-", color=colour, markersize=3, label=_LABELS[name])
     if scores:
@@ -116,7 +116,7 @@ def _mark(axes: Axes, table: pd.DataFrame, by: str) -> None:
 
 
 @styled
-def plot_shortfalls(landed: pd.DataFrame, *, by: str = "dice", stand_in: bool = False) -> Figure:
+def plot_shortfalls(landed: pd.DataFrame, *, by: str = "dice") -> Figure:
     """Draw how far below the best epoch each way of choosing lands on images that it has not seen.
 
     Parameters
@@ -126,7 +126,7 @@ def plot_shortfalls(landed: pd.DataFrame, *, by: str = "dice", stand_in: bool = 
         mean.
     """
     order = landed.groupby("way")["shortfall"].mean().sort_values(ascending=False).index
-    figure, (axes,) = make_panels(1, 1, aspect=0.55, stand_in=stand_in, panel_in=6.5)
+    figure, (axes,) = make_panels(1, 1, aspect=0.55, panel_in=6.5)
     for at, way in enumerate(order):
         values = landed.loc[landed["way"] == way, "shortfall"].to_numpy()
         spread = np.linspace(-0.2, 0.2, len(values))
@@ -159,7 +159,6 @@ def plot_epochs(
     scores: Mapping[int, float] | None = None,
     selected: int | None = None,
     pixel_size_nm: float | None = None,
-    stand_in: bool = False,
 ) -> Figure:
     """Show what several epochs make of one image, with the annotation first where there is one.
 
@@ -185,7 +184,6 @@ def plot_epochs(
         labels=[labels for _, labels in shown],
         pixel_size_nm=pixel_size_nm,
         columns=min(len(shown), 5),
-        stand_in=stand_in,
     )
     if selected is not None:
         _frame(figure.axes[list(predictions).index(selected) + (truth is not None)])
@@ -203,7 +201,7 @@ def _frame(axes: Axes) -> None:
 
 
 @styled
-def plot_training(log: pd.DataFrame, *, selected: int | None = None, stand_in: bool = False) -> Figure:
+def plot_training(log: pd.DataFrame, *, selected: int | None = None) -> Figure:
     """Draw the training loss over the epochs and, where the log has scores of a validation image, these below it.
 
     Parameters
@@ -215,7 +213,7 @@ def plot_training(log: pd.DataFrame, *, selected: int | None = None, stand_in: b
         The epoch to mark.
     """
     scores = {name: label for name, label in _SCORES.items() if name in log}
-    figure, panels = make_panels(1 + bool(scores), 1, aspect=0.5, stand_in=stand_in, panel_in=4.5)
+    figure, panels = make_panels(1 + bool(scores), 1, aspect=0.5, panel_in=4.5)
     panels[0].semilogy(log["epoch"], log["loss"], marker="o", markersize=3, color=LINES[0])
     panels[0].set(ylabel="mean training loss")
     for colour, (name, label) in zip(LINES, scores.items(), strict=False):

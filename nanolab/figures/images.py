@@ -1,7 +1,6 @@
 """Figures: micrographs with scale bars, segmentations on them, training, sizes, results.
 
-Each function returns a matplotlib Figure that needs no pyplot and no display. With `stand_in` a figure says in plain
-sight that what it shows is not real.
+Each function returns a matplotlib Figure that needs no pyplot and no display. See `mark_stand_in` for what is not real.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,9 +12,9 @@ from matplotlib.transforms import Bbox
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import AnyImage, AnyLabelMap
-from nanolab.figures.panels import PANEL_IN, STAND_IN, draw_micrograph, make_panels, styled
+from nanolab.figures.panels import PANEL_IN, draw_micrograph, make_panels, stand_in_sign, styled
 
-__all__ = ["STAND_IN", "plot_images", "plot_particles", "plot_results", "results_text"]
+__all__ = ["plot_images", "plot_particles", "plot_results", "results_text"]
 
 
 @styled
@@ -26,7 +25,6 @@ def plot_images(
     pixel_size_nm: float | Sequence[float | None] | None = None,
     labels: Sequence[AnyLabelMap | None] | None = None,
     columns: int = 4,
-    stand_in: bool = False,
 ) -> Figure:
     """Show images side by side, each with its scale bar, and particles coloured where labels are given.
 
@@ -40,8 +38,6 @@ def plot_images(
         One for all images or one each; an image of unknown pixel size gets no scale bar.
     columns
         Images in a row.
-    stand_in
-        Say that the images are not real ones.
     """
     count = len(images)
     if count == 0:
@@ -49,7 +45,7 @@ def plot_images(
     sizes = pixel_size_nm if isinstance(pixel_size_nm, Sequence) else [pixel_size_nm] * count
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure, panels = make_panels(rows, columns, aspect=images[0].shape[0] / images[0].shape[1], stand_in=stand_in)
+    figure, panels = make_panels(rows, columns, aspect=images[0].shape[0] / images[0].shape[1])
     rows_of_data = zip(images, titles or [""] * count, sizes, labels or [None] * count, strict=True)
     for axes, (image, title, size, particles) in zip(panels, rows_of_data, strict=False):
         draw_micrograph(axes, image, particles, size, title)
@@ -65,21 +61,18 @@ def plot_particles(
     *,
     title: str = "",
     pixel_size_nm: float | None = None,
-    stand_in: bool = False,
 ) -> Figure:
     """Show one image, shape (height, width), with each particle of its label map outlined and tinted."""
-    figure, (axes,) = make_panels(
-        1, 1, aspect=image.shape[0] / image.shape[1], stand_in=stand_in, panel_in=2 * PANEL_IN
-    )
+    figure, (axes,) = make_panels(1, 1, aspect=image.shape[0] / image.shape[1], panel_in=2 * PANEL_IN)
     draw_micrograph(axes, image, labels, pixel_size_nm, title)
     return figure
 
 
 @styled
-def plot_results(results: Mapping[str, Any], *, stand_in: bool = False) -> Figure:
+def plot_results(results: Mapping[str, Any]) -> Figure:
     """Draw results as a table of two columns; a mapping among them becomes one row an item."""
     rows = _rows(results)
-    figure, (axes,) = make_panels(1, 1, aspect=(len(rows) + 1) * 0.055, stand_in=stand_in, panel_in=4.5)
+    figure, (axes,) = make_panels(1, 1, aspect=(len(rows) + 1) * 0.055, panel_in=4.5)
     axes.axis("off")
     table = axes.table(cellText=rows, loc="center", edges="horizontal", colWidths=[0.65, 0.35], bbox=Bbox.unit())
     table.auto_set_font_size(value=False)
@@ -89,12 +82,13 @@ def plot_results(results: Mapping[str, Any], *, stand_in: bool = False) -> Figur
     return figure
 
 
-def results_text(results: Mapping[str, Any], *, stand_in: bool = False) -> str:
-    """Return results as the lines of a table to print; with `stand_in` the first and last say so."""
+def results_text(results: Mapping[str, Any]) -> str:
+    """Return results as the lines of a table to print; the first and last say so where they are a stand-in's."""
     rows = _rows(results)
     width = max(len(name) for name, _ in rows)
     lines = [f"{name:<{width}}  {value:>12}" for name, value in rows]
-    return "\n".join([STAND_IN, *lines, STAND_IN] if stand_in else lines)
+    sign = [stand_in_sign()] if stand_in_sign() else []
+    return "\n".join([*sign, *lines, *sign])
 
 
 def _rows(results: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -1,6 +1,7 @@
 """Panels of a figure: a micrograph with its scale bar and particles, and the sign over what is not real."""
 
 import io
+from contextlib import ExitStack
 
 import matplotlib as mpl
 import numpy as np
@@ -14,8 +15,18 @@ from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import check_image, check_positive, check_same_shape
 from nanolab.core.typing import AnyImage, AnyLabelMap
+from nanolab.images.lengths import length_text, nice_length_nm
 
-__all__ = ["LINES", "PANEL_IN", "STAND_IN", "draw_micrograph", "make_panels", "styled"]
+__all__ = [
+    "LINES",
+    "PANEL_IN",
+    "STAND_IN",
+    "draw_micrograph",
+    "make_panels",
+    "mark_stand_in",
+    "stand_in_sign",
+    "styled",
+]
 
 #: Shown above whatever is not real.
 STAND_IN = "STAND-IN, NOT REAL"
@@ -29,6 +40,7 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 #: Usual width of a panel, in inches.
 PANEL_IN = 2.6
 _SIGN_IN = 0.35
+_mark = [False]  # of the whole process, so that all cells of a notebook share it
 
 #: Decorates a function that makes a figure.
 styled = mpl.rc_context(
@@ -42,6 +54,30 @@ styled = mpl.rc_context(
 )
 
 
+def mark_stand_in(on: bool) -> ExitStack:
+    """Put the sign over all figures and tables from here on, or no longer; in a `with`, until its end.
+
+    Call it once in a notebook, after it has loaded its images: the mark holds for all cells that follow.
+
+    Examples
+    --------
+    >>> with mark_stand_in(True):
+    ...     stand_in_sign()
+    'STAND-IN, NOT REAL'
+    >>> stand_in_sign()
+    ''
+    """
+    before, _mark[0] = _mark[0], on
+    restored = ExitStack()
+    restored.callback(_mark.__setitem__, 0, before)
+    return restored
+
+
+def stand_in_sign() -> str:
+    """Return what must stand over what is shown now: `STAND_IN`, or nothing."""
+    return STAND_IN if _mark[0] else ""
+
+
 class _Shown(Figure):
     """A figure that a notebook shows by itself, whether or not pyplot was ever imported there."""
 
@@ -51,21 +87,20 @@ class _Shown(Figure):
         return buffer.getvalue()
 
 
-def make_panels(
-    rows: int, columns: int, *, aspect: float, stand_in: bool, panel_in: float = PANEL_IN
-) -> tuple[Figure, list[Axes]]:
+def make_panels(rows: int, columns: int, *, aspect: float, panel_in: float = PANEL_IN) -> tuple[Figure, list[Axes]]:
     """Make a figure of equal panels, `aspect` = height / width of one, under the stand-in sign where one is due."""
-    height_in = rows * (panel_in * aspect + 0.25) + _SIGN_IN * stand_in
+    sign = stand_in_sign()
+    height_in = rows * (panel_in * aspect + 0.25) + _SIGN_IN * bool(sign)
     figure = _Shown(figsize=(columns * panel_in, height_in), layout="constrained")
-    if stand_in:
-        _sign(figure, _SIGN_IN / height_in)
+    if sign:
+        _draw_sign(figure, sign, _SIGN_IN / height_in)
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
 
 
-def _sign(figure: Figure, height: float) -> None:
+def _draw_sign(figure: Figure, sign: str, height: float) -> None:
     """Draw the stand-in sign across the top of a figure, `height` a fraction of the figure's."""
     figure.add_artist(Rectangle((0, 1 - height), 1, height, transform=figure.transFigure, color=LINES[1]))
-    figure.text(0.5, 1 - height / 2, STAND_IN, color="white", weight="bold", size=13, ha="center", va="center_baseline")
+    figure.text(0.5, 1 - height / 2, sign, color="white", weight="bold", size=13, ha="center", va="center_baseline")
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - height))
 
 
@@ -95,11 +130,11 @@ def _tinted(labels: AnyLabelMap) -> npt.NDArray[np.float64]:
 
 
 def _scale_bar(axes: Axes, width_px: int, pixel_size_nm: float) -> None:
-    length_nm = _round_length(width_px * pixel_size_nm / 4)
+    length_nm = nice_length_nm(width_px * pixel_size_nm / 4)
     bar = AnchoredSizeBar(
         axes.transData,
         length_nm / pixel_size_nm,
-        _length_text(length_nm),
+        length_text(length_nm, micro="µ"),
         "lower right",
         pad=0.3,
         color="white",
@@ -109,16 +144,3 @@ def _scale_bar(axes: Axes, width_px: int, pixel_size_nm: float) -> None:
     )
     bar.patch.set(facecolor="black", edgecolor="none", alpha=0.65)
     axes.add_artist(bar)
-
-
-def _round_length(longest_nm: float) -> float:
-    """Return the longest of 1, 2, 5, 10, 20, ... nm, or their decimal fractions, that is at most `longest_nm`."""
-    power = 10.0 ** np.floor(np.log10(longest_nm))
-    return float(power * max(step for step in (1, 2, 5) if step * power <= longest_nm))
-
-
-def _length_text(length_nm: float) -> str:
-    for unit, unit_nm in (("mm", 1e6), ("µm", 1e3)):
-        if length_nm >= unit_nm:
-            return f"{length_nm / unit_nm:g} {unit}"
-    return f"{length_nm:g} nm"

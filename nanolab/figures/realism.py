@@ -37,51 +37,49 @@ _SHORT = {"kid": "KID", "frechet": "Fréchet", "c2st": "C2ST accuracy"}
 
 
 @styled
-def plot_realism_map(comparison: RealismComparison, *, stand_in: bool = False) -> Figure:
+def plot_realism_map(comparison: RealismComparison) -> Figure:
     """Draw every patch at its place on the t-SNE map: colour by set, marker by kind."""
-    figure, (axes,) = make_panels(1, 1, aspect=0.8, stand_in=stand_in, panel_in=6.5)
+    figure, (axes,) = make_panels(1, 1, aspect=0.8, panel_in=6.5)
     _map(axes, comparison)
     return figure
 
 
 @styled
-def plot_realism_scores(comparison: RealismComparison, *, stand_in: bool = False) -> Figure:
+def plot_realism_scores(comparison: RealismComparison) -> Figure:
     """Draw each distance between synthetic and real beside its baseline, real against other real images."""
-    figure, panels = make_panels(2, 3, aspect=0.5, stand_in=stand_in, panel_in=3.2)
+    figure, panels = make_panels(2, 3, aspect=0.5, panel_in=3.2)
     _scores(panels, comparison)
     return figure
 
 
 @styled
-def plot_profiles(comparison: RealismComparison, *, stand_in: bool = False) -> Figure:
+def plot_profiles(comparison: RealismComparison) -> Figure:
     """Draw profiles across particle edges, power spectra, grey values and noise: mean and 80 % of the images."""
-    figure, panels = make_panels(2, 3, aspect=0.75, stand_in=stand_in, panel_in=3.2)
+    figure, panels = make_panels(2, 3, aspect=0.75, panel_in=3.2)
     _profiles(panels, comparison)
     return figure
 
 
 @styled
-def plot_differences(
-    comparison: RealismComparison, group: str = "all", *, top: int = 10, stand_in: bool = False
-) -> Figure:
+def plot_differences(comparison: RealismComparison, group: str = "all", *, top: int = 10) -> Figure:
     """Draw which plain properties tell synthetic from real best, for a group of patches."""
-    figure, (axes,) = make_panels(1, 1, aspect=0.6, stand_in=stand_in, panel_in=6.5)
+    figure, (axes,) = make_panels(1, 1, aspect=0.6, panel_in=6.5)
     _differences(axes, comparison, group, top)
     return figure
 
 
 @styled
-def plot_patches(comparison: RealismComparison, *, columns: int = 8, stand_in: bool = False) -> Figure:
+def plot_patches(comparison: RealismComparison, *, columns: int = 8) -> Figure:
     """Show patches that give themselves away to the classifier, and those that it takes for the other set."""
-    figure, panels = make_panels(4, columns, aspect=0.75, stand_in=stand_in, panel_in=1.1)
+    figure, panels = make_panels(4, columns, aspect=0.75, panel_in=1.1)
     _telling(panels, comparison, columns)
     return figure
 
 
 @styled
-def plot_realism(comparison: RealismComparison, *, stand_in: bool = False) -> Figure:
+def plot_realism(comparison: RealismComparison) -> Figure:
     """Draw the whole comparison on one page."""
-    figure, (axes,) = make_panels(1, 1, aspect=1.27, stand_in=stand_in, panel_in=11)
+    figure, (axes,) = make_panels(1, 1, aspect=1.27, panel_in=11)
     axes.remove()
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=[1.15, 1.1, 0.9], squeeze=False).flat
     left, right = top.subfigures(1, 2, width_ratios=[1.25, 1], squeeze=False).flat

@@ -25,7 +25,7 @@ from nanolab.measurement.comparison import SampleComparison
 from nanolab.measurement.fits import Fit, GoodnessOfFit
 from nanolab.measurement.particles import sizes_of
 from nanolab.measurement.size_sample import SizeSample, quantiles
-from nanolab.measurement.statistics import histogram, statistics_table
+from nanolab.measurement.statistics import bin_edges, histogram, statistics_table
 
 __all__ = [
     "NAMES",
@@ -74,7 +74,6 @@ def plot_particle_sizes(
     quantity: str = "ecd",
     limits: tuple[float, float] | None = None,
     title: str = "",
-    stand_in: bool = False,
 ) -> Figure:
     """Show an image with its particles coloured by size.
 
@@ -89,7 +88,7 @@ def plot_particle_sizes(
     limits
         Sizes of the first and last colour; the 2nd and 98th percentile if None.
     """
-    figure, (axes,) = make_panels(1, 1, aspect=labels.shape[0] / labels.shape[1], stand_in=stand_in, panel_in=6)
+    figure, (axes,) = make_panels(1, 1, aspect=labels.shape[0] / labels.shape[1], panel_in=6)
     _draw_sized(axes, image, labels, particles, quantity, limits, title)
     return figure
 
@@ -130,10 +129,9 @@ def plot_distribution(
     weighting: str = "number",
     bins: int | None = None,
     goodness: GoodnessOfFit | None = None,
-    stand_in: bool = False,
 ) -> Figure:
     """Draw the histogram of a sample, by number or volume, with the fit over it and D10, D50 and D90."""
-    figure, (axes,) = make_panels(1, 1, aspect=0.62, stand_in=stand_in, panel_in=5.5)
+    figure, (axes,) = make_panels(1, 1, aspect=0.62, panel_in=5.5)
     _draw_distribution(axes, sample, fitted, weighting, bins, goodness)
     return figure
 
@@ -188,16 +186,14 @@ def _draw_fit(
 
 
 @styled
-def plot_size_comparison(
-    samples: Mapping[str, SizeSample], comparison: SampleComparison | None = None, *, stand_in: bool = False
-) -> Figure:
+def plot_size_comparison(samples: Mapping[str, SizeSample], comparison: SampleComparison | None = None) -> Figure:
     """Draw the distributions of samples over each other: histograms on common bins, and cumulative curves."""
-    figure, (left, right) = make_panels(1, 2, aspect=0.8, stand_in=stand_in, panel_in=4)
+    figure, (left, right) = make_panels(1, 2, aspect=0.8, panel_in=4)
     unit = next(iter(samples.values())).unit
     quantity = next(iter(samples.values())).quantity
     pooled = np.concatenate([sample.sizes for sample in samples.values()])
     top = np.quantile(pooled, 0.995)
-    edges = np.histogram_bin_edges(pooled[pooled <= top], bins=_bins(pooled[pooled <= top]))
+    edges = bin_edges(pooled[pooled <= top])
     for colour, (name, sample) in zip(LINES, samples.items(), strict=False):
         total = sample.weights.sum()
         shares = np.histogram(sample.sizes, edges, weights=sample.weights)[0] / total
@@ -214,10 +210,6 @@ def plot_size_comparison(
     return figure
 
 
-def _bins(sizes: npt.NDArray[np.float64]) -> int:
-    return int(np.clip(len(np.histogram_bin_edges(sizes, bins="fd")) - 1, 8, 60))
-
-
 def _compared(comparison: SampleComparison) -> str:
     low, high = comparison.wasserstein_interval
     return (
@@ -227,9 +219,9 @@ def _compared(comparison: SampleComparison) -> str:
 
 
 @styled
-def plot_ensembles(result: Mapping[str, Any], *, stand_in: bool = False) -> Figure:
+def plot_ensembles(result: Mapping[str, Any]) -> Figure:
     """Draw what each member of an ensemble finds, with the interval of images alone and of both sources together."""
-    figure, (axes,) = make_panels(1, 1, aspect=0.45, stand_in=stand_in, panel_in=6)
+    figure, (axes,) = make_panels(1, 1, aspect=0.45, panel_in=6)
     members = result["members"]
     places = np.arange(len(members))
     axes.axhspan(*result["interval"], color=LINES[5], alpha=0.25, label="images and segmentation")
@@ -244,9 +236,9 @@ def plot_ensembles(result: Mapping[str, Any], *, stand_in: bool = False) -> Figu
 
 
 @styled
-def plot_radial_distribution(table: pd.DataFrame, *, stand_in: bool = False) -> Figure:
+def plot_radial_distribution(table: pd.DataFrame) -> Figure:
     """Draw a radial distribution function with its scatter, 1 / sqrt(pairs)."""
-    figure, (axes,) = make_panels(1, 1, aspect=0.62, stand_in=stand_in, panel_in=5)
+    figure, (axes,) = make_panels(1, 1, aspect=0.62, panel_in=5)
     unit = "nm" if "r_nm" in table else "px"
     r, g = table[f"r_{unit}"], table["g"]
     scatter = g / np.sqrt(np.maximum(table["pairs"], 1))
@@ -268,7 +260,6 @@ def plot_report_page(
     shown: tuple[str, AnyImage | None, AnyLabelMap],
     title: str,
     notes: Sequence[str],
-    stand_in: bool = False,
 ) -> Figure:
     """Draw a sample on one page: an image with particles coloured by size, distributions, statistics, notes.
 
@@ -283,7 +274,7 @@ def plot_report_page(
     notes
         Lines at the bottom: pixel size, what was left out, how it was done.
     """
-    figure, (axes,) = make_panels(1, 1, aspect=1.38, stand_in=stand_in, panel_in=8)
+    figure, (axes,) = make_panels(1, 1, aspect=1.38, panel_in=8)
     axes.remove()
     foot = 0.16 * len(notes) + 0.15
     top, middle, bottom, last = figure.subfigures(4, 1, height_ratios=[4.9, 2.7, 2.5, foot], squeeze=False).flat
@@ -339,7 +330,6 @@ def plot_sizes(
     unit: str | None = None,
     *,
     quantity: str = "equivalent circular diameter",
-    stand_in: bool = False,
 ) -> Figure:
     """Show size distributions by number: the share of particles in bins common to all, and each median.
 
@@ -374,20 +364,15 @@ def plot_sizes(
     together = np.concatenate(list(values.values()))
     if not together.size:
         raise InputError("size histogram: needs at least one particle, got none")
-    figure, (axes,) = make_panels(1, 1, aspect=0.62, stand_in=stand_in, panel_in=5.5)
+    figure, (axes,) = make_panels(1, 1, aspect=0.62, panel_in=5.5)
     top = np.quantile(together, 0.995)
-    edges = np.histogram_bin_edges(together[together <= top], bins=_bin_count(together[together <= top]))
+    edges = bin_edges(together[together <= top])
     for colour, (name, each) in zip(LINES, values.items(), strict=False):
         _distribution(axes, each, edges, colour, name, unit)
     axes.set(xlabel=f"{quantity} / {unit}", ylabel="share of particles in a bin")
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
     return figure
-
-
-def _bin_count(values: npt.NDArray[np.float64]) -> int:
-    """Freedman and Diaconis' number of bins (10.1007/BF01025868), kept between 8 and 60."""
-    return int(np.clip(len(np.histogram_bin_edges(values, bins="fd")) - 1, 8, 60))
 
 
 def _distribution(

@@ -92,7 +92,7 @@ def plot_sweep(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequence
     lines = sum(len(wrap(text, _LABEL_WIDTH)) for text in categories or [])
     dots = len(categories or []) * len(groups)
     aspect = 0.75 if categories is None else min(3, 0.2 + max(0.09 * dots, 0.075 * lines))
-    figure, panels = make_panels(-(-len(names) // columns), columns, aspect=aspect, stand_in=False, panel_in=3.1)
+    figure, panels = make_panels(-(-len(names) // columns), columns, aspect=aspect, panel_in=3.1)
     titles = _titles(names)
     for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
         axes.set_title(titles[name])

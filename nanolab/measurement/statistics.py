@@ -38,6 +38,12 @@ class Histogram:
         return np.asarray(self.shares / np.diff(self.edges))
 
 
+def bin_edges(sizes: FloatArray) -> FloatArray:
+    """Return equal bins by Freedman and Diaconis' rule, width 2 IQR / n^(1/3) (10.1007/BF01025868), 8 to 60 of them."""
+    count = len(np.histogram_bin_edges(sizes, bins="fd")) - 1
+    return np.asarray(np.histogram_bin_edges(sizes, bins=int(np.clip(count, *_BINS))))
+
+
 def histogram(sample: SizeSample, weighting: str = "number", *, bins: int | None = None) -> Histogram:
     """Return the histogram of a sample.
 
@@ -46,8 +52,7 @@ def histogram(sample: SizeSample, weighting: str = "number", *, bins: int | None
     weighting
         "number" or "volume".
     bins
-        How many; by default Freedman and Diaconis' rule, width 2 IQR / n^(1/3) (10.1007/BF01025868), with at least 8
-        and at most 60 bins.
+        How many; as many as `bin_edges` makes by default.
 
     Notes
     -----
@@ -56,8 +61,7 @@ def histogram(sample: SizeSample, weighting: str = "number", *, bins: int | None
     """
     top = sample.sizes[-1] if weighting == "volume" else quantiles(sample.sizes, sample.weights, 0.995)
     shown = sample.sizes <= top
-    count = bins or int(np.clip(len(np.histogram_bin_edges(sample.sizes[shown], bins="fd")) - 1, *_BINS))
-    edges = np.histogram_bin_edges(sample.sizes[shown], bins=count)
+    edges = np.histogram_bin_edges(sample.sizes[shown], bins=bins) if bins else bin_edges(sample.sizes[shown])
     weights = sample.volume_weights if weighting == "volume" else sample.weights
     shares = np.histogram(sample.sizes, edges, weights=weights)[0] / weights.sum()
     return Histogram(edges, shares, float(max(0.0, 1 - shares.sum())))

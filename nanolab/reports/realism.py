@@ -11,6 +11,7 @@ from nanolab.core.files import atomic, output_folder
 from nanolab.core.results import save_figure, save_results
 from nanolab.core.tables import write_csv
 from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.figures.panels import stand_in_sign
 from nanolab.figures.realism import plot_realism
 from nanolab.realism.comparison import RealismComparison, compare_sets
 from nanolab.realism.descriptors import DESCRIPTORS
@@ -31,7 +32,6 @@ def realism_report(
     max_patches: int = 1750,
     weights: Path | str | None = None,
     progress: bool = True,
-    stand_in: bool = False,
     sources: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Compare synthetic with real micrographs and write the report into a folder.
@@ -44,8 +44,6 @@ def realism_report(
         The folder; see `write_report` for what comes into it.
     preset, seed, max_patches, weights
         See `nanolab.realism.comparison.compare_sets`.
-    stand_in
-        Say on the page that the real images are none.
     sources
         Where the sets are from, for the record.
 
@@ -63,23 +61,23 @@ def realism_report(
     comparison = compare_sets(
         real, synthetic, preset=preset, seed=seed, max_patches=max_patches, weights=weights, progress=progress
     )
-    return write_report(comparison, out, stand_in=stand_in, sources=sources)
+    return write_report(comparison, out, sources=sources)
 
 
 def write_report(
-    comparison: RealismComparison, out: Path | str, *, stand_in: bool = False, sources: Mapping[str, str] | None = None
+    comparison: RealismComparison, out: Path | str, *, sources: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Write the page as `realism.pdf` and `realism.png`, `results.json` and `patches.csv`; return the results.
 
     `patches.csv` has one row a patch: set, image, place in it, kind, particle fraction, place on the map, and the
     probability of being synthetic that a classifier gives it.
     """
-    page = plot_realism(comparison, stand_in=stand_in)
+    page = plot_realism(comparison)
     save_figure(out, "realism", page)
     with atomic(Path(out) / "realism.pdf") as temporary:
         page.savefig(temporary, metadata={"CreationDate": None})  # the same numbers give the same file
     write_csv(Path(out) / "patches.csv", patch_table(comparison))
-    results = {"sources": dict(sources or {}), **comparison.results(), "stand_in": stand_in}
+    results = {"sources": dict(sources or {}), **comparison.results(), "stand_in": bool(stand_in_sign())}
     save_results(out, results)
     return results
 

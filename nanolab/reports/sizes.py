@@ -47,7 +47,6 @@ def size_report(
     page: bool = True,
     rois: bool = False,
     label_maps: bool = False,
-    stand_in: bool = False,
 ) -> SizeReport:
     """Measure a sample and write all of it into a folder.
 
@@ -92,7 +91,7 @@ def size_report(
     )
     write_tables(report, out)
     if page:
-        write_page(report, images, out, stand_in=stand_in)
+        write_page(report, images, out)
     return report
 
 
@@ -106,7 +105,6 @@ def compare_report(
     border: Border = "correct",
     min_area_px: int = 0,
     seed: int = 0,
-    stand_in: bool = False,
 ) -> SampleComparison:
     """Compare the sizes of two samples; write `comparison.json` and `comparison.png` into a folder.
 
@@ -122,7 +120,7 @@ def compare_report(
     result = compare_samples(*samples, rng=generator(seed, 2))
     write_json(Path(out) / "comparison.json", {"samples": list(names), **result.to_dict()})
     other = names[1] if names[1] != names[0] else f"{names[1]} (2)"
-    figure = plot_size_comparison(dict(zip((names[0], other), samples, strict=True)), result, stand_in=stand_in)
+    figure = plot_size_comparison(dict(zip((names[0], other), samples, strict=True)), result)
     with atomic(Path(out) / "comparison.png") as temporary:
         figure.savefig(temporary, dpi=150)
     return result
@@ -158,7 +156,7 @@ def _about(report: SizeReport) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "value"])
 
 
-def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | str, *, stand_in: bool = False) -> None:
+def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | str) -> None:
     """Write `report.pdf` and `report.png`: of the images the one with the median number of particles is shown."""
     counted = report.particles
     counted = counted[counted["area_px"] >= report.min_area_px]
@@ -176,7 +174,6 @@ def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | 
         shown=(shown.name, shown.image, np.where(np.isin(shown.labels, _of(counted, shown)), shown.labels, 0)),
         title=f"Particle sizes: {report.title}",
         notes=report.notes,
-        stand_in=stand_in,
     )
     for suffix, options in ((".pdf", {"metadata": {"CreationDate": None}}), (".png", {"dpi": 150})):
         with atomic(Path(out) / f"report{suffix}") as temporary:

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from nanolab.core.checks import InputError, check_same_shape
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.figures.images import plot_images
+from nanolab.figures.panels import stand_in_sign
 from nanolab.selection.choosing import MOST_PICKS
 from nanolab.selection.predictions import Prediction
 from nanolab.selection.study import Study
@@ -131,7 +132,6 @@ class EpochSelector(anywidget.AnyWidget):
         *,
         threshold: float = 0.5,
         blind: bool = False,
-        stand_in: bool = False,
     ) -> None:
         self._choice = choice
         position = {epoch: at for at, epoch in enumerate(choice.order)}
@@ -149,11 +149,11 @@ class EpochSelector(anywidget.AnyWidget):
             threshold=round(threshold * 255),
             pixel_size_nm=(sample.pixel_size.nm or 0) / scale,
             blind=blind,
-            banner="STAND-IN, NOT REAL" if stand_in else "",
+            banner=stand_in_sign(),
             picks=[position[epoch] for epoch in choice.epochs if epoch in position],
             notes={str(position[epoch]): note for epoch, note in choice.notes.items() if epoch in position},
         )
-        self._static = _png(self._figure(predictions, sample, stand_in=stand_in))
+        self._static = _png(self._figure(predictions, sample))
         self.observe(self._save, names=["picks", "notes"])
 
     @property
@@ -176,7 +176,7 @@ class EpochSelector(anywidget.AnyWidget):
         except InputError as error:
             self.message = f"NOT SAVED: {error}"
 
-    def _figure(self, predictions: Mapping[int, Prediction], sample: AnnotatedImage, *, stand_in: bool) -> Figure:
+    def _figure(self, predictions: Mapping[int, Prediction], sample: AnnotatedImage) -> Figure:
         order, spread = self._choice.order, np.linspace(0, len(self.names) - 1, min(_STATIC, len(self.names)))
         shown = self.picks[:_STATIC] or sorted({int(at) for at in spread})
         scale = min(1.0, _STATIC_PX / max(sample.image.shape))
@@ -185,7 +185,6 @@ class EpochSelector(anywidget.AnyWidget):
             titles=[f"{self.names[at]}{', picked' if at in self.picks else ''}" for at in shown],
             labels=[_smaller(predictions[order[at]].labels, scale) for at in shown],
             pixel_size_nm=sample.pixel_size.nm and sample.pixel_size.nm / scale,
-            stand_in=stand_in,
         )
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
@@ -193,9 +192,7 @@ class EpochSelector(anywidget.AnyWidget):
         return {**data, "image/png": self._static}, metadata
 
 
-def epoch_selector(
-    run: TrainingRun, predictions: Mapping[int, Prediction], sample: AnnotatedImage, *, stand_in: bool = False
-) -> EpochSelector:
+def epoch_selector(run: TrainingRun, predictions: Mapping[int, Prediction], sample: AnnotatedImage) -> EpochSelector:
     """Return the widget that chooses the epochs of a training by eye and keeps them in its selection.json.
 
     Parameters
@@ -204,8 +201,6 @@ def epoch_selector(
         As `nanolab.selection.predictions.validation_predictions` returns them.
     sample
         The validation image; if it is annotated, the annotation can be shown.
-    stand_in
-        Say that the image is not a real one.
 
     Raises
     ------
@@ -213,7 +208,7 @@ def epoch_selector(
         If the image is not of the size of the predictions.
     """
     choice = _OfRun(run, sorted(predictions))
-    return EpochSelector(predictions, sample, choice, threshold=run.readout.threshold, stand_in=stand_in)
+    return EpochSelector(predictions, sample, choice, threshold=run.readout.threshold)
 
 
 def study_selector(
@@ -222,8 +217,6 @@ def study_selector(
     role: str,
     predictions: Mapping[int, Prediction],
     sample: AnnotatedImage,
-    *,
-    stand_in: bool = False,
 ) -> EpochSelector:
     """Return the widget for a participant of a study: epochs in random order, without numbers, without annotation.
 
@@ -231,7 +224,7 @@ def study_selector(
     ----------
     participant, role
         Name or number, and one of `nanolab.selection.study.ROLES`.
-    predictions, sample, stand_in
+    predictions, sample
         As in `epoch_selector`.
 
     Raises
@@ -241,7 +234,7 @@ def study_selector(
     """
     choice = _OfParticipant(study, participant, role, sorted(predictions))
     threshold = study.run.readout.threshold
-    return EpochSelector(predictions, sample, choice, threshold=threshold, blind=True, stand_in=stand_in)
+    return EpochSelector(predictions, sample, choice, threshold=threshold, blind=True)
 
 
 def _smaller(plane: npt.NDArray[Any], scale: float) -> npt.NDArray[Any]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 import traitlets
 
+from nanolab.figures.panels import stand_in_sign
 from nanolab.figures.realism import COLOURS, MARKERS, plot_realism_map
 from nanolab.realism.comparison import RealismComparison
 from nanolab.reports.realism import patch_table
@@ -43,7 +44,7 @@ class RealismMap(anywidget.AnyWidget):
     banner = traitlets.Unicode().tag(sync=True)
     selected = traitlets.List(traitlets.Int()).tag(sync=True)
 
-    def __init__(self, comparison: RealismComparison, *, stand_in: bool = False) -> None:
+    def __init__(self, comparison: RealismComparison) -> None:
         self.table = patch_table(comparison)
         pixels = np.concatenate([comparison.real.pixels, comparison.synthetic.pixels])
         side = min(_LARGEST_PX, pixels.shape[1])
@@ -55,9 +56,9 @@ class RealismMap(anywidget.AnyWidget):
             sheet=sheet,
             columns=columns,
             thumbnail_px=side,
-            banner="STAND-IN, NOT REAL" if stand_in else "",
+            banner=stand_in_sign(),
         )
-        self._static = _png(comparison, stand_in=stand_in)
+        self._static = _png(comparison)
 
     def selection(self) -> pd.DataFrame:
         """Return the rows of the selected patches (see `nanolab.reports.realism.patch_table`)."""
@@ -68,9 +69,9 @@ class RealismMap(anywidget.AnyWidget):
         return {**data, "image/png": self._static}, metadata
 
 
-def realism_map(comparison: RealismComparison, *, stand_in: bool = False) -> RealismMap:
+def realism_map(comparison: RealismComparison) -> RealismMap:
     """Return the map of a comparison as a widget for a notebook's last line."""
-    return RealismMap(comparison, stand_in=stand_in)
+    return RealismMap(comparison)
 
 
 def _points(table: pd.DataFrame) -> list[list[float | str]]:
@@ -99,7 +100,7 @@ def _contact_sheet(pixels: npt.NDArray[np.float32], side: int) -> tuple[bytes, i
     return cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes(), columns
 
 
-def _png(comparison: RealismComparison, *, stand_in: bool) -> bytes:
+def _png(comparison: RealismComparison) -> bytes:
     buffer = io.BytesIO()
-    plot_realism_map(comparison, stand_in=stand_in).savefig(buffer, format="png", dpi=110)
+    plot_realism_map(comparison).savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

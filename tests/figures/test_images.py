@@ -158,7 +158,8 @@ def test_results_are_one_row_each() -> None:
 
 
 def test_printed_results_of_a_stand_in_say_so() -> None:
-    lines = figures.results_text(RESULTS, stand_in=True).splitlines()
+    with figures.mark_stand_in(True):
+        lines = figures.results_text(RESULTS).splitlines()
     assert [lines[0], lines[-1]] == [STAND_IN] * 2
 
 
@@ -167,19 +168,29 @@ def test_every_figure_of_a_stand_in_says_so_and_no_other(
     image: Array, labels: npt.NDArray[np.int32], stand_in: bool
 ) -> None:
     log = pd.DataFrame({"epoch": [1, 2], "loss": [1.0, 0.5]})
-    made = [
-        figures.plot_images([image], stand_in=stand_in),
-        figures.plot_particles(image, labels, stand_in=stand_in),
-        figures.plot_epochs(image, {1: labels}, stand_in=stand_in),
-        figures.plot_training(log, stand_in=stand_in),
-        figures.plot_sizes({"found": [1.0, 2.0]}, "nm", stand_in=stand_in),
-        figures.plot_results(RESULTS, stand_in=stand_in),
-    ]
+    with figures.mark_stand_in(stand_in):
+        made = [
+            figures.plot_images([image]),
+            figures.plot_particles(image, labels),
+            figures.plot_epochs(image, {1: labels}),
+            figures.plot_training(log),
+            figures.plot_sizes({"found": [1.0, 2.0]}, "nm"),
+            figures.plot_results(RESULTS),
+        ]
     for figure in made:
         # the sign is a band of vermilion across the whole width: its colour at both ends of the top row
         top = drawn(figure)[1]
         assert (np.array_equal(top[1], [213, 94, 0]) and np.array_equal(top[-2], [213, 94, 0])) == stand_in
         assert (STAND_IN in words(figure)) == stand_in
+
+
+def test_the_mark_holds_until_it_is_lifted_and_a_with_restores_what_was_before(image: Array) -> None:
+    figures.mark_stand_in(True)  # as a cell of a notebook does, which keeps nothing of it
+    with figures.mark_stand_in(False):
+        assert STAND_IN not in words(figures.plot_images([image]))
+    assert STAND_IN in words(figures.plot_images([image]))
+    figures.mark_stand_in(False)
+    assert STAND_IN not in words(figures.plot_images([image]))
 
 
 def test_a_notebook_shows_a_figure_without_pyplot(image: Array) -> None:

@@ -14,6 +14,7 @@ from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.datasets.opening import open_images
+from nanolab.figures.panels import mark_stand_in
 from nanolab.realism.comparison import RealismComparison, compare_sets
 from nanolab.reports.realism import score_table, write_report
 
@@ -98,7 +99,8 @@ def test_the_same_seed_gives_the_same_numbers(discs: Any) -> None:
 
 
 def test_report_writes_page_numbers_and_patches(compared: RealismComparison, tmp_path: Path) -> None:
-    results = write_report(compared, tmp_path / "report", stand_in=True, sources={"real": "a", "synthetic": "b"})
+    with mark_stand_in(True):
+        results = write_report(compared, tmp_path / "report", sources={"real": "a", "synthetic": "b"})
     assert results["sources"] == {"real": "a", "synthetic": "b"}
     assert read_json(tmp_path / "report" / "results.json") == results
     assert results["patches"] == {"real": 54, "synthetic": 54}

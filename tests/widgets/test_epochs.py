@@ -20,6 +20,7 @@ from PIL import Image
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json, write_json
 from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.figures.panels import mark_stand_in
 from nanolab.selection.predictions import Prediction
 from nanolab.selection.study import Study
 from nanolab.training.run import TrainingRun
@@ -125,7 +126,8 @@ def predictions(sample: AnnotatedImage) -> dict[int, Prediction]:
 
 @pytest.fixture
 def widget(run: TrainingRun, predictions: dict[int, Prediction], sample: AnnotatedImage) -> EpochSelector:
-    return epoch_selector(run, predictions, sample, stand_in=True)
+    with mark_stand_in(True):
+        return epoch_selector(run, predictions, sample)
 
 
 def test_picks_are_saved_at_once_and_found_again(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nanolab.figures.panels import mark_stand_in
 from nanolab.realism.comparison import RealismComparison
 from nanolab.widgets import realism as module
 from nanolab.widgets.realism import RealismMap, realism_map
@@ -67,7 +68,8 @@ setTimeout(() => {
 
 @pytest.fixture(scope="module")
 def widget(compared: RealismComparison) -> RealismMap:
-    return realism_map(compared, stand_in=True)
+    with mark_stand_in(True):
+        return realism_map(compared)
 
 
 @pytest.fixture(scope="module")

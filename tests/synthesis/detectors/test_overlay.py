@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from nanolab.images.lengths import length_text, nice_length_nm
 from nanolab.images.scale_bar import read_scale_bar
 from nanolab.synthesis.detectors.databar import DataBar, draw_over, drawn_over
 from nanolab.synthesis.detectors.detect import shown_labels
-from nanolab.synthesis.detectors.layouts import LAYOUTS, length_text, nice_length_nm
+from nanolab.synthesis.detectors.layouts import LAYOUTS
 from nanolab.synthesis.detectors.lettering import FONTS, Font, extent_px, text_mask
 
 SHAPE = (512, 640)
