@@ -36,7 +36,8 @@ def measure(
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Measure the particles of label maps: table, statistics with intervals, fit."""
-    from nanolab.measurement.label_files import label_files, measure_files
+    from nanolab.images.folders import label_files
+    from nanolab.measurement.label_files import measure_files
 
     if output.suffix.lower() in (".xlsx", ".json", ".pdf"):
         raise InputError(f"{output}: must be a folder or a CSV file; a folder gets tables in all formats")
@@ -57,7 +58,7 @@ def measure(
             others, wrong = measure_files([compare], pixel_size_nm=pixel_size_nm)
             report_errors(wrong, f"{len(others) + len(wrong)} label maps of {compare}")
             _compare(images_measured, others, output, choices, (_title(labels[0]), _title(compare)))
-    report_errors(errors, f"{len(label_files(labels))} label maps")
+    report_errors(errors, f"{len(label_files(*labels))} label maps")
 
 
 def _title(path: Path) -> str:

@@ -18,7 +18,7 @@ from nanolab.core.files import atomic, output_folder, write_json
 from nanolab.core.seeds import generator
 from nanolab.core.tables import write_csv
 from nanolab.dashboard.edits import Edit, apply_edits
-from nanolab.images.formats.image_file import IMAGE_SUFFIXES
+from nanolab.images.folders import image_files
 from nanolab.images.labels import write_labels
 from nanolab.images.micrograph import Micrograph, read
 from nanolab.images.pixel_size import PixelSize
@@ -63,23 +63,6 @@ def safe_name(given: str, taken: Iterable[str] = ()) -> str:
         number += 1
         unique = f"{name} ({number})"
     return unique
-
-
-def image_files(folder: Path | str) -> list[Path]:
-    """Return all files of a folder that have the suffix of an image, in the order of their names.
-
-    Raises
-    ------
-    InputError
-        If there is no such folder, or no image in it.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give the one that holds the images")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise InputError(f"{folder}: holds no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-    return files
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,16 +1,15 @@
 """Micrographs, annotated or not, opened from wherever they are."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from nanolab.core.checks import InputError, check_same_shape
-from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage, read_annotated
 from nanolab.datasets.dataset import Dataset, LazyImages
 from nanolab.datasets.public import PUBLIC
 from nanolab.datasets.public import public_images as public_samples
-from nanolab.images.formats.image_file import IMAGE_SUFFIXES
-from nanolab.images.labels import read_labels
-from nanolab.images.micrograph import read
+from nanolab.images.folders import by_stem, image_files, label_files
 
 __all__ = ["open_images"]
 
@@ -39,24 +38,9 @@ def open_images(where: Path | str, *, labels: Path | str | None = None) -> LazyI
         return _own_labels(Dataset(folder), labels)
     if not folder.is_dir():
         raise InputError(f"{where}: must be a folder or one of {', '.join(PUBLIC)}; check the path")
-    images = _images(folder)
-    return LazyImages(images, partial(_read, images, None if labels is None else Path(labels)))
-
-
-def _images(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        if path.stem in found:
-            raise InputError(f"{path}: shares its stem with {found[path.stem].name}; rename one of them")
-        found[path.stem] = path
-    if not found:
-        raise InputError(
-            f"{folder}: must hold images or a folder images/, found none; "
-            f"a public set goes by its name ({', '.join(PUBLIC)})"
-        )
-    return found
+    images = by_stem(image_files(folder))
+    maps = {} if labels is None else by_stem(label_files(labels), lambda path: path.stem.removesuffix(".labels"))
+    return LazyImages(images, partial(_read, images, maps))
 
 
 def _own_labels(samples: LazyImages, labels: Path | str | None) -> LazyImages:
@@ -65,20 +49,5 @@ def _own_labels(samples: LazyImages, labels: Path | str | None) -> LazyImages:
     return samples
 
 
-def _read(images: dict[str, Path], labels: Path | None, name: str) -> AnnotatedImage:
-    micrograph = read(images[name]).crop_data_bar()
-    found = None if labels is None else _label_file(labels, name)
-    if found is None:
-        return AnnotatedImage(name, micrograph.pixels, None, micrograph.pixel_size, micrograph.path)
-    label_map = read_labels(found)[: len(micrograph.pixels)]  # a map of the whole image reaches below the data bar
-    check_same_shape(micrograph.pixels, label_map, f"{micrograph.path} and {found}")
-    return AnnotatedImage(name, micrograph.pixels, label_map, micrograph.pixel_size, micrograph.path)
-
-
-def _label_file(folder: Path, name: str) -> Path | None:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: must be a folder of label maps, found none; check the path")
-    return next(
-        (path for path in sorted(folder.iterdir()) if path.name.removesuffix(path.suffix) in (f"{name}.labels", name)),
-        None,
-    )
+def _read(images: dict[str, Path], labels: dict[str, Path], name: str) -> AnnotatedImage:
+    return replace(read_annotated(images[name], labels.get(name)), name=name)

@@ -7,37 +7,16 @@ import numpy as np
 import pandas as pd
 
 from nanolab.core.checks import InputError
+from nanolab.images.folders import find_files, label_files
 from nanolab.images.formats.image_file import IMAGE_SUFFIXES
 from nanolab.images.labels import read_labels
 from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import PixelSize, Source, pixel_size_from_metadata
 from nanolab.measurement.summary import MeasuredImage, measure_image
 
-__all__ = ["label_files", "measure_files"]
+__all__ = ["measure_files"]
 
 _SUFFIX = ".labels"
-_LABELS = (".tif", ".tiff", ".png")
-
-
-def label_files(paths: Iterable[Path | str]) -> list[Path]:
-    """Return the label maps that files and folders name: of a folder its `*.labels.tif`, else all its TIFFs and PNGs.
-
-    Raises
-    ------
-    InputError
-        If a folder has none.
-    """
-    files: list[Path] = []
-    for path in map(Path, paths):
-        if not path.is_dir():
-            files.append(path)
-            continue
-        inside = sorted(each for each in path.iterdir() if each.suffix.lower() in _LABELS)
-        found = [each for each in inside if each.stem.endswith(_SUFFIX)] or inside
-        if not found:
-            raise InputError(f"{path}: holds no label map (*.labels.tif, TIFF or PNG); give the folder that has them")
-        files += found
-    return list(dict.fromkeys(files))
 
 
 def measure_files(
@@ -67,7 +46,7 @@ def measure_files(
     """
     done: list[MeasuredImage] = []
     failures: dict[str, str] = {}
-    for path in label_files(paths):
+    for path in label_files(*paths):
         try:
             done.append(_measured(path, images, pixel_size_nm))
         except InputError as error:
@@ -113,7 +92,7 @@ def _segmented(path: Path, name: str) -> tuple[Source | None, int | None]:
 
 def _image_of(name: str, folder: Path) -> Path:
     """Return the image of that name; `nanolab segment` adds the suffix to the name where two images share a stem."""
-    inside = [each for each in folder.iterdir() if each.suffix.lower() in IMAGE_SUFFIXES] if folder.is_dir() else []
+    inside = find_files(folder, IMAGE_SUFFIXES)
     found = [each for each in inside if each.stem == name] or [
         each for each in inside if each.name.replace(".", "_") == name
     ]

@@ -10,6 +10,7 @@ import pandas as pd
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import AnyLabelMap
+from nanolab.images.folders import label_files
 from nanolab.images.labels import read_labels
 from nanolab.images.pixel_size import pixel_size_from_metadata
 from nanolab.metrics.bootstrap import intervals
@@ -26,9 +27,6 @@ __all__ = [
     "scores_table",
     "summarise",
 ]
-
-
-_SUFFIXES = (".tif", ".tiff", ".png")
 
 
 def evaluate(
@@ -220,14 +218,8 @@ def evaluate_folders(
 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: must be a folder of label maps, found none; check the path")
-    files = [path for path in sorted(folder.glob("[!.]*")) if path.suffix.lower() in _SUFFIXES]
-    files = [path for path in files if path.name.endswith(".labels.tif")] or files
-    if not files:
-        raise InputError(f"{folder}: must hold label maps ({', '.join(_SUFFIXES)}), found none; check the path")
     found: dict[str, list[Path]] = {}
-    for path in files:
+    for path in label_files(folder):
         found.setdefault(path.stem.removesuffix(".labels").removesuffix("_m"), []).append(path)
     return found
 

@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from nanolab.core.checks import InputError
 from nanolab.core.files import output_folder
 from nanolab.core.tables import write_csv
+from nanolab.images.folders import image_files
 from nanolab.images.labels import write_labels
 from nanolab.images.micrograph import read
 from nanolab.measurement.particles import measure
@@ -40,7 +41,7 @@ def segment_files(
     Parameters
     ----------
     images
-        Image files; one given twice is segmented once.
+        Image files, folders of them or patterns; one given twice is segmented once.
     model
         What finds the particles.
     out
@@ -65,7 +66,7 @@ def segment_files(
     InputError
         If the model cannot be loaded, the folder cannot be written, or the disk is full.
     """
-    names = _names(Path(image) for image in images)
+    names = _names(image_files(*images))
     segmenter = model if isinstance(model, Segmenter) else Segmenter(model)
     out = output_folder(out)
     if outlines:

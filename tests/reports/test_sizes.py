@@ -13,10 +13,11 @@ from nanolab.cli import app
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.core.tables import write_csv, write_excel
+from nanolab.images.folders import label_files
 from nanolab.images.labels import read_labels, write_labels
 from nanolab.images.pixel_size import PixelSize
 from nanolab.images.tiff import write_tiff
-from nanolab.measurement.label_files import label_files, measure_files
+from nanolab.measurement.label_files import measure_files
 from nanolab.reports.sizes import compare_report, measure_image, size_report
 
 KNOWN, UNKNOWN = PixelSize.typed(2.0), PixelSize.unknown("no pixel size in the file")
@@ -181,7 +182,7 @@ def test_measure_compares_with_another_folder(segmented: Path):
         (["segmented", "-o", "a", "--border", "cut"], "border must be one of correct, drop, keep, got 'cut'"),
         (["segmented", "-o", "a", "--quantity", "size"], "size: no length of the particle table"),
         (["segmented", "-o", "a", "--min-area-px", "9999"], "all 26 particles are below the least area"),
-        (["empty", "-o", "a"], "empty: holds no label map"),
+        (["empty", "-o", "a"], "empty: must hold label maps"),
     ],
 )
 def test_mistakes_are_named(segmented: Path, words: list[str], message: str):
@@ -194,4 +195,4 @@ def test_mistakes_are_named(segmented: Path, words: list[str], message: str):
 
 def test_a_folder_gives_its_label_maps(segmented: Path):
     write_tiff(segmented / "image.tif", np.zeros((9, 9), np.uint8), pixel_size_nm=None)
-    assert [path.name for path in label_files([segmented])] == ["i0.labels.tif", "i1.labels.tif"]
+    assert [path.name for path in label_files(segmented)] == ["i0.labels.tif", "i1.labels.tif"]
