@@ -240,10 +240,9 @@ def _positive(distribution: Any) -> Any:
     return distribution
 
 
+_Kinds = Annotated[Constant | Uniform | Normal | LogNormal | Empirical | Mixture, Field(discriminator="kind")]
 Distribution = Annotated[
-    Constant | Uniform | Normal | LogNormal | Empirical | Mixture,
-    Field(discriminator="kind"),
-    BeforeValidator(_shorthand),
+    _Kinds, BeforeValidator(_shorthand, json_schema_input_type=float | tuple[float, float] | _Kinds)
 ]
 Positive = Annotated[Distribution, AfterValidator(_positive)]
 NotNegative = Annotated[Distribution, between(0, np.inf)]

@@ -29,7 +29,16 @@ class _Part(BaseModel):
 class Dask(_Part):
     """Where a sweep runs: at a scheduler that runs already, or at one that is started with its workers.
 
-    `options` are those of dask-jobqueue for the kind of `cluster`, such as cores, memory and walltime.
+    Attributes
+    ----------
+    scheduler
+        Address of a scheduler that runs, such as tcp://node1:8786.
+    cluster
+        The queue that workers are started by: slurm, pbs, lsf, sge; or local for this machine.
+    jobs
+        How many jobs to queue, each with one run at a time.
+    options
+        Of dask-jobqueue for this kind of cluster, such as cores, memory and walltime.
     """
 
     scheduler: str | None = None
@@ -47,10 +56,18 @@ class Dask(_Part):
 
 
 class Paper(_Part):
-    """The numbers of a paper that are put beside the sweep's own, from a CSV file with one row a result.
+    """The numbers of a paper that are put next to the sweep's own.
 
-    `parameters` and `results` name the column there for parameters of the notebook and keys of `results.json` here;
-    `rows` keeps only the rows that have these values. Of several rows for the same parameters the last one counts.
+    Attributes
+    ----------
+    table
+        A CSV file with one row per result; of several rows for the same parameters the last one counts.
+    rows
+        Only the rows that have these values in these columns.
+    parameters
+        The column there for each parameter of the notebook here.
+    results
+        The column there for each key of `results.json` here.
     """
 
     table: str
@@ -60,7 +77,17 @@ class Paper(_Part):
 
 
 class Size(_Part):
-    """What a size of a sweep changes: single parameters of `fixed` and `grid`, all of `sets`, and the numbers."""
+    """What a size of a sweep changes.
+
+    Attributes
+    ----------
+    fixed, grid
+        Single parameters, over those of the sweep.
+    sets
+        All sets, in place of the sweep's.
+    repeats, workers, threads, timeout_s, dask
+        In place of the sweep's; see there.
+    """
 
     fixed: Values = {}
     grid: Grid = {}
@@ -81,22 +108,32 @@ class Sweep(_Part):
         What to run; the path begins where the command is given.
     name
         Folder of the runs; the name of the file if not given.
-    fixed, grid, sets
-        Parameters of the notebook: the same in all runs, lists of values to combine with each other, and sets of
-        values that belong together.
-    repeats, seed, seed_parameter
-        How often each combination runs, with the seeds `seed`, `seed` + 1 and so on in this parameter; without
-        `repeats` the seed is a parameter like any other.
+    description
+        What it is for; the report begins with it.
+    fixed
+        Parameters of the notebook that are the same in all runs.
+    grid
+        Lists of values of parameters, to combine with each other.
+    sets
+        Sets of values of parameters that belong together.
+    repeats
+        How often each combination runs, each with a seed of its own; without it the seed is a parameter like any other.
+    seed
+        The first seed; the others follow it.
+    seed_parameter
+        The notebook's parameter that takes the seed.
     collect
         Keys of `results.json`, with dots into nested ones; all numbers, texts and flags if none.
     paper
-        Numbers to put beside them.
+        A paper's numbers to put next to them.
     sizes
         What is different in a smaller or larger version of the sweep, by its name.
-    workers, threads
-        Runs side by side on this machine; threads for each, by default its share of the cores.
+    workers
+        Runs side by side on this machine.
+    threads
+        Threads for each run; by default its share of the cores.
     timeout_s
-        Longest time for one cell.
+        Longest time for one cell, in seconds.
     retries
         How often a run that fails is tried again at once.
     dask
