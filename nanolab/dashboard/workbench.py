@@ -348,7 +348,14 @@ class Workbench:
             for number, each in enumerate(self.images.values()):
                 whole = np.pad(each.labels, ((0, each.bar_rows), (0, 0)))
                 tiff = path.with_name(f".labels-{number}.tif")
-                write_labels(tiff, whole, pixel_size_nm=each.micrograph.pixel_size_nm)
+                micrograph = each.micrograph
+                write_labels(
+                    tiff,
+                    whole,
+                    pixel_size=micrograph.pixel_size,
+                    image=micrograph.path.name,
+                    image_rows=len(each.labels),
+                )
                 archive.write(tiff, f"{each.name}.labels.tif")
                 tiff.unlink()
         return path

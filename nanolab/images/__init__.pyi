@@ -1,3 +1,5 @@
+from .labels import LabelFile as LabelFile
+from .labels import read_label_file as read_label_file
 from .labels import read_labels as read_labels
 from .labels import write_labels as write_labels
 from .masks import semantic as semantic

@@ -1,43 +1,35 @@
 """Label maps: from masks, from files, to files."""
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 from skimage.segmentation import relabel_sequential
+from tifffile import PHOTOMETRIC
 
 from nanolab.core.checks import InputError, check_file, check_label_map
 from nanolab.core.typing import LabelMap
+from nanolab.images.formats.grey import resolve_palette
 from nanolab.images.formats.image_file import file_kind, open_picture
-from nanolab.images.tiff import read_tiff, write_tiff
+from nanolab.images.label_values import MaskKind, labels_from_mask, labels_from_values
+from nanolab.images.limits import check_size
+from nanolab.images.pixel_size import ImageRecord, PixelSize, image_record, pixel_size_from_metadata
+from nanolab.images.tiff import SOFTWARE, description_of, first_pages, open_tiff, write_tiff
 
-__all__ = ["labels_from_mask", "read_labels", "relabel", "remove_small", "write_labels"]
+__all__ = [
+    "LabelFile",
+    "MaskKind",
+    "labels_from_mask",
+    "read_label_file",
+    "read_labels",
+    "relabel",
+    "remove_small",
+    "write_labels",
+]
 
-
-_LARGEST = np.iinfo(np.int32).max
-
-
-def labels_from_mask(mask: npt.NDArray[np.generic]) -> LabelMap:
-    """Number the particles of a binary mask in which touching particles are cut apart by lines one pixel wide.
-
-    Particles are the 4-connected components. With 8-connectivity they would join again across a diagonal cut.
-
-    Parameters
-    ----------
-    mask
-        Shape (height, width); every value other than 0 is particle.
-
-    Returns
-    -------
-    labels
-        Shape (height, width), 0 = background, 1..N in the order of each particle's first pixel, row by row.
-    """
-    if mask.ndim != 2:
-        raise InputError(f"a mask must have shape (height, width), got {mask.shape}; export it as a grey image")
-    labels = np.empty(mask.shape, dtype=np.int32)
-    ndimage.label(mask != 0, output=labels)
-    return labels
+_BYTES_PER_PIXEL = 24  # that telling what a mask means may need
 
 
 def relabel(labels: npt.NDArray[np.integer]) -> LabelMap:
@@ -56,11 +48,42 @@ def remove_small(labels: npt.NDArray[np.integer], min_area_px: int) -> LabelMap:
     return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
 
 
-def read_labels(path: Path | str) -> LabelMap:
-    """Read a label map or a binary mask from a TIFF, PNG or BMP file.
+@dataclass(frozen=True, eq=False)
+class LabelFile:
+    """A label map on disk with what it carries about its image.
 
-    A file that holds nothing but 0 and 255, or 1-bit values, is a binary mask and goes through
-    `labels_from_mask`; everything else is a label map and keeps its numbers.
+    Attributes
+    ----------
+    labels
+        Shape (height, width), 0 = background.
+    pixel_size
+        Edge of a pixel in nm and where that number came from when the image was segmented.
+    image
+        File name of the image; empty where the file does not say.
+    image_rows
+        Rows above the data bar, which the label map may go on to; None where the file does not say.
+    """
+
+    labels: LabelMap
+    pixel_size: PixelSize
+    image: str = ""
+    image_rows: int | None = None
+
+
+def read_labels(path: Path | str, *, kind: MaskKind = "auto", shape: tuple[int, int] | None = None) -> LabelMap:
+    """Read a label map or a mask from a TIFF, PNG, BMP or JPEG file.
+
+    See `nanolab.images.label_values.labels_from_values` for what is understood. A map that nanolab wrote keeps its
+    numbers, as do others of more than one number. Of a palette the colours count, unless `kind` is "instance".
+
+    Parameters
+    ----------
+    path
+        The mask.
+    kind
+        What its values are, where "auto" would not tell.
+    shape
+        Height and width it must have: those of its image.
 
     Returns
     -------
@@ -70,31 +93,98 @@ def read_labels(path: Path | str) -> LabelMap:
     Raises
     ------
     InputError
-        If the file cannot be read, or is not one plane of whole numbers from 0 to 2**31 - 1.
+        If the file cannot be read, has another size or more than one page, or its values are no mask.
     """
     path = check_file(path, "label map")
-    values = read_tiff(path) if file_kind(path) == "tiff" else _read_picture(path)
-    if values.dtype == np.bool_ or _is_mask(values):
-        return labels_from_mask(values)
-    check_label_map(values, str(path))
-    if values.size and values.max() > _LARGEST:
-        raise InputError(f"{path}: labels must be at most {_LARGEST}, got {values.max()}; number the particles 1..N")
-    return values.astype(np.int32, copy=False)
+    reader = _tiff_values if file_kind(path) == "tiff" else _picture_values
+    values, kind = reader(path, kind, shape)
+    return labels_from_values(values, str(path), kind)
 
 
-def write_labels(path: Path | str, labels: npt.NDArray[np.integer], *, pixel_size_nm: float | None) -> None:
-    """Write a label map as a calibrated TIFF, atomically: uint16, or uint32 beyond 65535 particles."""
+def read_label_file(path: Path | str) -> LabelFile:
+    """Read a label map (see `read_labels`) with what it carries about its image."""
+    path = check_file(path, "label map")
+    labels, pixel_size = read_labels(path), pixel_size_from_metadata(path)
+    record = image_record(path) or ImageRecord()
+    return LabelFile(labels, pixel_size, record.image, record.image_rows)
+
+
+def write_labels(
+    path: Path | str,
+    labels: npt.NDArray[np.integer],
+    *,
+    pixel_size_nm: float | None = None,
+    pixel_size: PixelSize | None = None,
+    image: str = "",
+    image_rows: int | None = None,
+) -> None:
+    """Write a label map as a calibrated TIFF, atomically: uint16, or uint32 beyond 65535 particles.
+
+    Parameters
+    ----------
+    path, labels
+        The file and what it shall hold, shape (height, width), 0 = background.
+    pixel_size_nm
+        Edge of a pixel, where nothing else is known of it.
+    pixel_size
+        The same with its source, which the file then carries.
+    image
+        File name of the image, carried by the file.
+    image_rows
+        Rows of the image above its data bar, carried by the file.
+    """
     check_label_map(labels, str(path))
     largest = labels.max() if labels.size else 0
-    write_tiff(path, labels.astype(np.uint16 if largest < 2**16 else np.uint32), pixel_size_nm=pixel_size_nm)
+    record = ImageRecord(image, image_rows, pixel_size)
+    write_tiff(
+        path,
+        labels.astype(np.uint16 if largest < 2**16 else np.uint32),
+        pixel_size_nm=pixel_size.nm if pixel_size else pixel_size_nm,
+        description={"labels": asdict(record)},
+    )
 
 
-def _is_mask(values: npt.NDArray[np.generic]) -> bool:
-    return values.dtype == np.uint8 and set(np.unique(values)) in ({0, 255}, {255})
+_Values = tuple[npt.NDArray[Any], MaskKind]
 
 
-def _read_picture(path: Path) -> npt.NDArray[np.generic]:
+def _tiff_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -> _Values:
+    with open_tiff(path) as tif:
+        page, *more = first_pages(tif)
+        _check_shape((page.imagelength, page.imagewidth), shape, path)
+        if more or page.imagedepth != 1:
+            raise InputError(f"{path}: must hold one mask, got {1 + len(more)} pages; save each by itself")
+        if page.dtype is None:
+            raise InputError(f"{path}: holds a kind of number nothing can read; export it as 8- or 16-bit TIFF")
+        check_size(page.shape, page.dtype, str(path), bytes_per_pixel=_BYTES_PER_PIXEL)
+        if kind == "auto" and page.software == SOFTWARE and page.dtype in (np.uint16, np.uint32):
+            kind = "instance" if "labels" in description_of(tif) else "own"
+        values = page.asarray()
+        if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None and kind != "instance":
+            values = resolve_palette(values, page.colormap)
+    return (np.moveaxis(values, 0, -1) if page.axes == "SYX" else values), kind
+
+
+def _picture_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -> _Values:
     with open_picture(path) as picture:
+        _check_shape((picture.height, picture.width), shape, path)
         if picture.format == "JPEG":
-            raise InputError(f"{path}: JPEG changes the values of a label map; save it as TIFF or PNG")
-        return np.asarray(picture)  # of a palette the indices, which are the labels
+            if kind not in ("auto", "binary"):
+                raise InputError(f"{path}: JPEG changes the values of a label map; save it as TIFF or PNG")
+            kind = "soft"
+        coloured = picture.mode in ("CMYK", "YCbCr") or (picture.mode in ("P", "PA") and kind != "instance")
+        check_size(
+            (picture.height, picture.width, len(picture.getbands())),
+            np.uint8,
+            str(path),
+            bytes_per_pixel=_BYTES_PER_PIXEL,
+        )
+        return np.asarray(picture.convert("RGB") if coloured else picture), kind
+
+
+def _check_shape(found: tuple[int, int], shape: tuple[int, int] | None, path: Path) -> None:
+    """Refuse a mask of another size than its image, before any memory is spent on it."""
+    if shape is not None and found != shape:
+        raise InputError(
+            f"{path}: must have the size of its image, {shape[1]} x {shape[0]} pixels, got {found[1]} x {found[0]}; "
+            "take the image that was annotated"
+        )

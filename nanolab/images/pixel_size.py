@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nanolab.core.checks import check_positive
+from nanolab.core.checks import InputError, check_positive
 from nanolab.images.formats.image_file import file_kind, open_picture
 from nanolab.images.formats.sidecars import sidecar_calibration
 from nanolab.images.formats.signals import signal_calibration
 from nanolab.images.formats.vendors import Calibration, Undecided, has_other_tags, tiff_calibration
-from nanolab.images.tiff import open_tiff
+from nanolab.images.tiff import open_tiff, read_description
 
-__all__ = ["PixelSize", "Source", "pixel_size_from_metadata"]
+__all__ = ["ImageRecord", "PixelSize", "Source", "image_record", "pixel_size_from_metadata"]
 
 Source = Literal["metadata", "scale bar", "typed", "unknown"]
 
@@ -67,8 +67,40 @@ class PixelSize:
         return cls(None, "unknown", why)
 
 
+@dataclass(frozen=True)
+class ImageRecord:
+    """What a label map carries about its image: file name, rows above the data bar, and pixel size with its source."""
+
+    image: str = ""
+    image_rows: int | None = None
+    pixel_size: PixelSize | None = None
+
+
+def image_record(path: Path) -> ImageRecord | None:
+    """Return what a label map that nanolab wrote carries about its image; None if the file is another.
+
+    Raises
+    ------
+    InputError
+        If the record is damaged.
+    """
+    record = read_description(path).get("labels") if file_kind(path) == "tiff" else None
+    if record is None:
+        return None
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(ImageRecord).validate_python(record)
+    except ValidationError as error:
+        raise InputError(
+            f"{path}: its record of the image is damaged ({error.errors()[0]['msg']}); write it again"
+        ) from error
+
+
 def pixel_size_from_metadata(path: Path | str) -> PixelSize:
-    """Return the pixel size that an image file, or an instrument's text file beside it, records.
+    """Return the pixel size that an image file, or an instrument's text file next to it, records.
+
+    A label map that nanolab wrote carries the pixel size with the source it once had: typed, scale bar, metadata.
 
     Unknown, with the reason, where there is no record or where it cannot be right: pixels that are not square, an image
     resized since, a resolution meant for a printer. Print resolutions of PNG and JPEG are never used.
@@ -79,6 +111,9 @@ def pixel_size_from_metadata(path: Path | str) -> PixelSize:
         If the file is missing, empty, unreadable or of no supported type.
     """
     path = Path(path)
+    record = image_record(path)
+    if record and record.pixel_size:
+        return record.pixel_size
     readers = {"tiff": _of_tiff, "picture": _of_picture, "signal": signal_calibration}
     try:
         found = readers[file_kind(path)](path)

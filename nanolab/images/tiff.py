@@ -2,6 +2,7 @@
 
 import json
 import logging
+import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +16,20 @@ import tifffile
 
 from nanolab.core.checks import InputError, check_file, check_positive
 from nanolab.core.files import atomic
+from nanolab.images.limits import check_size
 
-__all__ = ["SOFTWARE", "open_tiff", "read_description", "read_tiff", "write_tiff"]
+__all__ = ["SOFTWARE", "description_of", "first_pages", "open_tiff", "read_description", "read_tiff", "write_tiff"]
 
 SOFTWARE = "nanolab"  # in the tag of that name of the TIFFs written here
 WRITABLE = ("uint8", "uint16", "uint32", "float32")
 _DESCRIPTION_KEY = "nanolab"
+_MOST_PAGES = 16  # that are looked at: thumbnails and masks are fewer, and a stack is a stack after two
 _LARGEST_RATIONAL = 2**31 - 1  # TIFF stores a resolution as two 32-bit integers; some readers take them as signed
+
+_BROKEN = (  # what tifffile and its decoders raise on a damaged file
+    *(tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, AttributeError, ZeroDivisionError),
+    *(RuntimeError, OSError, OverflowError, RecursionError, struct.error, zlib.error),
+)
 
 
 def write_tiff(
@@ -104,22 +112,42 @@ def read_tiff(path: Path | str) -> npt.NDArray[Any]:
         If the file is missing, is no TIFF, is truncated, or holds something else than one grey image.
     """
     with open_tiff(path) as tif:
-        array = tif.pages.first.asarray()
-        if len(tif.pages) != 1 or array.ndim != 2:
+        page, *more = first_pages(tif)
+        if more or page.ndim != 2:
             raise InputError(
-                f"{path}: must hold one grey image, got {len(tif.pages)} pages of shape {array.shape}; "
+                f"{path}: must hold one grey image, got {1 + len(more)} pages of shape {page.shape}; "
                 "save one channel of one page"
             )
-    return array
+        check_size(page.shape, page.dtype, str(path), bytes_per_pixel=0)
+        return page.asarray()
+
+
+def first_pages(tif: tifffile.TiffFile) -> list[tifffile.TiffPage]:
+    """Return the pages of a TIFF, of many only the first 16; directories that run in a circle are refused."""
+    pages: list[Any] = []
+    for index in range(_MOST_PAGES):
+        try:
+            page = tif.pages[index]
+        except IndexError:
+            break
+        if any(page.offset == other.offset for other in pages):
+            raise ValueError("its directories run in a circle")
+        pages.append(page)
+    return pages
 
 
 def read_description(path: Path | str) -> dict[str, Any]:
     """Return what `write_tiff` was given as `description`; empty if the TIFF carries none."""
     with open_tiff(path) as tif:
-        for line in tif.pages.first.description.splitlines():
-            key, _, text = line.partition("=")
-            if key == _DESCRIPTION_KEY:
-                return dict(json.loads(text))
+        return description_of(tif)
+
+
+def description_of(tif: tifffile.TiffFile) -> dict[str, Any]:
+    """Return what `write_tiff` was given as `description` for an open TIFF; empty if it carries none."""
+    for line in tif.pages.first.description.splitlines():
+        key, _, text = line.partition("=")
+        if key == _DESCRIPTION_KEY:
+            return dict(json.loads(text))
     return {}
 
 
@@ -133,7 +161,7 @@ def open_tiff(path: Path | str) -> Iterator[tifffile.TiffFile]:
             yield tif
     except InputError:
         raise
-    except (tifffile.TiffFileError, ValueError, KeyError, IndexError, RuntimeError, zlib.error, OSError) as error:
+    except _BROKEN as error:
         raise InputError(f"{path}: not a readable TIFF ({error}); copy or export it again") from error
 
 

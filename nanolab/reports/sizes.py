@@ -79,7 +79,7 @@ def size_report(
             write_imagej_rois(_inside(out / "rois", f"{each.name}.zip"), each.labels)
         if label_maps:
             path = _inside(out / "labels", f"{each.name}.labels.tif")
-            write_labels(path, each.labels, pixel_size_nm=each.pixel_size.nm)
+            write_labels(path, each.labels, pixel_size=each.pixel_size, image=each.name)
     report = summarise_sizes(
         images,
         title=title,

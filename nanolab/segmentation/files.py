@@ -84,7 +84,13 @@ def segment_files(
             continue
         bar = len(micrograph.pixels) - len(found.labels)
         whole = np.pad(found.labels, ((0, bar), (0, 0)))
-        write_labels(out / f"{name}.labels.tif", whole, pixel_size_nm=micrograph.pixel_size_nm)
+        write_labels(
+            out / f"{name}.labels.tif",
+            whole,
+            pixel_size=micrograph.pixel_size,
+            image=path.name,
+            image_rows=len(found.labels),
+        )
         if found.outlines is not None:
             write_outlines(out / f"{name}.outlines.json", found.outlines, whole.shape, path.name)
         tables.append(measure(found.labels, pixel_size=cropped.pixel_size, name=name))

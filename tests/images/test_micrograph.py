@@ -16,7 +16,7 @@ from helpers.instrument_files import write_dm, write_emd, write_mrc, write_ser
 from PIL import Image
 
 from nanolab.core.checks import InputError
-from nanolab.images.formats import image_file
+from nanolab.images import limits
 from nanolab.images.micrograph import Micrograph, PixelSize, read
 from nanolab.images.tiff import write_tiff
 
@@ -235,9 +235,9 @@ class TestBadInput:
     def test_stacks(self, tmp_path, picture):
         path = tmp_path / "a.tif"
         tifffile.imwrite(path, np.stack([picture] * 5), photometric="minisblack")
-        self.fails(path, "must hold one image, got a stack of 5; save the one")
+        self.fails(path, "must hold one image, got a stack; save the one")
         tifffile.imwrite(path, np.stack([picture] * 5), imagej=True)
-        self.fails(path, "got a stack of 5")
+        self.fails(path, "got a stack")
         write_emd(tmp_path / "a.emd", np.stack([picture] * 3), 1.0)
         self.fails(tmp_path / "a.emd", r"must hold an image, shape \(height, width\), got \(3, 48, 64\)")
 
@@ -261,7 +261,7 @@ class TestBadInput:
         path = tmp_path / f"a.{suffix}"
         tifffile.imwrite(path, picture) if suffix == "tif" else Image.fromarray(picture).save(path)
         free = psutil.virtual_memory()._replace(available=2**20)
-        monkeypatch.setattr(image_file.psutil, "virtual_memory", lambda: free)
+        monkeypatch.setattr(limits.psutil, "virtual_memory", lambda: free)
         self.fails(path, r"needs 0\.3 GiB of memory, 0\.0 GiB are free; crop or bin it first")
 
     def test_a_header_that_promises_more_than_there_is(self, tmp_path):
@@ -269,7 +269,7 @@ class TestBadInput:
         with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tif:
             for name in ("ImageWidth", "ImageLength"):
                 tif.pages.first.tags[name].overwrite(400_000, dtype="I")
-        self.fails(tmp_path / "a.tif", r"needs [\d.]+ GiB of memory")
+        self.fails(tmp_path / "a.tif", "must have at most 1000 megapixels")
 
 
 @pytest.mark.slow

@@ -169,7 +169,7 @@ def _written(
     """Write an image and its label map; return the hashes of the files, and the record."""
     image, mask = _files(pair.name)
     write_tiff(out / image, _stored(micrograph), pixel_size_nm=micrograph.pixel_size_nm)
-    write_labels(out / mask, labels, pixel_size_nm=micrograph.pixel_size_nm)
+    write_labels(out / mask, labels, pixel_size=micrograph.pixel_size, image=pair.image.name)
     record = {
         "image": pair.image.name,
         "annotation": pair.file.name,

@@ -8,13 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import psutil  # type: ignore[import-untyped]
 import tifffile
 
 from nanolab.core.checks import InputError, check_file
 from nanolab.images.formats.grey import resolve_palette, to_grey
 from nanolab.images.formats.signals import SIGNAL_SUFFIXES, open_signal
-from nanolab.images.tiff import SOFTWARE, open_tiff
+from nanolab.images.limits import check_size
+from nanolab.images.tiff import SOFTWARE, first_pages, open_tiff
 
 __all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "open_picture", "read_grey"]
 
@@ -27,7 +27,6 @@ Grey = tuple[npt.NDArray[np.float32], dict[str, Any]]
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
 _DIRECT_MODES = ("L", "LA", "RGB", "RGBA", "I", "I;16", "F")  # Pillow's; the others are palettes and print colours
-_WORKSPACE = 2**28  # bytes that reading may need besides the arrays
 
 
 def read_grey(path: Path | str) -> Grey:
@@ -86,7 +85,7 @@ def _read_tiff(path: Path) -> Grey:
         _refuse_stack(tif, path)
         if page.dtype is None:
             raise InputError(f"{path}: holds a kind of number nothing can read; export it as 8- or 16-bit TIFF")
-        _check_memory(path, page.shape, page.dtype)
+        check_size(page.shape, page.dtype, str(path))
         array = page.asarray()
         stored = array.dtype
         if page.axes == "SYX":
@@ -105,12 +104,10 @@ def _read_tiff(path: Path) -> Grey:
 def _refuse_stack(tif: tifffile.TiffFile, path: Path) -> None:
     """Refuse several pages of one size; smaller ones behind the first are thumbnails."""
     first = tif.pages.first
-    alike = sum(page.shape == first.shape for page in tif.pages)
+    alike = sum(page.shape == first.shape for page in first_pages(tif))
     images = max(alike, first.imagedepth, int((tif.imagej_metadata or {}).get("images", 1)))
     if images > 1:
-        raise InputError(
-            f"{path}: must hold one image, got a stack of {images}; save the one to use as a file of its own"
-        )
+        raise InputError(f"{path}: must hold one image, got a stack; save the one to use as a file of its own")
 
 
 @contextmanager
@@ -119,7 +116,7 @@ def open_picture(path: Path) -> Iterator[Any]:
     from PIL import Image
 
     limit = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None  # it guards against images too large for the memory, which `_check_memory` does
+    Image.MAX_IMAGE_PIXELS = None  # it guards against images too large for the memory, which `check_size` does
     try:
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("PNG", "JPEG", "BMP")) as picture:
             yield picture
@@ -133,7 +130,7 @@ def open_picture(path: Path) -> Iterator[Any]:
 
 def _read_picture(path: Path) -> Grey:
     with open_picture(path) as picture:
-        _check_memory(path, (picture.height, picture.width, len(picture.getbands())), np.dtype(np.uint8))
+        check_size((picture.height, picture.width, len(picture.getbands())), np.uint8, str(path))
         array = np.asarray(picture if picture.mode in _DIRECT_MODES else picture.convert("RGB"))
         pixels, record = to_grey(array, str(path))
         return pixels, {"format": picture.format, **record, "vendor": {}}
@@ -142,22 +139,10 @@ def _read_picture(path: Path) -> Grey:
 def _read_signal(path: Path) -> Grey:
     signal = open_signal(path)
     data = signal["data"]
-    _check_memory(path, data.shape, data.dtype)
+    check_size(data.shape, data.dtype, str(path))
     try:
         array = np.asarray(data)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: truncated or damaged ({error}); copy or export it again") from error
     pixels, record = to_grey(array, str(path))
     return pixels, {"format": path.suffix[1:].upper(), **record, "vendor": dict(signal["original_metadata"])}
-
-
-def _check_memory(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Require room for the stored array and its grey version before either is made."""
-    needed = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize + _WORKSPACE
-    needed += int(np.prod(sorted(shape)[-2:], dtype=np.int64)) * 4
-    available = psutil.virtual_memory().available
-    if needed > available:
-        raise InputError(
-            f"{path}: an image of shape {shape} needs {needed / 2**30:.1f} GiB of memory, "
-            f"{available / 2**30:.1f} GiB are free; crop or bin it first"
-        )
