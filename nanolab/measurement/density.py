@@ -8,6 +8,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from nanolab.core.typing import FloatArray
+from nanolab.measurement.size_sample import quantiles
 
 __all__ = ["Density", "log_kde"]
 
@@ -59,7 +60,7 @@ def log_kde(sizes: FloatArray, weights: FloatArray) -> Density:
     weights = weights / weights.sum()
     mean = weights @ logs
     sd = np.sqrt(weights @ (logs - mean) ** 2)
-    low, high = np.interp((0.25, 0.75), np.cumsum(weights), logs)
+    low, high = quantiles(logs, weights, (0.25, 0.75))
     spread = min(sd, (high - low) / 1.34) if high > low else sd
     bandwidth = 0.9 * spread * (weights**2).sum() ** 0.2
     grid = np.linspace(logs[0], logs[-1], _GRID)

@@ -14,7 +14,7 @@ from nanolab.images.micrograph import Micrograph
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.regions import Regions, find_regions
 
-__all__ = ["DESCRIPTORS", "Descriptor", "equivalent_diameter", "measure", "sizes_of", "summary"]
+__all__ = ["DESCRIPTORS", "LEAST_SHAPE_PX", "Descriptor", "equivalent_diameter", "measure", "sizes_of", "summary"]
 
 
 def equivalent_diameter(area: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -38,6 +38,11 @@ class Descriptor:
     dimension: int
     meaning: str
 
+
+#: Fewer pixels have no shape, and the table leaves ratios and angles empty. Of discs and squares drawn at random places
+#: and angles, the middle 95 % of the circularity overlap up to here (at 15 to 20 px: 1.01 +- 0.08 and 0.91 +- 0.14),
+#: and up to here discs reach 1.08.
+LEAST_SHAPE_PX = 60
 
 #: The quantities of the table in their order. Names and formulas are those of ISO 9276-6:2008 where "ISO" stands.
 #: UTILE-Gen's list (10.1021/acsnanoscienceau.3c00020) is, under its names: area `area`, equivalent diameter `ecd`, size
@@ -105,7 +110,7 @@ def measure(
     particles
         One row per particle in the order of the labels: image, label, class, centroid_row_px, centroid_col_px, each of
         `DESCRIPTORS` in px, each length and area in nm and nm2, mean_intensity, touches_border, the size of the image
-        in px, scale_source.
+        in px, scale_source. Ratios and angles are empty below `LEAST_SHAPE_PX`.
 
     Examples
     --------
@@ -133,7 +138,7 @@ def measure(
     columns |= {"centroid_row_px": found.row, "centroid_col_px": found.col}
     columns |= {key if DESCRIPTORS[key].dimension == 0 else f"{key}_px": each for key, each in pixels.items()}
     if pixel_size.nm is not None:
-        columns |= _in_nm(pixels, pixel_size.nm)
+        columns |= _in_nm(pixels, pixel_size.nm) | {"pixel_size_nm": pixel_size.nm}
     if found.mean is not None:
         columns["mean_intensity"] = found.mean
     columns["touches_border"] = _touches_border(found, labels.shape)
@@ -167,7 +172,11 @@ def _descriptors(found: Regions) -> dict[str, npt.NDArray[Any]]:
         "box_aspect_ratio": found.width / found.height,
         "nearest_neighbour": _nearest(found),
     }
-    return {key: values[key] for key in DESCRIPTORS}
+    shapeless = area < LEAST_SHAPE_PX
+    return {
+        key: values[key] if about.dimension else np.where(shapeless, np.nan, values[key])
+        for key, about in DESCRIPTORS.items()
+    }
 
 
 def _nearest(found: Regions) -> npt.NDArray[Any]:
@@ -199,10 +208,10 @@ def sizes_of(particles: pd.DataFrame, quantity: str = "ecd") -> tuple[npt.NDArra
     InputError
         If there is no such length, or some of the particles have a pixel size and others have none.
     """
-    unit = "nm" if f"{quantity}_nm" in particles else "px"
-    if f"{quantity}_{unit}" not in particles:
-        lengths = [key for key, each in DESCRIPTORS.items() if each.dimension == 1]
+    lengths = [key for key, each in DESCRIPTORS.items() if each.dimension == 1]
+    if quantity not in lengths:
         raise InputError(f"{quantity}: no length of the particle table; choose from {', '.join(lengths)}")
+    unit = "nm" if f"{quantity}_nm" in particles else "px"
     values = particles[f"{quantity}_{unit}"].to_numpy(dtype=np.float64)
     if unknown := int(np.isnan(values).sum()):
         raise InputError(f"{unknown} of {len(values)} particles have no pixel size; type it or summarise them apart")

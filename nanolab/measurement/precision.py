@@ -3,11 +3,13 @@
 import math
 from typing import Any
 
+import numpy as np
 from scipy import stats
 
 from nanolab.core.checks import InputError, check_positive
+from nanolab.measurement.size_sample import SizeSample
 
-__all__ = ["iso_particles", "more_needed"]
+__all__ = ["between_images", "iso_particles", "more_needed"]
 
 
 def iso_particles(
@@ -46,6 +48,23 @@ def _upper(confidence: float) -> float:
     if not 0 < confidence < 1:
         raise InputError(f"confidence must lie between 0 and 1, got {confidence!r}")
     return (1 + confidence) / 2
+
+
+def between_images(sample: SizeSample) -> float | None:
+    """Return which part of the variance of ln(size) lies between images, not within them: 0 or less where none does.
+
+    It is the intraclass correlation of the one-way analysis of variance, ICC(1) of Shrout & Fleiss 1979,
+    10.1037/0033-2909.86.2.420. None where there is one image, or one particle in each.
+    """
+    logs, count = np.log(sample.sizes), np.bincount(sample.image)
+    images, particles = len(count), len(logs)
+    if images < 2 or particles == images or not np.ptp(logs):
+        return None
+    means = np.bincount(sample.image, logs) / count
+    within = ((logs - means[sample.image]) ** 2).sum() / (particles - images)
+    between = (count * (means - logs.mean()) ** 2).sum() / (images - 1)
+    typical = (particles - (count**2).sum() / particles) / (images - 1)
+    return float((between - within) / (between + (typical - 1) * within))
 
 
 def more_needed(

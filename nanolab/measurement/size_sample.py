@@ -14,6 +14,7 @@ from nanolab.measurement.particles import sizes_of
 
 __all__ = ["Border", "SizeSample", "border_weights", "quantiles", "replicates", "size_sample"]
 
+_ROUNDING = 1e-12  # of a sum of weights that are no round numbers
 #: What becomes of particles that the border of the image cuts.
 Border = Literal["correct", "drop", "keep"]
 
@@ -42,6 +43,8 @@ class SizeSample:
         What was done about particles cut by the border.
     cut, small
         How many particles touch the border, and how many were left out as too small.
+    rows
+        Shape (N,), places of the particles in the table they are from.
     """
 
     sizes: FloatArray
@@ -54,6 +57,7 @@ class SizeSample:
     border: Border
     cut: int
     small: int
+    rows: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -89,6 +93,7 @@ def size_sample(
     """
     if border not in get_args(Border):
         raise InputError(f"border must be one of {', '.join(get_args(Border))}, got {border!r}")
+    particles = particles.reset_index(drop=True)
     big = particles[particles["area_px"] >= min_area_px]
     cut = big["touches_border"].to_numpy(dtype=bool)
     kept = big if border == "keep" else big[~cut]
@@ -112,6 +117,7 @@ def size_sample(
         border,
         int(cut.sum()),
         len(particles) - len(big),
+        kept.index.to_numpy()[order],
     )
 
 
@@ -152,9 +158,10 @@ def border_weights(particles: pd.DataFrame) -> FloatArray:
 
 
 def quantiles(sizes: FloatArray, weights: FloatArray, probabilities: float | Sequence[float]) -> FloatArray:
-    """Return quantiles of a weighted sample, as NumPy's default ones where all weights are equal.
+    """Return quantiles of a weighted sample: the smallest size up to which at least that part of the weight lies.
 
-    The k-th size is the quantile of the weight below it as a part of that of all others.
+    This is the cumulative distribution of ISO 9276-2 read as the step function that counted particles give. Each
+    quantile is a size that occurs; between two sizes, where no weight lies, there is none.
 
     Parameters
     ----------
@@ -163,10 +170,9 @@ def quantiles(sizes: FloatArray, weights: FloatArray, probabilities: float | Seq
     weights
         Shape (particles,), above 0.
     """
-    if len(sizes) == 1:
-        return np.full(np.shape(probabilities), float(sizes[0]))
-    below = np.cumsum(weights) - weights
-    return np.interp(probabilities, below / (weights.sum() - weights), sizes)
+    upto = np.cumsum(weights)
+    at = np.searchsorted(upto, np.asarray(probabilities) * upto[-1] * (1 - _ROUNDING))
+    return np.asarray(sizes[at])
 
 
 def replicates(

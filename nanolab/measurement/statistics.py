@@ -10,7 +10,7 @@ from nanolab.core.typing import FloatArray
 from nanolab.measurement.density import log_kde
 from nanolab.measurement.size_sample import SizeSample, quantiles, replicates
 
-__all__ = ["FEW_IMAGES", "WEIGHTINGS", "Histogram", "histogram", "statistics", "statistics_table"]
+__all__ = ["FEW_IMAGES", "FEW_PARTICLES", "WEIGHTINGS", "Histogram", "histogram", "statistics", "statistics_table"]
 
 
 WEIGHTINGS = ("number", "volume")
@@ -19,6 +19,8 @@ _RATIOS = ("span", "geometric_sd")
 _BINS = (8, 60)
 #: With fewer images than this an interval over images is too narrow, and said to be uncertain itself.
 FEW_IMAGES = 5
+#: Fewer particles than this say too little of a distribution for intervals: its tails have two or three of them.
+FEW_PARTICLES = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,8 @@ def statistics(
         `count`, `images`, `unit`, `quantity`; what was left out; what was `resampled`, "images" or "particles"; and for
         "number" and "volume" each of: `mean`, `sd`, `d10`, `d50`, `d90`, `mode` in `unit`, `span` = (D90 - D10) / D50
         and `geometric_sd` = exp(SD of the logarithm), and `intervals`, [low, high] by name. The mode, where the density
-        estimated by kernels is highest, has no interval. None where there are too few particles.
+        estimated by kernels is highest, has no interval. None where there are too few particles; no intervals below
+        `FEW_PARTICLES`.
     """
     result: dict[str, Any] = {
         "quantity": sample.quantity,
@@ -100,7 +103,7 @@ def statistics(
         "confidence": confidence,
         "repeats": repeats,
     }
-    drawn = replicates(sample, _all, repeats=repeats, rng=rng) if repeats and len(sample) > 1 else None
+    drawn = replicates(sample, _all, repeats=repeats, rng=rng) if repeats and len(sample) >= FEW_PARTICLES else None
     values = _all(sample.sizes, sample.weights, sample.volume_weights)
     for row, weighting in enumerate(WEIGHTINGS):
         named: dict[str, Any] = dict(zip((*_LENGTHS, *_RATIOS), map(_or_none, values[row]), strict=True))
@@ -121,24 +124,26 @@ def _intervals(drawn: FloatArray, confidence: float) -> dict[str, list[float]]:
 
 
 def _all(sizes: FloatArray, weights: FloatArray, volume_weights: FloatArray) -> FloatArray:
-    """Return the statistics of both weightings, shape (2, names)."""
-    return np.array([_one(sizes, weights), _one(sizes, volume_weights)])
+    """Return the statistics of both weightings, shape (2, names).
+
+    The variance of either is made free of bias by the number of particles, n / (n - 1), with n as effective as the
+    weights leave it. By volume that number would be near 1 wherever one particle holds the volume, and no measure.
+    """
+    effective = weights.sum() ** 2 / (weights**2).sum()
+    correction = effective / (effective - 1) if len(sizes) > 1 and effective > 1 else np.nan
+    return np.array([_one(sizes, each, correction) for each in (weights, volume_weights)])
 
 
-def _one(sizes: FloatArray, weights: FloatArray) -> FloatArray:
-    mean = np.average(sizes, weights=weights)
+def _one(sizes: FloatArray, weights: FloatArray, correction: float) -> FloatArray:
+    mean, sd = _moments(sizes, weights, correction)
+    _, log_sd = _moments(np.log(sizes), weights, correction)
     d10, d50, d90 = quantiles(sizes, weights, (0.1, 0.5, 0.9))
-    logs = np.log(sizes)
-    log_sd = _sd(logs, weights, np.average(logs, weights=weights))
-    return np.array([mean, _sd(sizes, weights, mean), d10, d50, d90, (d90 - d10) / d50, np.exp(log_sd)])
+    return np.array([mean, sd, d10, d50, d90, (d90 - d10) / d50, np.exp(log_sd)])
 
 
-def _sd(values: FloatArray, weights: FloatArray, mean: np.floating) -> float:
-    """Return the SD of the population, free of bias as with n - 1 where all weights are equal; NaN for one value."""
-    degrees = weights.sum() - (weights**2).sum() / weights.sum()
-    if len(values) < 2 or degrees <= 0:
-        return float("nan")
-    return float(np.sqrt((weights * (values - mean) ** 2).sum() / degrees))
+def _moments(values: FloatArray, weights: FloatArray, correction: float) -> tuple[float, float]:
+    mean = np.average(values, weights=weights)
+    return float(mean), float(np.sqrt(correction * np.average((values - mean) ** 2, weights=weights)))
 
 
 def _mode(sample: SizeSample, weighting: str) -> float | None:

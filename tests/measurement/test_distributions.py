@@ -3,6 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from nanolab.core.checks import InputError
@@ -11,7 +13,7 @@ from nanolab.measurement.comparison import compare_samples
 from nanolab.measurement.ensembles import ensemble_interval
 from nanolab.measurement.fits import best_fit, fit, fit_all, goodness_of_fit
 from nanolab.measurement.particles import equivalent_diameter, measure
-from nanolab.measurement.precision import iso_particles, more_needed
+from nanolab.measurement.precision import between_images, iso_particles, more_needed
 from nanolab.measurement.size_sample import SizeSample, border_weights, quantiles, size_sample
 from nanolab.measurement.statistics import histogram, statistics, statistics_table
 
@@ -36,18 +38,63 @@ def sample(diameters: np.ndarray, images: int = 1) -> SizeSample:
     return size_sample(table(np.asarray(diameters, dtype=float), images), border="keep")
 
 
-def test_quantiles_of_equal_weights_are_numpys(rng: np.random.Generator):
-    values, at = np.sort(rng.normal(size=37)), np.linspace(0, 1, 23)
-    np.testing.assert_allclose(quantiles(values, np.full(37, 2.5), at), np.quantile(values, at))
-
-
-def test_quantiles_follow_the_weights():
-    # of the weight of the others, the one of 3 has 1/2 below it, and the one of 2 has 1/5
-    assert quantiles(np.array([1.0, 2, 3]), np.array([1.0, 1, 4]), [0, 0.2, 1]).tolist() == [1, 2, 3]
+def test_quantiles_are_numpys_of_the_step_function(rng: np.random.Generator) -> None:
+    values, times, at = np.sort(rng.normal(size=37)), rng.integers(1, 9, 37), np.linspace(0, 1, 23)
+    expected = np.quantile(np.repeat(values, times), at, method="inverted_cdf")
+    np.testing.assert_array_equal(quantiles(values, times / times.mean(), at), expected)
     assert quantiles(np.array([5.0]), np.ones(1), 0.5) == 5
 
 
-def test_statistics_of_a_log_normal_sample_are_those_of_the_distribution(rng: np.random.Generator):
+@pytest.mark.parametrize("count", [2, 3, 5, 10, 30])
+def test_quantiles_of_equal_weights_count_particles_whatever_the_weight(count: int) -> None:
+    values = np.arange(1.0, count + 1)
+    weights = np.full(count, 1 / 3)  # no sum of it is exact
+    for tenths in range(1, 11):
+        assert quantiles(values, weights, tenths / 10) == np.ceil(tenths * count / 10)
+
+
+def test_volume_percentiles_lie_where_the_volume_is() -> None:
+    sizes = np.append(np.full(100, 20.0), 400.0)
+    result = statistics(sample(sizes), rng=np.random.default_rng(0), repeats=0)
+    # 98.8 % of the volume is in the particle of 400 nm
+    assert [result["volume"][name] for name in ("d10", "d50", "d90")] == [400, 400, 400]
+    assert [result["number"][name] for name in ("d10", "d50", "d90")] == [20, 20, 20]
+    assert result["volume"]["mode"] == pytest.approx(400, rel=0.1)  # kernels over ln d lean to the left
+    # of ISO 9276-2: exp of the SD of ln d by volume, ln(20) times sqrt(p (1 - p)), and the n / (n - 1) of 101
+    share = 400**3 / (400**3 + 100 * 20**3)
+    spread = np.log(20) * np.sqrt(share * (1 - share) * 101 / 100)
+    assert result["volume"]["geometric_sd"] == pytest.approx(np.exp(spread))
+    assert result["volume"]["geometric_sd"] < 1.45
+
+
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=8))
+def test_every_percentile_of_few_particles_is_a_size_that_occurs(sizes: list[int]) -> None:
+    result = statistics(sample(np.array(sizes, dtype=float)), rng=np.random.default_rng(0))
+    for weighting in ("number", "volume"):
+        assert {result[weighting][name] for name in ("d10", "d50", "d90")} <= set(sizes)
+        assert result[weighting]["intervals"] == {}
+        if (mode := result[weighting]["mode"]) is not None:
+            assert min(sizes) <= mode <= max(sizes) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("count", "has"), [(29, False), (30, True)])
+def test_intervals_begin_with_thirty_particles(count: int, has: bool, rng: np.random.Generator) -> None:
+    result = statistics(sample(rng.normal(100, 5, count)), rng=rng, repeats=50)
+    assert bool(result["number"]["intervals"]) is has
+    assert (more_needed(result, 0.05)["error_now"] is not None) is has
+
+
+def test_how_much_of_the_variance_lies_between_images(rng: np.random.Generator) -> None:
+    alike = size_sample(table(100 * np.exp(0.2 * rng.normal(size=400)), 4), border="keep")
+    assert abs(between_images(alike)) < 0.03  # of 4 groups of 100 its standard error is about 0.01
+    shift = np.tile([0.0, 1.0], 200)  # in ln, variance 1/2 between two images of n - 1, 0.04 within
+    apart = size_sample(table(100 * np.exp(0.2 * rng.normal(size=400) + shift), 2), border="keep")
+    assert between_images(apart) == pytest.approx(0.5 / 0.54, abs=0.02)
+    assert between_images(sample([1.0, 2, 3])) is None
+    assert between_images(size_sample(table(np.array([1.0, 2])), border="keep")) is None
+
+
+def test_statistics_of_a_log_normal_sample_are_those_of_the_distribution(rng: np.random.Generator) -> None:
     median, spread = 80.0, 1.4
     drawn = sample(median * np.exp(np.log(spread) * rng.normal(size=20_000)), 20)
     result = statistics(drawn, rng=rng, repeats=200)
@@ -68,7 +115,7 @@ def test_statistics_of_a_log_normal_sample_are_those_of_the_distribution(rng: np
     assert list(statistics_table(result)["statistic"])[:3] == ["mean", "sd", "d10"]
 
 
-def test_intervals_know_that_particles_of_an_image_are_alike(rng: np.random.Generator):
+def test_intervals_know_that_particles_of_an_image_are_alike(rng: np.random.Generator) -> None:
     shift = np.repeat(rng.normal(100, 10, 12), 50)
     alike = table(shift + rng.normal(0, 2, 600))
     alike["image"] = np.repeat([f"image{k}" for k in range(12)], 50)
@@ -81,7 +128,7 @@ def test_intervals_know_that_particles_of_an_image_are_alike(rng: np.random.Gene
     assert widths[0] > 4 * widths[1]  # sqrt(50) in theory
 
 
-def test_few_particles_have_statistics_as_far_as_there_are(rng: np.random.Generator):
+def test_few_particles_have_statistics_as_far_as_there_are(rng: np.random.Generator) -> None:
     one = statistics(sample([50.0]), rng=rng)
     assert (one["number"]["d50"], one["number"]["sd"], one["number"]["mode"]) == (50, None, None)
     assert one["number"]["intervals"] == {}
@@ -89,7 +136,7 @@ def test_few_particles_have_statistics_as_far_as_there_are(rng: np.random.Genera
         sample([])
 
 
-def test_histogram_has_bins_by_freedman_and_diaconis_within_limits(rng: np.random.Generator):
+def test_histogram_has_bins_by_freedman_and_diaconis_within_limits(rng: np.random.Generator) -> None:
     many = histogram(sample(rng.normal(100, 10, 2000)))
     # width 2 IQR / n^(1/3) = 2 * 13.5 / 12.6; the bins end with whole ones, and IQR errs by a few per cent
     assert np.diff(many.edges)[0] == pytest.approx(2 * 13.49 / 2000 ** (1 / 3), rel=0.1)
@@ -100,7 +147,7 @@ def test_histogram_has_bins_by_freedman_and_diaconis_within_limits(rng: np.rando
     assert histogram(sample(rng.normal(100, 10, 500)), "volume").shares.sum() == pytest.approx(1)
 
 
-def test_border_weights_of_a_particle_half_as_wide_as_the_image():
+def test_border_weights_of_a_particle_half_as_wide_as_the_image() -> None:
     # it fits wholly in half of the places along one side, and all but a hundredth along the other
     one = table(np.array([100.0])).assign(box_height_px=500, box_width_px=10)
     assert border_weights(one)[0] == pytest.approx(2 / 0.99)
@@ -108,7 +155,7 @@ def test_border_weights_of_a_particle_half_as_wide_as_the_image():
         border_weights(one.assign(box_height_px=1000))
 
 
-def test_miles_and_lantuejoul_make_a_boolean_model_free_of_bias(rng: np.random.Generator):
+def test_miles_and_lantuejoul_make_a_boolean_model_free_of_bias(rng: np.random.Generator) -> None:
     size, small, large = 200, 10.0, 80.0
     tables = []
     for k in range(250):
@@ -130,7 +177,7 @@ def test_miles_and_lantuejoul_make_a_boolean_model_free_of_bias(rng: np.random.G
     assert means["correct"] == pytest.approx(45, rel=0.06)
 
 
-def test_fits_find_the_parameters_that_a_sample_was_drawn_with(rng: np.random.Generator):
+def test_fits_find_the_parameters_that_a_sample_was_drawn_with(rng: np.random.Generator) -> None:
     drawn = sample(60 * np.exp(0.3 * rng.normal(size=4000)))
     found = fit(drawn, "log-normal").parameters
     assert found["median"] == pytest.approx(60, rel=0.02)  # 4 standard errors
@@ -143,7 +190,7 @@ def test_fits_find_the_parameters_that_a_sample_was_drawn_with(rng: np.random.Ge
     assert (found["shape"], found["scale"]) == (pytest.approx(shape, rel=1e-3), pytest.approx(scale, rel=1e-3))
 
 
-def test_two_groups_are_a_mixture_of_two(rng: np.random.Generator):
+def test_two_groups_are_a_mixture_of_two(rng: np.random.Generator) -> None:
     values = np.concatenate([30 * np.exp(0.1 * rng.normal(size=700)), 90 * np.exp(0.1 * rng.normal(size=300))])
     found = best_fit(sample(values))
     assert found.name == "mixture of 2"
@@ -158,7 +205,7 @@ def test_two_groups_are_a_mixture_of_two(rng: np.random.Generator):
 
 
 @pytest.mark.parametrize(("name", "draw"), [("log-normal", "lognormal"), ("normal", "normal"), ("weibull", "weibull")])
-def test_the_criterion_finds_the_kind(rng: np.random.Generator, name: str, draw: str):
+def test_the_criterion_finds_the_kind(rng: np.random.Generator, name: str, draw: str) -> None:
     values = {
         "lognormal": lambda: rng.lognormal(4, 0.5, 1500),
         "normal": lambda: rng.normal(100, 8, 1500),
@@ -170,7 +217,7 @@ def test_the_criterion_finds_the_kind(rng: np.random.Generator, name: str, draw:
 
 
 @pytest.mark.parametrize("name", ["kde", "normal", "log-normal", "weibull", "mixture of 2"])
-def test_densities_are_densities(rng: np.random.Generator, name: str):
+def test_densities_are_densities(rng: np.random.Generator, name: str) -> None:
     found = fit(sample(rng.lognormal(4, 0.3, 300)), name).density
     grid = np.linspace(1e-6, 400, 20_000)
     np.testing.assert_allclose(np.cumsum(found.pdf(grid)) * (grid[1] - grid[0]), found.cdf(grid), atol=2e-3)
@@ -178,7 +225,7 @@ def test_densities_are_densities(rng: np.random.Generator, name: str):
     assert stats.kstest(drawn, found.cdf).pvalue > 1e-3
 
 
-def test_goodness_of_fit_tells_a_right_from_a_wrong_distribution(rng: np.random.Generator):
+def test_goodness_of_fit_tells_a_right_from_a_wrong_distribution(rng: np.random.Generator) -> None:
     drawn = sample(rng.lognormal(4, 0.5, 300))
     right, wrong = (goodness_of_fit(drawn, fit(drawn, name), rng=rng, repeats=60) for name in ("log-normal", "normal"))
     assert right.ks_p > 0.05
@@ -193,7 +240,7 @@ def test_goodness_of_fit_tells_a_right_from_a_wrong_distribution(rng: np.random.
     assert found.ks == pytest.approx(stats.kstest(values, stats.norm(values.mean(), values.std()).cdf).statistic)
 
 
-def test_fits_ask_for_enough_particles_and_a_known_name(rng: np.random.Generator):
+def test_fits_ask_for_enough_particles_and_a_known_name(rng: np.random.Generator) -> None:
     with pytest.raises(InputError, match="needs at least 5 particles of different sizes, got 4"):
         fit(sample([1.0, 2, 3, 4]))
     with pytest.raises(InputError, match="different sizes"):
@@ -204,7 +251,7 @@ def test_fits_ask_for_enough_particles_and_a_known_name(rng: np.random.Generator
         fit(sample(rng.normal(50, 5, 20)), "gamma")
 
 
-def test_the_standards_numbers_of_particles():
+def test_the_standards_numbers_of_particles() -> None:
     # ISO 13322-1, scope: geometric SD 1.6, over 6000 particles for the volume mean, 61 000 for percentiles
     assert 6000 < iso_particles(1.6, 0.05, power=3) < 6200
     assert iso_particles(1.6, 0.05, power=6) == pytest.approx(61_000, rel=0.01)
@@ -212,19 +259,19 @@ def test_the_standards_numbers_of_particles():
         iso_particles(1.0, 0.05)
 
 
-def test_the_number_of_particles_that_iso_gives_is_enough(rng: np.random.Generator):
+def test_the_number_of_particles_that_iso_gives_is_enough(rng: np.random.Generator) -> None:
     n = iso_particles(1.5, 0.05)
     means = np.exp(np.log(1.5) * rng.normal(size=(2000, n))).mean(axis=1) / np.exp(np.log(1.5) ** 2 / 2)
     assert (np.abs(means - 1) < 0.05).mean() == pytest.approx(0.95, abs=0.02)  # 4 standard errors of 2000 draws
 
 
-def test_half_the_error_needs_four_times_the_images():
+def test_half_the_error_needs_four_times_the_images() -> None:
     result = {"images": 10, "count": 500, "number": {"d50": 100.0, "intervals": {"d50": [90.0, 110.0]}}}
     needed = more_needed(result, 0.05)
     assert needed == {"error_now": 0.1, "images": 40, "particles": 2000, "more_images": 30, "more_particles": 1500}
 
 
-def test_a_shifted_sample_is_as_far_as_it_was_shifted(rng: np.random.Generator):
+def test_a_shifted_sample_is_as_far_as_it_was_shifted(rng: np.random.Generator) -> None:
     values = rng.normal(100, 10, 600)
     found = compare_samples(sample(values, 6), sample(values + 5, 6), rng=rng, repeats=150)
     assert found.wasserstein == pytest.approx(5)
@@ -237,7 +284,7 @@ def test_a_shifted_sample_is_as_far_as_it_was_shifted(rng: np.random.Generator):
     assert found.permuted == "images"
 
 
-def test_samples_of_one_distribution_are_not_told_apart(rng: np.random.Generator):
+def test_samples_of_one_distribution_are_not_told_apart(rng: np.random.Generator) -> None:
     first, second = (sample(rng.normal(100, 10, 300)) for _ in range(2))
     found = compare_samples(first, second, rng=rng, repeats=150)
     assert min(found.ks_p, found.wasserstein_p) > 0.05
@@ -246,11 +293,11 @@ def test_samples_of_one_distribution_are_not_told_apart(rng: np.random.Generator
         compare_samples(first, size_sample(table(first.sizes).drop(columns="ecd_nm"), border="keep"), rng=rng)
 
 
-def test_members_that_disagree_widen_the_interval(rng: np.random.Generator):
+def test_members_that_disagree_widen_the_interval(rng: np.random.Generator) -> None:
     values = rng.normal(100, 10, 2000)
     members = {f"epoch {k}": table(values + shift, 10) for k, shift in enumerate((-6, 0, 6))}
     found = ensemble_interval(members, border="keep", rng=rng, repeats=300)
-    assert found["value"] == pytest.approx(np.median(values))
+    assert found["value"] == pytest.approx(np.sort(values)[999])
     assert found["sd_between"] == pytest.approx(6)
     # the median of 2000: 1.2533 sd / sqrt(n); 10 images scatter about it
     assert found["sd_sampling"] == pytest.approx(1.2533 * 10 / np.sqrt(2000), rel=0.6)
@@ -265,7 +312,7 @@ def test_members_that_disagree_widen_the_interval(rng: np.random.Generator):
         ensemble_interval({"one": table(values)}, rng=rng)
 
 
-def test_the_annotated_sizes_of_tio2(bam_folder, rng: np.random.Generator):
+def test_the_annotated_sizes_of_tio2(bam_folder, rng: np.random.Generator) -> None:
     tables = [measure(each.labels, pixel_size=each.pixel_size, name=each.name) for each in public_images("bam-tio2")]
     particles = pd.concat(tables, ignore_index=True)
     least = PUBLIC["bam-tio2"].min_area_px

@@ -18,7 +18,7 @@ from nanolab.measurement.spatial import (
 UNKNOWN = PixelSize.unknown("nothing known")
 
 
-def test_points_without_order_have_a_radial_distribution_of_one(rng: np.random.Generator):
+def test_points_without_order_have_a_radial_distribution_of_one(rng: np.random.Generator) -> None:
     windows = [(300.0, 500.0), (400.0, 400.0)] * 3
     patterns = [rng.uniform(0, 1, (400, 2)) * window for window in windows]
     found = radial_distribution(patterns, windows, r_max=150, bins=15)
@@ -30,14 +30,14 @@ def test_points_without_order_have_a_radial_distribution_of_one(rng: np.random.G
     assert found["pairs"].sum() < 0.75 * expected.iloc[-1]  # what g would be without the correction
 
 
-def test_a_square_lattice_has_its_first_neighbours_at_its_spacing():
+def test_a_square_lattice_has_its_first_neighbours_at_its_spacing() -> None:
     rows, cols = np.mgrid[5:400:10, 5:400:10]
     found = radial_distribution([np.column_stack([rows.ravel(), cols.ravel()])], [(400.0, 400.0)], r_max=19.5, bins=39)
     filled = found[found["pairs"] > 0]["r"].tolist()
     assert filled == [10.25, 14.25]  # 10 and 10 sqrt 2, in rings of 0.5
 
 
-def test_the_radial_distribution_of_a_table_is_in_nm():
+def test_the_radial_distribution_of_a_table_is_in_nm() -> None:
     labels = np.zeros((60, 60), np.int32)
     labels[30, 20], labels[30, 30] = 1, 2
     known = radial_distribution_of(measure(labels, pixel_size=PixelSize.typed(2.0)), r_max=30, bins=30)
@@ -50,7 +50,7 @@ def test_the_radial_distribution_of_a_table_is_in_nm():
         radial_distribution([np.zeros((1, 2))], [(9.0, 9.0)], r_max=4)
 
 
-def test_touching_particles_are_one_agglomerate():
+def test_touching_particles_are_one_agglomerate() -> None:
     labels = np.zeros((30, 60), np.int32)
     labels[5:9, 5:9], labels[5:9, 9:13] = 1, 2  # touch
     labels[5:9, 14:18] = 5  # cut off by a line of one pixel
@@ -85,7 +85,7 @@ def grid_of(rows: int, cols: int) -> np.ndarray:
 @pytest.mark.parametrize(
     ("dimension", "shapes"), [(1, [(1, n) for n in (8, 16, 32)]), (2, [(n, n) for n in (4, 8, 12)])]
 )
-def test_chains_and_sheets_have_dimensions_one_and_two(dimension: int, shapes: list[tuple[int, int]]):
+def test_chains_and_sheets_have_dimensions_one_and_two(dimension: int, shapes: list[tuple[int, int]]) -> None:
     table = pd.concat([agglomerates(grid_of(*shape), pixel_size=UNKNOWN)[0] for shape in shapes])
     found = fractal_dimension(table)
     # a chain of n is n - 1 gaps longer than its particles, which bends the line by less than 2 % from 8 on
@@ -103,7 +103,7 @@ def carpet(steps: int) -> np.ndarray:
     return mask
 
 
-def test_box_counting_finds_known_dimensions():
+def test_box_counting_finds_known_dimensions() -> None:
     assert box_counting_dimension(np.ones((256, 256))).dimension == pytest.approx(2)
     line = np.zeros((300, 300))
     line[150, 20:276] = 1

@@ -23,7 +23,7 @@ from nanolab.reports.sizes import compare_report, measure_image, size_report
 KNOWN, UNKNOWN = PixelSize.typed(2.0), PixelSize.unknown("no pixel size in the file")
 
 
-def test_a_report_holds_what_was_measured(tmp_path: Path):
+def test_a_report_holds_what_was_measured(tmp_path: Path) -> None:
     images = [measure_image(f"i{k}", discs(k), pixel_size=KNOWN, image=discs(k) / 32) for k in range(3)]
     report = size_report(images, tmp_path, title="discs", fit_name="log-normal", rois=True, label_maps=True)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
@@ -46,7 +46,7 @@ def test_a_report_holds_what_was_measured(tmp_path: Path):
     assert np.array_equal(read_labels(tmp_path / "labels/i1.labels.tif"), discs(1))
 
 
-def test_without_a_pixel_size_everything_is_in_px(tmp_path: Path):
+def test_without_a_pixel_size_everything_is_in_px(tmp_path: Path) -> None:
     report = size_report([measure_image("a", discs(0), pixel_size=UNKNOWN)], tmp_path, page=False)
     assert report.statistics["unit"] == "px"
     assert "All lengths are in pixels." in report.notes[0]
@@ -55,19 +55,65 @@ def test_without_a_pixel_size_everything_is_in_px(tmp_path: Path):
     assert any("One image" in note for note in report.notes)
 
 
-@pytest.mark.parametrize(("spread", "asks"), [(0.01, False), (1.0, True)])
-def test_more_particles_are_asked_for_where_the_median_is_uncertain(tmp_path: Path, spread: float, asks: bool):
-    labels, top = np.zeros((20, 2000), dtype=np.int32), 0
-    for k in range(20):  # squares of 6 px, or of 2 to 18
-        side = round(6 + 12 * spread * (k / 19 - 0.35))
-        labels[1 : 1 + side, top + 1 : top + 1 + side] = k + 1
-        top += side + 2
+def squares(sides: list[int]) -> np.ndarray:
+    """Draw squares of these sides in px next to each other."""
+    labels, left = np.zeros((max(sides) + 2, sum(sides) + 2 * len(sides) + 2), dtype=np.int32), 0
+    for k, side in enumerate(sides):
+        labels[1 : 1 + side, left + 1 : left + 1 + side] = k + 1
+        left += side + 2
+    return labels
+
+
+@pytest.mark.parametrize(("step", "asks"), [(0, False), (1, True)])
+def test_more_particles_are_asked_for_where_the_median_is_uncertain(tmp_path: Path, step: int, asks: bool) -> None:
+    labels = squares([20 + step * (k - 18) for k in range(36)])  # squares of 20 px, or of 2 to 37
     report = size_report([measure_image("a", labels, pixel_size=KNOWN)], tmp_path, page=False)
     (note,) = [note for note in report.notes if note.startswith("D50 is known to")]
     assert ("5% needs about" in note) is asks
 
 
-def test_images_with_and_without_a_scale_are_not_mixed(tmp_path: Path):
+def test_few_particles_are_said_to_be_few(tmp_path: Path) -> None:
+    report = size_report([measure_image("a", squares([9, 10]), pixel_size=KNOWN)], tmp_path)
+    assert "2 particles are too few for intervals; measure at least 30." in report.notes
+    assert not [note for note in report.notes if note.startswith("D50 is known to")]
+
+
+def test_images_of_different_samples_are_said_not_to_be_one(tmp_path: Path) -> None:
+    images = [
+        measure_image(name, squares([side + k % 3 for k in range(40)]), pixel_size=KNOWN)
+        for name, side in (("fine", 5), ("coarse", 60))
+    ]
+    report = size_report(images, tmp_path, page=False)
+    (note,) = [note for note in report.notes if note.startswith("These images do not look like one sample")]
+    assert "report them apart" in note
+    assert (report.needed["particles"], report.needed["iso_13322_1_mean"]) == (None, None)
+    assert not [note for note in report.notes if "needs about" in note]
+
+
+def test_a_fit_that_its_own_test_rejects_is_said_to_be_none(tmp_path: Path) -> None:
+    report = size_report([measure_image("a", squares([6] * 20 + [30] * 19), pixel_size=KNOWN)], tmp_path, page=False)
+    assert report.goodness is not None
+    assert min(report.goodness.ks_p, report.goodness.ad_p) < 0.05
+    assert any("the sample is not of this distribution, though it is the best by BIC" in note for note in report.notes)
+
+
+def test_the_table_gives_the_numbers_of_the_report_again(tmp_path: Path) -> None:
+    images = [measure_image(f"i{k}", discs(k), pixel_size=KNOWN) for k in range(3)]
+    images.append(measure_image("cut", np.pad(squares([8, 9]), 0)[1:], pixel_size=PixelSize.typed(4.0)))
+    report = size_report(images, tmp_path, min_area_px=9, page=False)
+    table = pd.read_csv(tmp_path / "particles.csv")
+    np.testing.assert_allclose(table["ecd_nm"], table["ecd_px"] * table["pixel_size_nm"], rtol=1e-3)
+    assert table["weight"].isna().sum() == report.sample.cut + report.sample.small > 0
+    counted = table.dropna(subset="weight").sort_values("ecd_nm")
+    for weighting, column in (("number", "weight"), ("volume", "volume_weight")):
+        assert counted[column].mean() == pytest.approx(1, rel=1e-3)
+        mean = np.average(counted["ecd_nm"], weights=counted[column])
+        assert mean == pytest.approx(report.statistics[weighting]["mean"], rel=1e-3)
+        median = counted["ecd_nm"][counted[column].cumsum() >= 0.5 * counted[column].sum()].iloc[0]
+        assert median == pytest.approx(report.statistics[weighting]["d50"], rel=1e-3)
+
+
+def test_images_with_and_without_a_scale_are_not_mixed(tmp_path: Path) -> None:
     images = [measure_image("a", discs(0), pixel_size=KNOWN), measure_image("b", discs(1), pixel_size=UNKNOWN)]
     with pytest.raises(InputError, match="b: no pixel size, but others have one"):
         size_report(images, tmp_path)
@@ -76,7 +122,7 @@ def test_images_with_and_without_a_scale_are_not_mixed(tmp_path: Path):
         size_report([measure_image("a", np.zeros((9, 9), int), pixel_size=KNOWN)], tmp_path)
 
 
-def test_names_of_files_are_neither_formulas_nor_paths(tmp_path: Path):
+def test_names_of_files_are_neither_formulas_nor_paths(tmp_path: Path) -> None:
     name = "=HYPERLINK(A1)"
     images = [measure_image(name, discs(0), pixel_size=KNOWN), measure_image("../../up", discs(1), pixel_size=KNOWN)]
     size_report(images, tmp_path / "out", page=False, rois=True, fit_name="normal")
@@ -86,7 +132,7 @@ def test_names_of_files_are_neither_formulas_nor_paths(tmp_path: Path):
     assert (cell.value, cell.data_type, cell.quotePrefix) == (name, "s", True)
 
 
-def test_numbers_are_not_quoted(tmp_path: Path):
+def test_numbers_are_not_quoted(tmp_path: Path) -> None:
     table = pd.DataFrame({"text": ["-a", "+b", "@c", "=d", "e"], "number": [-1.5, 2, 3, 4, 5]})
     lines = write_csv(tmp_path / "a.csv", table).read_text(encoding="utf-8").split()
     assert lines == ["text,number", "'-a,-1.5", "'+b,2.0", "'@c,3.0", "'=d,4.0", "e,5.0"]
@@ -95,7 +141,7 @@ def test_numbers_are_not_quoted(tmp_path: Path):
     assert [cell.value for cell in sheet["B"]][1:] == [-1.5, 2, 3, 4, 5]
 
 
-def test_excel_gets_no_control_characters_and_no_more_rows_than_it_holds(tmp_path: Path):
+def test_excel_gets_no_control_characters_and_no_more_rows_than_it_holds(tmp_path: Path) -> None:
     book = load_workbook(write_excel(tmp_path / "a.xlsx", {"one": pd.DataFrame({"name": ["a\x07b"]})}))
     assert book["one"]["A2"].value == "a\ufffdb"
     with pytest.raises(InputError, match="Excel holds 1048575 rows, the table one has 1048576"):
@@ -103,7 +149,7 @@ def test_excel_gets_no_control_characters_and_no_more_rows_than_it_holds(tmp_pat
     assert not (tmp_path / "b.xlsx").exists()
 
 
-def test_two_samples_are_compared_on_disk(tmp_path: Path):
+def test_two_samples_are_compared_on_disk(tmp_path: Path) -> None:
     first, second = (
         [measure_image(f"i{k}", discs(10 * n + k, scale=scale), pixel_size=KNOWN) for k in range(4)]
         for n, scale in ((0, 1.0), (1, 1.2))
@@ -130,7 +176,7 @@ def segmented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_what_segment_wrote_can_be_measured_at_once(segmented: Path):
+def test_what_segment_wrote_can_be_measured_at_once(segmented: Path) -> None:
     found, failures = measure_files([segmented])
     assert failures == {}
     assert [each.labels.shape for each in found] == [(120, 160)] * 2
@@ -149,7 +195,7 @@ def test_what_segment_wrote_can_be_measured_at_once(segmented: Path):
     assert read_json("out/sizes.json")["statistics"]["touching_border"] == 2
 
 
-def test_measure_takes_grey_values_from_images(segmented: Path):
+def test_measure_takes_grey_values_from_images(segmented: Path) -> None:
     image = np.random.default_rng(0).integers(46, 57, (160, 160), dtype=np.uint8)
     for k in range(2):
         write_tiff(Path(f"images/i{k}.tif"), image, pixel_size_nm=2.5)
@@ -164,7 +210,7 @@ def test_measure_takes_grey_values_from_images(segmented: Path):
     assert set(pd.read_csv("out.csv")["image"]) == {"i0"}
 
 
-def test_measure_compares_with_another_folder(segmented: Path):
+def test_measure_compares_with_another_folder(segmented: Path) -> None:
     for k in range(4):
         write_labels(f"other/i{k}.tif", discs(20 + k, scale=1.2), pixel_size_nm=2.5)
     result = CliRunner().invoke(app, ["measure", "segmented", "-o", "out", "--fit", "normal", "--compare", "other"])
@@ -185,7 +231,7 @@ def test_measure_compares_with_another_folder(segmented: Path):
         (["empty", "-o", "a"], "empty: must hold label maps"),
     ],
 )
-def test_mistakes_are_named(segmented: Path, words: list[str], message: str):
+def test_mistakes_are_named(segmented: Path, words: list[str], message: str) -> None:
     Path("empty").mkdir()
     result = CliRunner().invoke(app, ["measure", *words])
     assert result.exit_code == 2
@@ -193,6 +239,6 @@ def test_mistakes_are_named(segmented: Path, words: list[str], message: str):
     assert "Traceback" not in result.stderr
 
 
-def test_a_folder_gives_its_label_maps(segmented: Path):
+def test_a_folder_gives_its_label_maps(segmented: Path) -> None:
     write_tiff(segmented / "image.tif", np.zeros((9, 9), np.uint8), pixel_size_nm=None)
     assert [path.name for path in label_files(segmented)] == ["i0.labels.tif", "i1.labels.tif"]
