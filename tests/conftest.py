@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-pytest_plugins = ["helpers.trainings", "helpers.realism_sets"]
+pytest_plugins = ["helpers.annotated_files", "helpers.trainings", "helpers.realism_sets"]
 
 # Tests do not judge speed (that is for the benchmarks), and a failure must come back on the next run.
 settings.register_profile("nanolab", deadline=None, max_examples=40, derandomize=True)

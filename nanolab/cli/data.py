@@ -58,6 +58,7 @@ def import_labels(
     ] = False,
 ) -> None:
     """Make a data set of your own images and their annotations."""
+    from nanolab.datasets.annotations.annotation import shortened
     from nanolab.datasets.annotations.importing import import_labels as import_annotations
     from nanolab.datasets.annotations.pairing import Format
 
@@ -65,11 +66,16 @@ def import_labels(
         annotations, images, output, cast(Format, kind), pixel_size_nm=pixel_size_nm, crop_data_bar=crop_data_bar
     )
     manifest = dataset.manifest or {}
-    records = manifest["records"].values()
-    kept = sum(record["particles"] for record in records)
-    lost = sum(record["annotated"] - record["particles"] for record in records if record["annotated"])
+    records = manifest["records"]
+    kept = sum(record["particles"] for record in records.values())
+    lost = sum(record["annotated"] - record["particles"] for record in records.values() if record["annotated"])
     more = f"; {lost} more lie outside, or others hide them" if lost > 0 else ""
+    if empty := [name for name, record in records.items() if not record["particles"]]:
+        more += f"; {len(empty)} images have none, the first is {empty[0]}"
     typer.echo(f"{output}: {len(dataset)} images, {kept} particles{more}")
+    for record in records.values():
+        if record.get("remarks"):
+            typer.echo(f"note: {shortened(record['remarks'])}", err=True)
     report_errors(manifest["left_out"], f"{len(dataset) + len(manifest['left_out'])} annotations")
 
 

@@ -1,23 +1,23 @@
 """A dataset in the forms of other programs: COCO JSON, ImageJ's regions, StarDist's folders, masks of classes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pycocotools import mask as coco
 from scipy import ndimage
 
 from nanolab.core.checks import InputError
-from nanolab.core.files import output_folder, write_json
+from nanolab.core.files import output_folder
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.datasets.annotations.coco import export_coco
 from nanolab.datasets.annotations.imagej import export_imagej_rois
 from nanolab.datasets.dataset import Dataset
+from nanolab.images.coco import coco_particle, coco_particles, write_coco
 from nanolab.images.labels import relabel, remove_small, write_labels
 from nanolab.images.masks import semantic, three_class
+from nanolab.images.rle import decode_columns
 from nanolab.images.tiff import write_tiff
 
 __all__ = ["ExportFormat", "export", "star_convex_labels", "to_coco", "to_masks", "to_stardist"]
@@ -76,52 +76,41 @@ def export(
             return to_stardist(dataset, out)
 
 
-def to_coco(dataset: Dataset, path: Path | str, *, amodal: bool = False) -> Path:
-    """Write the particles of a dataset as one COCO file, masks as compressed run lengths; return its path.
+def to_coco(images: Iterable[AnnotatedImage], path: Path | str, *, amodal: bool = False) -> Path:
+    """Write the particles of annotated images as one COCO file, masks as compressed run lengths; return its path.
 
     Parameters
     ----------
     amodal
         False: what is visible of each particle. True: its whole outline within the image, also where others hide it,
         of every particle that can be seen in part; `visible_fraction` goes with it, and of a rendered one `diameter_nm`
-        and `z_nm` (of its centre above the substrate).
+        and `z_nm` (of its centre above the substrate). Only a `Dataset` that was rendered or pasted knows them.
 
     Raises
     ------
     InputError
-        If an image has no annotation, or whole outlines are asked of a dataset that does not know them, because it was
-        neither rendered nor pasted.
+        If an image has no annotation, or whole outlines are not known.
     """
     if not amodal:
-        return export_coco(dataset, path)
-    table = dataset.particles()
-    if "amodal_rle" not in table:
-        raise InputError(f"{dataset.folder}: its particles have no whole outlines; make it again, or leave amodal out")
-    by_image = dict(tuple(table[table["label"] > 0].groupby("image", sort=False)))
-    images: list[dict[str, Any]] = []
-    particles: list[dict[str, Any]] = []
-    for number, sample in enumerate(dataset, start=1):
-        height, width = sample.image.shape
-        images.append({"id": number, "file_name": sample.path.name, "width": width, "height": height})
-        rows = by_image.get(sample.name, table[:0])
-        particles += _whole_particles(rows, (height, width), number, len(particles))
-    write_json(path, {"images": images, "annotations": particles, "categories": [{"id": 1, "name": "particle"}]})
-    return Path(path)
+        visible = ((each.path.name, _annotated(each).shape, coco_particles(_annotated(each))) for each in images)
+        return write_coco(path, visible)
+    table = images.particles() if isinstance(images, Dataset) else pd.DataFrame()
+    if not {"image", "label", "amodal_rle"} <= set(table):
+        raise InputError(f"{path}: the particles have no whole outlines; make the data set again, or leave amodal out")
+    rows = dict(tuple(table[table["label"] > 0].groupby("image", sort=False)))
+    whole = ((each, _whole_particles(rows.get(each.name, table[:0]), each)) for each in images)
+    return write_coco(path, ((each.path.name, each.image.shape, particles) for each, particles in whole))
 
 
-def _whole_particles(rows: pd.DataFrame, shape: tuple[int, int], image: int, before: int) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(rows.itertuples(), start=before + 1):
-        outline = {"size": list(shape), "counts": row.amodal_rle}
-        yield {
-            "id": number,
-            "image_id": image,
-            "category_id": 1,
-            "iscrowd": 0,
-            "area": int(coco.area(outline)),
-            "bbox": coco.toBbox(outline).tolist(),
-            "segmentation": outline,
-            **{name: round(getattr(row, name), digits) for name, digits in _KNOWN.items() if name in rows},
-        }
+def _whole_particles(rows: pd.DataFrame, image: AnnotatedImage) -> Iterator[dict[str, Any]]:
+    height, width = image.image.shape
+    for row in rows.itertuples():
+        cols, mask = decode_columns(row.amodal_rle, (height, width), f"{image.name}: particle {row.label}")
+        lines = np.flatnonzero(mask.any(axis=1))
+        top, bottom = (lines[0], lines[-1] + 1) if lines.size else (0, 0)
+        whole = coco_particle(mask[top:bottom], (height, width), (int(top), cols.start))
+        known = {name: round(getattr(row, name), digits) for name, digits in _KNOWN.items() if name in rows}
+        yield whole | known
 
 
 def to_stardist(dataset: Dataset, folder: Path | str) -> Path:

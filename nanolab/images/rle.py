@@ -8,7 +8,7 @@ from pycocotools import mask as coco
 
 from nanolab.core.checks import InputError
 
-__all__ = ["decode_columns", "decode_rle", "encode_rle"]
+__all__ = ["decode_columns", "decode_rle", "encode_rle", "run_lengths"]
 
 
 def encode_rle(mask: npt.NDArray[Any], shape: tuple[int, int], corner: tuple[int, int] = (0, 0)) -> str:
@@ -70,10 +70,8 @@ def decode_columns(counts: str | list[int], shape: tuple[int, int], where: str) 
     InputError
         If the counts do not add up to the shape.
     """
-    height, width = shape
-    runs = _unpacked(counts, where) if isinstance(counts, str) else counts
-    if min(runs, default=0) < 0 or sum(runs) != height * width:
-        raise InputError(f"{where}: run lengths must add up to the image's {width} x {height} pixels, got {sum(runs)}")
+    height = shape[0]
+    runs = run_lengths(counts, shape, where)
     ends = np.cumsum(runs)
     filled = np.flatnonzero(runs[1::2]) * 2 + 1  # the runs of particle that are not empty
     if not filled.size:
@@ -82,6 +80,15 @@ def decode_columns(counts: str | list[int], shape: tuple[int, int], where: str) 
     values = np.arange(len(runs)) % 2 == 1
     lengths = np.diff(np.clip(ends, first * height, last * height), prepend=first * height)
     return slice(first, last), np.asarray(np.repeat(values, lengths).reshape(last - first, height).T)
+
+
+def run_lengths(counts: str | list[int], shape: tuple[int, int], where: str) -> list[int]:
+    """Return COCO's counts, compressed or not, as numbers that add up to the shape (height, width)."""
+    height, width = shape
+    runs = _unpacked(counts, where) if isinstance(counts, str) else counts
+    if min(runs, default=0) < 0 or sum(runs) != height * width:
+        raise InputError(f"{where}: run lengths must add up to the image's {width} x {height} pixels, got {sum(runs)}")
+    return runs
 
 
 def _unpacked(text: str, where: str) -> list[int]:

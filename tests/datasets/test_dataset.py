@@ -51,7 +51,7 @@ def finished(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-def test_what_is_written_is_what_is_read(finished: Path):
+def test_what_is_written_is_what_is_read(finished: Path) -> None:
     dataset = Dataset(finished)
     assert len(dataset) == 4
     for index, sample in enumerate(dataset):
@@ -64,12 +64,12 @@ def test_what_is_written_is_what_is_read(finished: Path):
         assert sample.pixel_size.source == "metadata"
 
 
-def test_the_layout_on_disk_is_exactly_this(finished: Path):
+def test_the_layout_on_disk_is_exactly_this(finished: Path) -> None:
     images = {f"{kind}/{index:06d}.tif" for kind in ("images", "masks") for index in range(4)}
     assert contents(finished).keys() == images | {"recipe.yaml", "particles.parquet", "manifest.json"}
 
 
-def test_the_particle_table_has_the_rows_of_all_images_in_order(finished: Path):
+def test_the_particle_table_has_the_rows_of_all_images_in_order(finished: Path) -> None:
     expected = [drawn(index)[2].assign(image=f"{index:06d}") for index in range(4)]
     table = Dataset(finished).particles()
     assert list(table) == ["image", "label", "diameter_nm", "template"]
@@ -78,7 +78,7 @@ def test_the_particle_table_has_the_rows_of_all_images_in_order(finished: Path):
     )
 
 
-def test_the_manifest_says_what_made_it_and_replays_each_image(finished: Path):
+def test_the_manifest_says_what_made_it_and_replays_each_image(finished: Path) -> None:
     manifest = Dataset(finished).manifest
     assert manifest is not None
     assert (manifest["seed"], manifest["count"], manifest["settings"]) == (7, 4, SETTINGS)
@@ -87,7 +87,7 @@ def test_the_manifest_says_what_made_it_and_replays_each_image(finished: Path):
     assert set(manifest["files"]) == contents(finished).keys() - {"manifest.json"}
 
 
-def test_the_same_seed_gives_the_same_bytes_in_any_order_and_in_steps(finished: Path, tmp_path: Path):
+def test_the_same_seed_gives_the_same_bytes_in_any_order_and_in_steps(finished: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     fill(other, 4, only=[3, 0])
     fill(other, 4).finish(4)
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_bytes_in_any_order_and_in_steps(finished: 
     assert contents(grown) == contents(finished)
 
 
-def test_a_finished_dataset_is_left_alone(finished: Path):
+def test_a_finished_dataset_is_left_alone(finished: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     dataset = writer(finished)
     assert dataset.missing(4) == []
@@ -110,7 +110,9 @@ def test_a_finished_dataset_is_left_alone(finished: Path):
 @pytest.mark.parametrize("kind", ["images", "masks"])
 @pytest.mark.parametrize("harm", ["truncate", "remove", "change"])
 @pytest.mark.parametrize("when", ["unfinished", "finished"])
-def test_a_broken_file_is_named_and_only_its_image_is_made_again(tmp_path: Path, kind: str, harm: str, when: str):
+def test_a_broken_file_is_named_and_only_its_image_is_made_again(
+    tmp_path: Path, kind: str, harm: str, when: str
+) -> None:
     dataset = fill(tmp_path, 4)
     if when == "finished":
         dataset.finish(4)
@@ -132,7 +134,7 @@ def test_a_broken_file_is_named_and_only_its_image_is_made_again(tmp_path: Path,
         assert contents(tmp_path) == whole
 
 
-def test_a_lost_particle_table_is_made_again(finished: Path):
+def test_a_lost_particle_table_is_made_again(finished: Path) -> None:
     whole = contents(finished)
     (finished / "particles.parquet").write_bytes(b"PAR1")
     with pytest.raises(InputError, match=r"particles\.parquet"):
@@ -142,32 +144,32 @@ def test_a_lost_particle_table_is_made_again(finished: Path):
     assert contents(finished) == whole
 
 
-def test_a_truncated_part_is_made_again(tmp_path: Path):
+def test_a_truncated_part_is_made_again(tmp_path: Path) -> None:
     fill(tmp_path, 3)
     part = tmp_path / ".parts" / "000002.parquet"
     part.write_bytes(part.read_bytes()[:100])
     assert writer(tmp_path).missing(3) == [2]
 
 
-def test_finishing_needs_all_images(tmp_path: Path):
+def test_finishing_needs_all_images(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="2 of 4 images are missing, the first is 1"):
         fill(tmp_path, 4, only=[0, 2]).finish(4)
     assert not (tmp_path / "manifest.json").exists()
 
 
-def test_an_unfinished_dataset_is_not_opened(tmp_path: Path):
+def test_an_unfinished_dataset_is_not_opened(tmp_path: Path) -> None:
     fill(tmp_path, 4, only=[0])
     with pytest.raises(InputError, match="was interrupted; give the same command again"):
         Dataset(tmp_path)
 
 
-def test_fewer_images_than_there_are_is_refused(finished: Path):
+def test_fewer_images_than_there_are_is_refused(finished: Path) -> None:
     with pytest.raises(InputError, match="already holds 4 images, more than 2"):
         writer(finished).finish(2)
 
 
 @pytest.mark.parametrize("when", ["unfinished", "finished"])
-def test_another_recipe_or_seed_is_refused(tmp_path: Path, when: str):
+def test_another_recipe_or_seed_is_refused(tmp_path: Path, when: str) -> None:
     dataset = fill(tmp_path, 2)
     if when == "finished":
         dataset.finish(2)
@@ -178,13 +180,13 @@ def test_another_recipe_or_seed_is_refused(tmp_path: Path, when: str):
     assert writer(tmp_path).missing(2) == []  # neither attempt changed anything
 
 
-def test_a_folder_of_own_images_is_not_rendered_into(tmp_path: Path):
+def test_a_folder_of_own_images_is_not_rendered_into(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     with pytest.raises(InputError, match="holds a dataset without recipe"):
         writer(tmp_path)
 
 
-def test_settings_without_a_seed_or_a_record_that_is_no_json_are_programming_errors(tmp_path: Path):
+def test_settings_without_a_seed_or_a_record_that_is_no_json_are_programming_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must name its seed"):
         DatasetWriter(tmp_path, RECIPE, {})
     image, labels, particles, _ = drawn(1)
@@ -192,7 +194,7 @@ def test_settings_without_a_seed_or_a_record_that_is_no_json_are_programming_err
         writer(tmp_path).write(0, image, labels, particles, None, {"blur_px": float("nan")})
 
 
-def test_a_mask_of_another_size_is_refused(tmp_path: Path):
+def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     image, labels, particles, _ = drawn(1)
     with pytest.raises(InputError, match=r"000000: both must have one size, got \(32, 40\) and \(31, 40\)"):
         writer(tmp_path).write(0, image, labels[1:], particles, None)
@@ -207,7 +209,7 @@ def _fill_slowly(folder: str, indices: list[int], count: int) -> None:
     assert not set(indices) & set(dataset.missing(count))
 
 
-def test_two_processes_may_write_one_dataset(tmp_path: Path):
+def test_two_processes_may_write_one_dataset(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     halves = [list(range(start, 20, 2)) for start in (0, 1)]
     workers = [context.Process(target=_fill_slowly, args=(str(tmp_path / "two"), half, 20)) for half in halves]
@@ -221,7 +223,7 @@ def test_two_processes_may_write_one_dataset(tmp_path: Path):
     assert contents(tmp_path / "two") == contents(tmp_path / "one")
 
 
-def test_a_killed_process_leaves_complete_images_or_none(tmp_path: Path):
+def test_a_killed_process_leaves_complete_images_or_none(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     worker = context.Process(target=_fill_slowly, args=(str(tmp_path / "killed"), list(range(500)), 500))
     worker.start()
@@ -239,7 +241,7 @@ def test_a_killed_process_leaves_complete_images_or_none(tmp_path: Path):
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
-def test_what_a_killed_writer_left_is_swept_away(tmp_path: Path):
+def test_what_a_killed_writer_left_is_swept_away(tmp_path: Path) -> None:
     dataset = fill(tmp_path, 2)
     leftover = tmp_path / "images" / ".000001.x1y2z3.part.tif"  # as nanolab.core.files.atomic names it
     leftover.write_bytes(b"II*")
@@ -248,7 +250,7 @@ def test_what_a_killed_writer_left_is_swept_away(tmp_path: Path):
     assert len(Dataset(tmp_path)) == 2
 
 
-def test_slices_and_exclusions_are_lazy_and_named(finished: Path):
+def test_slices_and_exclusions_are_lazy_and_named(finished: Path) -> None:
     dataset = Dataset(finished)
     (finished / "images" / "000000.tif").unlink()
     assert dataset[1:3].names == ("000001", "000002")
@@ -268,7 +270,7 @@ def own(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_own_images_and_masks_are_a_dataset(own: Path):
+def test_own_images_and_masks_are_a_dataset(own: Path) -> None:
     dataset = Dataset(own)
     assert (dataset.names, dataset.manifest) == (("a", "b"), None)
     assert dataset[0].labels is not None
@@ -281,7 +283,7 @@ def test_own_images_and_masks_are_a_dataset(own: Path):
         dataset.particles()
 
 
-def test_own_masks_must_fit_their_images(own: Path):
+def test_own_masks_must_fit_their_images(own: Path) -> None:
     write_labels(own / "masks" / "b.tif", np.eye(3, dtype=int), pixel_size_nm=None)
     with pytest.raises(InputError, match=r"b\.tif: both must have one size, got \(3, 4\) and \(3, 3\)"):
         Dataset(own)[1]
@@ -294,7 +296,7 @@ def test_own_masks_must_fit_their_images(own: Path):
         Dataset(own)
 
 
-def test_a_folder_without_images_is_not_a_dataset(tmp_path: Path):
+def test_a_folder_without_images_is_not_a_dataset(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="must have a folder images/"):
         Dataset(tmp_path)
     (tmp_path / "images").mkdir()

@@ -96,7 +96,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 UPSTREAM = {path: content for path, content in FILES.items() if path != "classes.csv"}
 
 
-def test_a_download_brings_every_file_and_a_second_one_asks_for_none(tmp_path: Path, server: Server):
+def test_a_download_brings_every_file_and_a_second_one_asks_for_none(tmp_path: Path, server: Server) -> None:
     folder = get("toy", root=tmp_path, urls=[server.url])
     assert folder == tmp_path / "toy"
     assert contents(folder) == UPSTREAM
@@ -105,7 +105,7 @@ def test_a_download_brings_every_file_and_a_second_one_asks_for_none(tmp_path: P
     assert len(server.asked) == len(UPSTREAM)
 
 
-def test_a_file_that_is_not_the_published_one_is_refused_and_not_kept(tmp_path: Path, server: Server):
+def test_a_file_that_is_not_the_published_one_is_refused_and_not_kept(tmp_path: Path, server: Server) -> None:
     server.files["masks/1_m.tif"] = b"tampered"
     with pytest.raises(InputError, match=r"masks/1_m\.tif: cannot be downloaded .*SHA-256 differs.*--from"):
         get("toy", root=tmp_path, urls=[server.url])
@@ -114,7 +114,7 @@ def test_a_file_that_is_not_the_published_one_is_refused_and_not_kept(tmp_path: 
     assert kept.items() <= UPSTREAM.items()  # and nothing half-written beside them
 
 
-def test_a_changed_file_on_disk_is_fetched_again(tmp_path: Path, server: Server):
+def test_a_changed_file_on_disk_is_fetched_again(tmp_path: Path, server: Server) -> None:
     folder = get("toy", root=tmp_path, urls=[server.url])
     (folder / "masks" / "2_m.tif").write_bytes(b"changed")
     get("toy", root=tmp_path, urls=[server.url])
@@ -123,7 +123,7 @@ def test_a_changed_file_on_disk_is_fetched_again(tmp_path: Path, server: Server)
     assert len(server.asked) == len(UPSTREAM) + 1
 
 
-def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path: Path, server: Server):
+def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path: Path, server: Server) -> None:
     server.breaks_at = "some images/2.tif"
     with pytest.raises(InputError, match=r"some images/2\.tif: cannot be downloaded"):
         get("toy", root=tmp_path, urls=[server.url])
@@ -135,7 +135,7 @@ def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path: Path, server
     assert sorted(server.asked) == sorted(UPSTREAM.keys() - there.keys())
 
 
-def test_without_a_server_the_error_says_what_to_do(tmp_path: Path):
+def test_without_a_server_the_error_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"LICENSE: cannot be downloaded \(http://127.0.0.1:9/LICENSE: .*refused.*--from"
     ):
@@ -143,7 +143,7 @@ def test_without_a_server_the_error_says_what_to_do(tmp_path: Path):
     assert contents(tmp_path) == {}
 
 
-def test_a_file_is_taken_from_the_first_address_that_has_it(tmp_path: Path, server: Server):
+def test_a_file_is_taken_from_the_first_address_that_has_it(tmp_path: Path, server: Server) -> None:
     other = Server({"masks/1_m.tif": server.files.pop("masks/1_m.tif")})
     folder = get("toy", root=tmp_path, urls=[server.url, other.url])
     other.close()
@@ -159,13 +159,13 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path / "copy"
 
 
-def test_a_local_copy_is_imported_with_what_no_server_has(tmp_path: Path, copy: Path):
+def test_a_local_copy_is_imported_with_what_no_server_has(tmp_path: Path, copy: Path) -> None:
     folder = get("toy", source=copy, root=tmp_path / "raw")
     shutil.rmtree(copy)
     assert contents(folder) == FILES
 
 
-def test_a_plain_clone_lacks_only_what_no_server_has(tmp_path: Path, copy: Path):
+def test_a_plain_clone_lacks_only_what_no_server_has(tmp_path: Path, copy: Path) -> None:
     (copy / "classes.csv").unlink()
     assert contents(get("toy", source=copy, root=tmp_path / "raw")) == UPSTREAM
 
@@ -177,14 +177,16 @@ def test_a_plain_clone_lacks_only_what_no_server_has(tmp_path: Path, copy: Path)
         (lambda path: path.write_bytes(b"?"), "SHA-256"),
     ],
 )
-def test_a_wrong_copy_is_refused_by_file(tmp_path: Path, copy: Path, harm: Callable[[Path], object], message: str):
+def test_a_wrong_copy_is_refused_by_file(
+    tmp_path: Path, copy: Path, harm: Callable[[Path], object], message: str
+) -> None:
     harm(copy / "some images" / "2.tif")
     with pytest.raises(InputError, match=rf"some images/2\.tif: .*{message}"):
         get("toy", source=copy, root=tmp_path / "raw")
     assert contents(tmp_path / "raw").keys() <= {f"toy/{path}" for path in FILES.keys() - {"some images/2.tif"}}
 
 
-def test_the_variable_goes_before_the_downloads(tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_variable_goes_before_the_downloads(tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("NANOLAB_DATA", raising=False)
     assert locate("toy") is None
@@ -199,7 +201,7 @@ def test_the_variable_goes_before_the_downloads(tmp_path: Path, copy: Path, monk
     assert locate("toy") == tmp_path / "toy"
 
 
-def test_samples_are_read_only_when_asked_for(copy: Path, monkeypatch: pytest.MonkeyPatch):
+def test_samples_are_read_only_when_asked_for(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy.rename(copy.parent / "toy")
     monkeypatch.setenv("NANOLAB_DATA", str(copy.parent))
     some = public_images("toy")
@@ -208,7 +210,7 @@ def test_samples_are_read_only_when_asked_for(copy: Path, monkeypatch: pytest.Mo
         some[1]
 
 
-def test_an_incomplete_set_is_said_to_be_so(copy: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_incomplete_set_is_said_to_be_so(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (copy / "masks" / "2_m.tif").unlink()
     copy.rename(copy.parent / "toy")
     monkeypatch.setenv("NANOLAB_DATA", str(copy.parent))
@@ -220,13 +222,13 @@ def test_an_incomplete_set_is_said_to_be_so(copy: Path, monkeypatch: pytest.Monk
     assert (row["folder"], row["n_images"]) == (str(copy.parent / "toy"), 2)
 
 
-def test_an_unknown_set_is_refused_with_the_known_ones():
+def test_an_unknown_set_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match="tio2: no such public set; choose from bam-tio2, emps"):
         get("tio2")
 
 
 @pytest.mark.parametrize(("name", "images", "others"), [("bam-tio2", 20, 1), ("emps", 366, 3)])
-def test_the_registry_has_each_image_with_its_mask(name: str, images: int, others: int):
+def test_the_registry_has_each_image_with_its_mask(name: str, images: int, others: int) -> None:
     data = PUBLIC[name]
     assert len(data.images) == images
     assert {data.mask.format(each) for each in data.images} <= data.registry.keys()
@@ -235,7 +237,7 @@ def test_the_registry_has_each_image_with_its_mask(name: str, images: int, other
     assert all(url.startswith("https://") for url in data.urls)
 
 
-def test_the_real_files_come_through_a_real_download(bam_folder: Path, tmp_path: Path):
+def test_the_real_files_come_through_a_real_download(bam_folder: Path, tmp_path: Path) -> None:
     data = PUBLIC["bam-tio2"]
     server = Server({path: (bam_folder / path).read_bytes() for path in data.upstream})
     folder = get("bam-tio2", root=tmp_path, urls=[server.url])
@@ -244,7 +246,7 @@ def test_the_real_files_come_through_a_real_download(bam_folder: Path, tmp_path:
     assert next(row for row in status() if row["name"] == "bam-tio2")["licence"] == "CC BY-NC-ND 4.0"
 
 
-def test_tio2_samples_lack_the_data_bar_and_keep_the_annotated_pixels(bam_folder: Path):
+def test_tio2_samples_lack_the_data_bar_and_keep_the_annotated_pixels(bam_folder: Path) -> None:
     tio2 = public_images("bam-tio2")
     assert len(tio2) == 20
     for sample in tio2:
@@ -257,7 +259,7 @@ def test_tio2_samples_lack_the_data_bar_and_keep_the_annotated_pixels(bam_folder
         assert pixel_scores(mask, sample.labels).accuracy == 1
 
 
-def test_the_smallest_tio2_particles_are_a_tenth_in_number_and_a_thousandth_in_area(bam_folder: Path):
+def test_the_smallest_tio2_particles_are_a_tenth_in_number_and_a_thousandth_in_area(bam_folder: Path) -> None:
     areas = np.concatenate([np.bincount(sample.labels.ravel())[1:] for sample in public_images("bam-tio2")])
     small = areas[areas < PUBLIC["bam-tio2"].min_area_px]
     # As the description of the set says.
@@ -265,7 +267,7 @@ def test_the_smallest_tio2_particles_are_a_tenth_in_number_and_a_thousandth_in_a
     assert small.sum() / areas.sum() == pytest.approx(0.001, abs=0.0005)
 
 
-def test_emps_samples_have_unknown_scales_and_labels_without_gaps(emps_folder: Path):
+def test_emps_samples_have_unknown_scales_and_labels_without_gaps(emps_folder: Path) -> None:
     emps = public_images("emps")
     assert len(emps) == 366
     for sample in emps[:3]:
@@ -275,7 +277,7 @@ def test_emps_samples_have_unknown_scales_and_labels_without_gaps(emps_folder: P
         assert np.unique(sample.labels).tolist() == list(range(sample.labels.max() + 1))
 
 
-def test_image_classes_say_what_each_image_of_emps_shows(emps_folder: Path):
+def test_image_classes_say_what_each_image_of_emps_shows(emps_folder: Path) -> None:
     table = image_classes()
     assert set(table.index) == set(public_images("emps").names)
     assert table["usable"].sum() == 365
@@ -283,7 +285,9 @@ def test_image_classes_say_what_each_image_of_emps_shows(emps_folder: Path):
     assert dict(table["modality"].value_counts()) == {"tem": 187, "sem": 173, "stem-df": 6}
 
 
-def test_image_classes_without_the_table_say_where_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_image_classes_without_the_table_say_where_it_comes_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nanolab.datasets.public.locate", lambda name: tmp_path)
     with pytest.raises(InputError, match=r"labels.csv: .*local copy"):
         image_classes()

@@ -1,20 +1,31 @@
 """What every reader of annotations returns, and the checks they share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from nanolab.core import validation
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import parse_json
+from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotations.shapes import Shape, draw_particles
 
-__all__ = ["Annotation", "Coordinate", "Lenient", "drawn", "read_text", "text_as_json", "validated"]
+__all__ = [
+    "Annotation",
+    "Coordinate",
+    "Lenient",
+    "Regions",
+    "read_json",
+    "read_text",
+    "shortened",
+    "text_as_json",
+    "unreadable",
+    "validated",
+]
 
 # The largest annotation file that is read: labelme may put the image itself into it.
 _MOST_BYTES = 2**30
@@ -47,18 +58,70 @@ class Annotation:
         How many particles were annotated; None for masks, of which it is known when they are read.
     labels
         Takes the image's (height, width) and returns the label map of that shape, 0 = background, 1..N.
+    remarks
+        What was left out of it and why, and what the user should know of how it was understood.
     """
 
     image: str
     where: str
     size: tuple[int, int] | None
     particles: int | None
-    labels: Callable[[tuple[int, int]], npt.NDArray[np.int32]]
+    labels: Callable[[tuple[int, int]], LabelMap]
+    remarks: tuple[str, ...] = ()
 
 
-def drawn(image: str, where: str, size: tuple[int, int] | None, particles: list[list[Shape]]) -> Annotation:
-    """Return the annotation of an image whose particles were drawn as shapes."""
-    return Annotation(image, where, size, len(particles), lambda shape: draw_particles(particles, shape))
+class Regions:
+    """The regions drawn in one image, gathered as its file is read; one that is no particle is left out and said.
+
+    Parameters
+    ----------
+    image, where, size
+        As of `Annotation`.
+    """
+
+    def __init__(self, image: str, where: str, size: tuple[int, int] | None = None) -> None:
+        self.image, self.where, self.size = image, where, size
+        self.remarks: list[str] = []
+        self._particles: dict[object, list[Shape]] = {}
+        self._left_out: list[str] = []
+
+    def add(self, read: Callable[[], list[Shape]], particle: object = None) -> None:
+        """Add a region, or say why it cannot be read; those of one `particle` are parts of it."""
+        try:
+            shapes = read()
+        except InputError as error:
+            self._left_out.append(str(error))
+        else:
+            self._particles.setdefault(object() if particle is None else particle, []).extend(shapes)
+
+    def annotation(self, parts: Callable[[list[Shape]], list[Shape]] = list) -> Annotation:
+        """Return what was gathered, where `parts` makes one particle of its shapes; none if all had to be left out."""
+        particles = [parts(shapes) for shapes in self._particles.values()]
+        remarks = [f"left out: {why}" for why in self._left_out] + self.remarks
+        return Annotation(
+            self.image, self.where, self.size, len(particles), partial(self._draw, particles), tuple(remarks)
+        )
+
+    def _draw(self, particles: list[list[Shape]], shape: tuple[int, int]) -> LabelMap:
+        if self._left_out and not particles:
+            raise InputError(shortened(self._left_out))
+        return draw_particles(particles, shape)
+
+
+def unreadable(where: str, error: InputError) -> Annotation:
+    """Return what stands for an image whose entry in a file for many images is not as it must be."""
+
+    def refuse() -> list[Shape]:
+        raise error
+
+    regions = Regions("", where)
+    regions.add(refuse)
+    return regions.annotation()
+
+
+def shortened(texts: Sequence[str]) -> str:
+    """Return the first of many texts, and how many more there are."""
+    return texts[0] + (f"; and {len(texts) - 1} more like it" if len(texts) > 1 else "")
 
 
 def read_text(path: Path) -> str:
@@ -75,6 +138,11 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text ({error}); export the annotation again") from error
+
+
+def read_json(path: Path) -> Any:
+    """Parse a file of JSON; what is broken, not UTF-8 or nested beyond reason is an InputError."""
+    return text_as_json(read_text(path), str(path))
 
 
 def text_as_json(text: str, where: str) -> Any:

@@ -1,38 +1,35 @@
 """COCO's JSON: one file for many images, particles as polygons or run lengths."""
 
-from collections.abc import Iterable
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
-from scipy import ndimage
 
 from nanolab.core.checks import InputError
-from nanolab.core.files import write_json
-from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.datasets.annotations.annotation import (
     Annotation,
     Coordinate,
     Lenient,
-    drawn,
-    read_text,
-    text_as_json,
+    Regions,
+    read_json,
+    unreadable,
     validated,
 )
 from nanolab.datasets.annotations.shapes import Bitmap, Polygon, Shape
-from nanolab.images.rle import encode_rle
+from nanolab.images.rle import run_lengths
 
-__all__ = ["export_coco", "read_coco"]
+__all__ = ["read_coco"]
 
 Side = Annotated[int, Field(ge=1, le=10**6)]
 
 
 class _Image(Lenient):
-    id: int
+    id: int | str
     file_name: str
-    width: Side
-    height: Side
+    width: Side | None = None
+    height: Side | None = None
 
 
 class _Runs(Lenient):
@@ -41,79 +38,67 @@ class _Runs(Lenient):
 
 
 class _Particle(Lenient):
-    id: int | str = ""
-    image_id: int
     segmentation: list[Annotated[list[Coordinate], Field(min_length=6)]] | _Runs
-    iscrowd: int = 0
 
 
 class _File(Lenient):
-    images: list[_Image]
-    annotations: list[_Particle]
+    images: list[Any]
+    annotations: list[Any]
 
 
 def read_coco(path: Path) -> list[Annotation]:
-    """Read a COCO file of instances: polygons, and run lengths compressed or not. Crowds are no particles.
+    """Read a COCO file of instances: polygons, and run lengths compressed or not.
+
+    A mask that is marked as a crowd is one particle: CVAT marks all so that are painted with its brush.
 
     Raises
     ------
     InputError
-        If the file is not COCO's, or an annotation belongs to no image.
+        If the file is not COCO's, or two images have one number.
     """
-    content = validated(_File, text_as_json(read_text(path), str(path)), str(path))
-    particles: dict[int, list[list[Shape]]] = {image.id: [] for image in content.images}
-    for particle in content.annotations:
-        where = f"{path}: annotation {particle.id}"
-        if particle.image_id not in particles:
-            raise InputError(f"{where}: belongs to image {particle.image_id}, which the file has not; export it again")
-        if not particle.iscrowd:
-            particles[particle.image_id].append(_shapes(particle, where))
-    return [
-        drawn(PureWindowsPath(image.file_name).name, f"{path}: {image.file_name}", (image.height, image.width), shapes)
-        for image, shapes in zip(content.images, particles.values(), strict=True)
-    ]
+    content = validated(_File, read_json(path), str(path))
+    images: dict[int | str, Regions] = {}
+    unread = []
+    for number, each in enumerate(content.images, start=1):
+        try:
+            image = validated(_Image, each, f"{path}: image {number}")
+        except InputError as error:
+            unread.append(unreadable(f"{path}: image {number}", error))
+            continue
+        if image.id in images:
+            raise InputError(f"{path}: two images have the number {image.id}; export it again")
+        size = (image.height, image.width) if image.height and image.width else None
+        images[image.id] = Regions(PureWindowsPath(image.file_name).name, f"{path}: {image.file_name}", size)
+    for number, each in enumerate(content.annotations, start=1):
+        _add(each, number, images, path)
+    return [regions.annotation() for regions in images.values()] + unread
 
 
-def _shapes(particle: _Particle, where: str) -> list[Shape]:
-    if isinstance(particle.segmentation, _Runs):
-        return [Bitmap(particle.segmentation.counts, particle.segmentation.size, where)]
-    if not particle.segmentation or any(len(ring) % 2 for ring in particle.segmentation):
+def _add(content: Any, number: int, images: dict[int | str, Regions], path: Path) -> None:
+    """Add an annotation to the regions of its image; one that the file does not list gets some of its own."""
+    said = content if isinstance(content, dict) else {}
+    where, image = f"{path}: annotation {said.get('id', number)}", said.get("image_id")
+    key = image if isinstance(image, int | str) else ""
+    regions = images.setdefault(
+        key, Regions("", f"{path}: annotations of the image {image}, which its list of images has not")
+    )
+    regions.add(partial(_shape, content, regions.size, where))
+    if said.get("iscrowd"):
+        regions.remarks.append(f"{where}: is marked as a crowd, was taken for one particle")
+
+
+def _shape(content: Any, size: tuple[int, int] | None, where: str) -> list[Shape]:
+    if isinstance(content, dict) and not content.get("segmentation"):
+        has = next((kind for kind in ("bbox", "keypoints") if content.get(kind)), "nothing")
+        raise InputError(f"{where}: has no outline, only {has}; draw the outline")
+    particle = validated(_Particle, content, where).segmentation
+    if isinstance(particle, _Runs):
+        if size is not None and particle.size != size:
+            raise InputError(
+                f"{where}: its mask is for {particle.size[1]} x {particle.size[0]} pixels, the image has "
+                f"{size[1]} x {size[0]}; export it again"
+            )
+        return [Bitmap(run_lengths(particle.counts, particle.size, where), particle.size, where)]
+    if any(len(ring) % 2 for ring in particle):
         raise InputError(f"{where}: must have polygons of x and y in turn, or run lengths; export it again")
-    return [Polygon((np.array(ring).reshape(-1, 2),)) for ring in particle.segmentation]
-
-
-def export_coco(samples: Iterable[AnnotatedImage], path: Path | str) -> Path:
-    """Write the label maps of annotated images as one COCO file, particles as compressed run lengths; return its path.
-
-    Raises
-    ------
-    InputError
-        If an image has no annotation.
-    """
-    images: list[dict[str, Any]] = []
-    particles: list[dict[str, Any]] = []
-    for number, sample in enumerate(samples, start=1):
-        if sample.labels is None:
-            raise InputError(f"{sample.path}: has no annotation to export; annotate it, or take it out of the dataset")
-        height, width = sample.labels.shape
-        images.append({"id": number, "file_name": sample.path.name, "width": width, "height": height})
-        for label, box in enumerate(ndimage.find_objects(sample.labels), start=1):
-            if box is not None:
-                mask = sample.labels[box] == label
-                top, left = (side.start for side in box)
-                particles.append(
-                    {
-                        "id": len(particles) + 1,
-                        "image_id": number,
-                        "category_id": 1,
-                        "iscrowd": 0,
-                        "area": int(mask.sum()),
-                        "bbox": [left, top, mask.shape[1], mask.shape[0]],
-                        "segmentation": {
-                            "size": [height, width],
-                            "counts": encode_rle(mask, (height, width), (top, left)),
-                        },
-                    }
-                )
-    write_json(path, {"images": images, "annotations": particles, "categories": [{"id": 1, "name": "particle"}]})
-    return Path(path)
+    return [Polygon((np.array(ring).reshape(-1, 2),)) for ring in particle]

@@ -4,6 +4,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ from scipy import ndimage
 from nanolab.core.checks import InputError, check_file, check_label_map
 from nanolab.core.files import atomic
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.datasets.annotations.annotation import Annotation, drawn
+from nanolab.datasets.annotations.annotation import Annotation, Regions
 from nanolab.datasets.annotations.outlines import outlines
-from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape
+from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape, closed
 
 __all__ = ["export_imagej_rois", "read_imagej", "write_imagej_rois"]
 
@@ -24,22 +25,26 @@ __all__ = ["export_imagej_rois", "read_imagej", "write_imagej_rois"]
 _MOST_REGIONS, _MOST_BYTES_EACH, _MOST_BYTES = 100_000, 2**24, 2**30
 # ImageJ keeps corners as 16-bit numbers.
 _MOST_PX = 2**15 - 1
+_FARTHEST_PX = 1e6  # no image is as large
 _OUTLINED = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
+_LINES = (ROI_TYPE.POLYLINE, ROI_TYPE.FREELINE)
 _WRITTEN_ON = (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.IMAGE)  # rectangles to ImageJ
 # ImageJ writes these; others are unpacked without regard to how much is asked for.
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
 def read_imagej(path: Path) -> list[Annotation]:
-    """Read the polygons, freehand and traced outlines, ovals, rectangles and composites of a `.zip` or `.roi` file.
+    """Read the outlines, ovals, rectangles, composites and closed lines of a `.zip` or `.roi` file.
 
     Raises
     ------
     InputError
-        If the file is not ImageJ's, is damaged, unpacks to too much, or has another kind of region.
+        If the file is not ImageJ's, is damaged, or unpacks to too much.
     """
-    particles = [_shapes(content, where) for where, content in _contents(path)]
-    return [drawn(path.stem, str(path), None, particles)]
+    regions = Regions(path.stem, str(path))
+    for where, content in _contents(path):
+        regions.add(partial(_shapes, content, where))
+    return [regions.annotation()]
 
 
 def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -75,15 +80,17 @@ def _shapes(content: bytes, where: str) -> list[Shape]:
         raise InputError(f"{where}: not a readable region ({error}); save it again") from error
     if roi.subtype in _WRITTEN_ON:
         raise InputError(f"{where}: must enclose a particle, got a {roi.subtype.name.lower()}; delete it")
-    if roi.roitype == ROI_TYPE.OVAL:
+    if roi.roitype == ROI_TYPE.OVAL and np.abs(_rectangle(roi)).max() <= _FARTHEST_PX:
         left, top, width, height = _rectangle(roi)
         return [Ellipse((left + width / 2, top + height / 2), (width / 2, height / 2))]
     if roi.roitype == ROI_TYPE.RECT and not roi.composite:
         left, top, width, height = _rectangle(roi)
         rings = [np.array([[left, top], [left + width, top], [left + width, top + height], [left, top + height]])]
+    elif roi.roitype in _LINES:
+        rings = [closed(ring, where) for ring in rings]
     elif roi.roitype not in _OUTLINED and not roi.composite:
         raise InputError(f"{where}: must enclose an area, got a {roi.roitype.name.lower()}; draw its outline")
-    rings = [ring for ring in rings if len(ring) >= 3 and np.isfinite(ring).all()]
+    rings = [ring for ring in rings if len(ring) >= 3 and (np.abs(ring) <= _FARTHEST_PX).all()]
     if not rings:
         raise InputError(f"{where}: has no outline of at least 3 corners; draw it again")
     return [Polygon(tuple(rings))]

@@ -174,6 +174,7 @@ def _written(
         "image": pair.image.name,
         "annotation": pair.file.name,
         "annotated": pair.annotation.particles,
+        "remarks": list(pair.annotation.remarks),
         "particles": int(labels.max(initial=0)),
         **sources,
     }

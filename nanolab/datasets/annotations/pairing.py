@@ -1,24 +1,27 @@
 """Which annotation belongs to which image, and which format a file has."""
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
+from urllib.parse import unquote
 
 from nanolab.core.checks import InputError
-from nanolab.datasets.annotations.annotation import Annotation, read_text, text_as_json
+from nanolab.datasets.annotations.annotation import Annotation, read_json, shortened
 from nanolab.datasets.annotations.coco import read_coco
 from nanolab.datasets.annotations.imagej import read_imagej
 from nanolab.datasets.annotations.labelme import read_labelme
 from nanolab.datasets.annotations.maskfiles import read_mask
 from nanolab.datasets.annotations.via import read_via, read_via_csv
-from nanolab.images.formats.signals import SIGNAL_SUFFIXES
+from nanolab.images.folders import LABEL_SUFFIXES, bare_stems, by_stem, find_files, image_files
+from nanolab.images.formats.image_file import IMAGE_SUFFIXES
 
 __all__ = ["Format", "Pair", "find_pairs"]
 
 Format = Literal["auto", "labelme", "via", "coco", "imagej", "binary", "instance", "colour"]
 
-_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"})
+_PICTURES = LABEL_SUFFIXES | {".jpg", ".jpeg"}
 _SUFFIXES: dict[str, frozenset[str]] = {
     "labelme": frozenset({".json"}),
     "via": frozenset({".json", ".csv"}),
@@ -26,8 +29,7 @@ _SUFFIXES: dict[str, frozenset[str]] = {
     "imagej": frozenset({".zip", ".roi"}),
     **dict.fromkeys(("binary", "instance", "colour"), _PICTURES),
 }
-# What may follow an image's name in that of its annotation.
-_ENDINGS = ("_m", "_mask", "_masks", "_label", "_labels", ".labels", "_seg", "_gt", "_rois", "_RoiSet", "-mask")
+_LABEL_STUDIO = re.compile(r"^[0-9a-f]{8}-")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def find_pairs(source: Path, images: Path | None, format: Format) -> tuple[list[
     Raises
     ------
     InputError
-        If a folder or the format is wrong, or an image is annotated twice.
+        If a folder or the format is wrong.
     """
     if format not in get_args(Format):
         raise InputError(f"format must be one of {', '.join(get_args(Format))}, got {format!r}")
@@ -64,30 +66,19 @@ def find_pairs(source: Path, images: Path | None, format: Format) -> tuple[list[
     folder = images if images is not None else (source if source.is_dir() else source.parent)
     if not folder.is_dir():
         raise InputError(f"{folder}: must be the folder of the images, is no folder; check the path")
-    apart = not (source.is_dir() and source.samefile(folder))
-    files = _files(source, format) if apart else _files_beside(source, format)
-    return _pairs(files, _images(folder, set(files)), folder, format)
-
-
-def _files(source: Path, format: Format) -> list[Path]:
-    """Return the annotation files of a folder without images, or the one that is named."""
-    if not source.exists():
-        raise InputError(f"{source}: not found; name an annotation file, or a folder of them")
     suffixes = _SUFFIXES[format] if format != "auto" else frozenset[str]().union(*_SUFFIXES.values())
-    found = [source] if source.is_file() else _with_suffix(source, suffixes)
-    if not found:
-        raise InputError(f"{source}: no annotation there, which would end in {', '.join(sorted(suffixes))}")
-    return found
+    apart = not (source.is_dir() and source.samefile(folder))
+    files = find_files(source, suffixes, "annotations") if apart else _files_next_to_images(source, suffixes)
+    there = [path for path in image_files(folder) if path not in files]
+    return _pairs(files, by_stem(there), folder, format)
 
 
-def _files_beside(folder: Path, format: Format) -> list[Path]:
+def _files_next_to_images(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     """Return the annotation files of a folder that holds the images as well; masks only if there are no others."""
-    kinds = [format] if format != "auto" else list(_SUFFIXES)
-    suffixes = frozenset[str]().union(*(_SUFFIXES[kind] for kind in kinds))
-    pictures = _with_suffix(folder, suffixes & _PICTURES)
-    stems = {path.stem for path in _with_suffix(folder, _PICTURES | SIGNAL_SUFFIXES)}
-    masks = [path for path in pictures if any(stem in stems for stem in _shorter(path.stem))]
-    found = _with_suffix(folder, suffixes - _PICTURES) or masks
+    images = set(image_files(folder))
+    files = [path for path in find_files(folder, suffixes | IMAGE_SUFFIXES) if path.suffix.lower() in suffixes]
+    found = [path for path in files if path.suffix.lower() not in LABEL_SUFFIXES]
+    found = found or [path for path in files if path not in images]
     if not found:
         listed = [*sorted(suffixes - _PICTURES), *(["_mask.png or the like"] if suffixes & _PICTURES else [])]
         raise InputError(
@@ -97,19 +88,10 @@ def _files_beside(folder: Path, format: Format) -> list[Path]:
     return found
 
 
-def _with_suffix(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    return [path for path in sorted(folder.glob("[!.]*")) if path.suffix.lower() in suffixes and path.is_file()]
-
-
-def _shorter(name: str) -> list[str]:
-    """Return what is left of an annotation's name without the endings that it may have beyond the image's."""
-    return [name.removesuffix(ending) for ending in _ENDINGS if name.endswith(ending)]
-
-
 def _pairs(
     files: Iterable[Path], there: dict[str, Path], folder: Path, format: Format
 ) -> tuple[list[Pair], dict[str, str]]:
-    pairs: dict[str, Pair] = {}
+    found: dict[Path, list[Pair]] = {}
     left_out: dict[str, str] = {}
     for file in files:
         try:
@@ -118,38 +100,36 @@ def _pairs(
             left_out[str(file)] = str(error)
             continue
         for annotation in annotations:
-            image = _image(annotation, there)
-            if image is None:
-                if annotation.particles != 0:  # a file for many images lists those nobody annotated, too
-                    left_out[annotation.where] = (
-                        f"{annotation.where}: its image {annotation.image} is not in {folder}; "
-                        "name the folder of the images"
-                    )
-            elif image.stem in pairs:
-                raise InputError(f"{annotation.where}: {image.name} is annotated in {pairs[image.stem].file}, too")
-            else:
-                pairs[image.stem] = Pair(image, annotation, file)
-    return [pairs[name] for name in sorted(pairs)], left_out
+            image = _image(annotation.image, there)
+            if image is not None:
+                found.setdefault(image, []).append(Pair(image, annotation, file))
+            elif annotation.particles != 0 or annotation.remarks:  # a file for many images lists those nobody annotated
+                left_out[annotation.where] = _unpaired(annotation, folder)
+    for image, pairs in found.items():
+        if len(pairs) > 1:
+            files_named = sorted({str(pair.file) for pair in pairs})
+            left_out[str(image)] = f"{image}: is annotated {len(pairs)} times, in {', '.join(files_named)}; keep one"
+    return [pairs[0] for _, pairs in sorted(found.items()) if len(pairs) == 1], left_out
 
 
-def _images(folder: Path, annotations: set[Path]) -> dict[str, Path]:
-    """Return the image files of a folder by their names, with and without the suffix."""
-    found: dict[str, Path] = {}
-    stems: dict[str, Path] = {}
-    for path in _with_suffix(folder, _PICTURES | SIGNAL_SUFFIXES):
-        if path in annotations:
-            continue
-        if path.stem in stems:
-            raise InputError(f"{path}: shares its name with {stems[path.stem].name}; rename one of them")
-        found[path.name] = stems[path.stem] = path
-    return stems | found
+def _image(name: str, there: dict[str, Path]) -> Path | None:
+    """Return the image that an annotation names, by its name alone; None if it is not there.
+
+    Label Studio puts eight digits before the name; and what ImageJ calls `RoiSet` belongs to the only image there is.
+    """
+    names = [name, unquote(name), _LABEL_STUDIO.sub("", unquote(name))]
+    stems = [stem for each in names for stem in (each, *bare_stems(each), Path(each).stem)]
+    found = next((there[stem] for stem in stems if stem in there), None)
+    return next(iter(there.values())) if found is None and name == "RoiSet" and len(there) == 1 else found
 
 
-def _image(annotation: Annotation, there: dict[str, Path]) -> Path | None:
-    """Return the image of an annotation, by its name alone; None if it is not there."""
-    name = annotation.image
-    candidates = [name, *_shorter(name), Path(name).stem]
-    return next((there[candidate] for candidate in candidates if candidate in there), None)
+def _unpaired(annotation: Annotation, folder: Path) -> str:
+    if not annotation.image:
+        return shortened(annotation.remarks)
+    remedy = "name the folder of the images"
+    if annotation.particles is None or annotation.image == "RoiSet":
+        remedy = "call the file as its image, such as image_mask.png or image_RoiSet.zip for image.tif"
+    return f"{annotation.where}: its image {annotation.image} is not in {folder}; {remedy}"
 
 
 def _reader(file: Path, format: Format) -> Callable[[Path], list[Annotation]]:
@@ -173,7 +153,7 @@ def _reader(file: Path, format: Format) -> Callable[[Path], list[Annotation]]:
 
 
 def _json_format(file: Path) -> Format:
-    content = text_as_json(read_text(file), str(file))
+    content = read_json(file)
     if isinstance(content, dict):
         if "shapes" in content:
             return "labelme"

@@ -10,22 +10,25 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from skimage.measure import points_in_poly
 
 from nanolab.core.checks import InputError
-from nanolab.core.typing import Mask
+from nanolab.core.typing import FloatArray, LabelMap, Mask
 from nanolab.images.labels import relabel
 from nanolab.images.rle import decode_columns
 
-__all__ = ["Bitmap", "Ellipse", "Polygon", "Shape", "draw_particles"]
+__all__ = ["Bitmap", "Ellipse", "Polygon", "Shape", "Stamp", "closed", "draw_particles", "with_holes"]
 
 Box = tuple[slice, slice]
+
+_CLOSED_PX = 2.0  # between the ends of a line that is meant to be closed
 
 
 @dataclass(frozen=True)
 class Polygon:
     """Rings of corners, each of shape (corners, 2); what lies in an odd number of rings is inside."""
 
-    rings: tuple[npt.NDArray[np.float64], ...]
+    rings: tuple[FloatArray, ...]
 
     def fill(self, shape: tuple[int, int]) -> tuple[Box, Mask]:
         """Return a box in an image of this height and width, and the mask of the polygon in it."""
@@ -61,9 +64,9 @@ class Ellipse:
 
 @dataclass(frozen=True)
 class Bitmap:
-    """A mask in COCO's run lengths, for an image of height and width `size`."""
+    """A mask in COCO's run lengths `runs`, for an image of height and width `size`."""
 
-    counts: str | list[int]
+    runs: list[int]
     size: tuple[int, int]
     where: str
 
@@ -74,14 +77,56 @@ class Bitmap:
                 f"{self.where}: the mask is for an image of {self.size[1]} x {self.size[0]} pixels, "
                 f"the image has {shape[1]} x {shape[0]}; take the image that was annotated"
             )
-        cols, mask = decode_columns(self.counts, shape, self.where)
+        cols, mask = decode_columns(self.runs, shape, self.where)
         return (slice(0, shape[0]), cols), mask
 
 
-Shape = Polygon | Ellipse | Bitmap
+@dataclass(frozen=True)
+class Stamp:
+    """A mask, shape (rows, columns), whose first pixel is the one in row and column `corner` of the image."""
+
+    corner: tuple[int, int]
+    mask: Mask
+
+    def fill(self, shape: tuple[int, int]) -> tuple[Box, Mask]:
+        """Return a box in an image of this height and width, and the mask in it."""
+        low, high = np.array(self.corner), np.add(self.corner, self.mask.shape)
+        box = _box(low[::-1], high[::-1], shape)
+        rows, cols = (
+            slice(side.start - first, side.stop - first) for side, first in zip(box, self.corner, strict=True)
+        )
+        return box, self.mask[rows, cols]
 
 
-def draw_particles(particles: Sequence[Sequence[Shape]], shape: tuple[int, int]) -> npt.NDArray[np.int32]:
+Shape = Polygon | Ellipse | Bitmap | Stamp
+
+
+def closed(line: FloatArray, where: str) -> FloatArray:
+    """Return the corners of a line whose ends meet, as they do within 2 px where they were set by hand.
+
+    Raises
+    ------
+    InputError
+        If they do not.
+    """
+    gap = float(np.hypot(*(line[0] - line[-1]))) if len(line) else np.inf
+    if len(line) < 4 or gap > _CLOSED_PX:
+        raise InputError(f"{where}: must enclose a particle, got a line whose ends are {gap:.3g} px apart; close it")
+    return line
+
+
+def with_holes(shapes: Sequence[Shape]) -> list[Shape]:
+    """Return the shapes of one particle; polygons that lie within another one of them become its holes."""
+    rings = [ring for each in shapes if isinstance(each, Polygon) for ring in each.rings]
+    within = [[points_in_poly(ring, other).all() for other in rings if other is not ring] for ring in rings]
+    whole: list[Shape] = [each for each in shapes if not isinstance(each, Polygon)]
+    for ring in (ring for ring, inside in zip(rings, within, strict=True) if not any(inside)):
+        holes = [other for other in rings if other is not ring and points_in_poly(other, ring).all()]
+        whole.append(Polygon((ring, *holes)))
+    return whole
+
+
+def draw_particles(particles: Sequence[Sequence[Shape]], shape: tuple[int, int]) -> LabelMap:
     """Return the label map of particles, each drawn with one shape or several; later ones lie on top.
 
     Labels are 1..N in the order of the particles that are to be seen.
@@ -94,7 +139,7 @@ def draw_particles(particles: Sequence[Sequence[Shape]], shape: tuple[int, int])
     return relabel(labels)
 
 
-def _box(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], shape: tuple[int, int]) -> Box:
+def _box(low: FloatArray, high: FloatArray, shape: tuple[int, int]) -> Box:
     """Return the rows and columns between two corners (x, y), as far as they lie in the image."""
     sides = []
     for first, last, length in zip(low[::-1], high[::-1], shape, strict=True):
@@ -103,7 +148,7 @@ def _box(low: npt.NDArray[np.float64], high: npt.NDArray[np.float64], shape: tup
     return sides[0], sides[1]
 
 
-def _crossings(ring: npt.NDArray[np.float64], rows: int, cols: int) -> tuple[npt.NDArray, npt.NDArray]:
+def _crossings(ring: FloatArray, rows: int, cols: int) -> tuple[npt.NDArray, npt.NDArray]:
     """Return where a ring crosses the lines through the pixels' centres: the row, and the first column beyond."""
     x, y = ring.T
     x_next, y_next = np.roll(ring, -1, axis=0).T

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -12,12 +13,14 @@ from nanolab.datasets.annotations.annotation import (
     Annotation,
     Coordinate,
     Lenient,
-    drawn,
+    Regions,
+    read_json,
     read_text,
     text_as_json,
+    unreadable,
     validated,
 )
-from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape
+from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape, closed
 
 __all__ = ["read_via", "read_via_csv"]
 
@@ -42,62 +45,61 @@ class _Outline(Lenient):
     theta: Coordinate = 0
 
 
-class _Region(Lenient):
-    shape_attributes: _Outline
-
-
 class _Image(Lenient):
     filename: str
-    regions: list[_Region] | dict[str, _Region]
-
-
-class _Project(Lenient):
-    images: dict[str, _Image]
+    regions: list[Any] | dict[str, Any]
 
 
 def read_via(path: Path) -> list[Annotation]:
-    """Read a VIA 2 project or its annotations exported as JSON: polygons, circles, ellipses and rectangles.
+    """Read a VIA 2 project or its annotations exported as JSON: polygons, circles, ellipses, rectangles, closed lines.
 
     Raises
     ------
     InputError
-        If the file is not VIA's, or has another kind of region.
+        If the file is not VIA's.
     """
-    content: Any = text_as_json(read_text(path), str(path))
+    content: Any = read_json(path)
     if isinstance(content, dict):
         content = content.get("_via_img_metadata", content)
-    project = validated(_Project, {"images": content}, str(path))
-    found = []
-    for image in project.images.values():
-        regions = image.regions if isinstance(image.regions, list) else list(image.regions.values())
-        name, where = _name(image.filename), f"{path}: {image.filename}"
-        shapes = [[_shape(region.shape_attributes, where)] for region in regions]
-        found.append(drawn(name, where, None, shapes))
-    return found
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: VIA's JSON is a mapping of images, got a {type(content).__name__}; export it again")
+    return [_image(each, f"{path}: {key}", path) for key, each in content.items()]
+
+
+def _image(content: Any, where: str, path: Path) -> Annotation:
+    try:
+        image = validated(_Image, content, where)
+    except InputError as error:
+        return unreadable(where, error)
+    regions = Regions(_name(image.filename), f"{path}: {image.filename}")
+    each_region = image.regions if isinstance(image.regions, list) else list(image.regions.values())
+    for number, region in enumerate(each_region, start=1):
+        outline = region.get("shape_attributes") if isinstance(region, dict) else None
+        regions.add(partial(_shapes, outline, f"{regions.where}: region {number}"))
+    return regions.annotation()
 
 
 def read_via_csv(path: Path) -> list[Annotation]:
-    """Read the annotations that VIA 2 exported as CSV, one region a line.
+    """Read the annotations that VIA 2 exported as CSV, one region per line.
 
     Raises
     ------
     InputError
-        If the file is not VIA's, or has another kind of region.
+        If the file is not VIA's.
     """
-    particles: dict[str, list[list[Shape]]] = {}
+    images: dict[str, Regions] = {}
     rows = csv.DictReader(io.StringIO(read_text(path).removeprefix("#")))  # VIA 1 began with one
     try:
         if missing := [name for name in _COLUMNS if name not in (rows.fieldnames or ())]:
             raise InputError(f"{path}: VIA's CSV has the column {missing[0]}, this one has not; export it again")
         for row in rows:
-            where = f"{path}: line {rows.line_num}"
-            outline = text_as_json(row["region_shape_attributes"] or "{}", where)
-            shapes = particles.setdefault(row["filename"] or "", [])
-            if outline:  # an image without regions has one line without any
-                shapes.append([_shape(validated(_Outline, outline, where), where)])
+            name, text = row["filename"] or "", row["region_shape_attributes"]
+            regions = images.setdefault(name, Regions(_name(name), f"{path}: {name}"))
+            if text and text.strip() != "{}":  # an image without regions has one line without any
+                regions.add(partial(_shapes_of_text, text, f"{path}: line {rows.line_num}"))
     except csv.Error as error:
         raise InputError(f"{path}: not readable as CSV ({error}); export it again") from error
-    return [drawn(_name(name), f"{path}: {name}", None, shapes) for name, shapes in particles.items()]
+    return [regions.annotation() for regions in images.values()]
 
 
 def _name(filename: str) -> str:
@@ -105,10 +107,21 @@ def _name(filename: str) -> str:
     return PureWindowsPath(filename).name
 
 
+def _shapes_of_text(text: str, where: str) -> list[Shape]:
+    return _shapes(text_as_json(text, where), where)
+
+
+def _shapes(content: Any, where: str) -> list[Shape]:
+    return [_shape(validated(_Outline, content, where), where)]
+
+
 def _shape(outline: _Outline, where: str) -> Shape:
     match outline.name:
-        case "polygon" if len(outline.all_points_x) == len(outline.all_points_y) >= 3:
-            return Polygon((np.column_stack([outline.all_points_x, outline.all_points_y]),))
+        case "polygon" | "polyline":
+            if not len(outline.all_points_x) == len(outline.all_points_y) >= 3:
+                raise InputError(f"{where}: a {outline.name} needs as many x as y, at least 3; draw it again")
+            points = np.column_stack([outline.all_points_x, outline.all_points_y])
+            return Polygon((points if outline.name == "polygon" else closed(points, where),))
         case "rect":
             right, bottom = outline.x + outline.width, outline.y + outline.height
             corners = [(outline.x, outline.y), (right, outline.y), (right, bottom), (outline.x, bottom)]
@@ -117,9 +130,5 @@ def _shape(outline: _Outline, where: str) -> Shape:
             return Ellipse((outline.cx, outline.cy), (outline.r, outline.r))
         case "ellipse":
             return Ellipse((outline.cx, outline.cy), (outline.rx, outline.ry), outline.theta)
-        case "polygon":
-            raise InputError(f"{where}: a polygon needs as many x as y, at least 3; draw it again")
         case _:
-            raise InputError(
-                f"{where}: must be a polygon, circle, ellipse or rectangle, got a {outline.name}; draw its outline"
-            )
+            raise InputError(f"{where}: must enclose a particle, got a {outline.name}; draw its outline")

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +11,8 @@ from skimage.draw import polygon
 from stardist.geometry import dist_to_coord, polygons_to_label
 from stardist.nms import non_maximum_suppression_inds
 
-from nanolab.core.files import write_json
 from nanolab.core.typing import Image
-from nanolab.images.rle import encode_rle
+from nanolab.images.coco import coco_particle, write_coco
 
 __all__ = ["Outlines", "find_outlines", "join", "write_outlines"]
 
@@ -127,21 +125,10 @@ def join(parts: Sequence[Outlines]) -> Outlines:
 def write_outlines(path: Path | str, outlines: Outlines, shape: tuple[int, ...], image: str) -> None:
     """Write what each outline covers of an image of this shape and name as COCO's JSON: run lengths with scores."""
     height, width = shape
-    particles: list[dict[str, Any]] = []
-    for index, score in enumerate(outlines.scores.tolist()):
-        mask, (top, left) = outlines.whole(index, shape)
-        if mask.size:
-            particles.append(
-                {
-                    "id": len(particles) + 1,
-                    "image_id": 1,
-                    "category_id": 1,
-                    "iscrowd": 0,
-                    "score": round(score, 4),
-                    "area": int(mask.sum()),
-                    "bbox": [left, top, mask.shape[1], mask.shape[0]],
-                    "segmentation": {"size": [height, width], "counts": encode_rle(mask, (height, width), (top, left))},
-                }
-            )
-    images = [{"id": 1, "file_name": image, "width": width, "height": height}]
-    write_json(path, {"images": images, "annotations": particles, "categories": [{"id": 1, "name": "particle"}]})
+    drawn = (outlines.whole(index, shape) for index in range(len(outlines)))
+    particles = (
+        coco_particle(mask, (height, width), corner) | {"score": round(score, 4)}
+        for (mask, corner), score in zip(drawn, outlines.scores.tolist(), strict=True)
+        if mask.size
+    )
+    write_coco(path, [(image, (height, width), particles)])
