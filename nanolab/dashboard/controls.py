@@ -73,7 +73,7 @@ class Controls:
         self.dropper = LimitedDropper(
             int(upload_mb * 1e6),
             multiple=True,
-            max_file_size=f"{upload_mb:g}MB",
+            max_file_size=f"{int(upload_mb * 1e3)}KB",  # the browser's field takes no fraction
             chunk_size=_CHUNK,
             previews=[],
             height=92,

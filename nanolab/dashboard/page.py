@@ -3,6 +3,7 @@
 import asyncio
 import io
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -59,11 +60,12 @@ class Page:
         self._working = False
         self._document = pn.state.curdoc
         self._sizes: Sizes | None = None
+        self._acts: deque[Callable[[], object]] = deque()
         self._settling = False
         self.ui = Controls(models.names, self.bench, upload_mb=upload_mb, on_tap=self._tapped, download=self._download)
         self._listen()
         self.view = self.ui.layout()
-        self._refresh_images(next(iter(self.bench.images), None))
+        self._refresh_images()
 
     def close(self) -> None:
         """Delete what the visitor had on disk."""
@@ -104,9 +106,9 @@ class Page:
         if refused:
             self.ui.dropper.refused.clear()
             self.bench.failures |= dict.fromkeys(refused, f"larger than {self._upload_mb:g} MB; crop or bin it")
-            self.ui.failures.object = failure_list(self.bench.failures)
+            self._later(self._show_failures)
         if files:
-            self.ui.dropper.value = {}
+            self._later(lambda: self.ui.dropper.param.update(value={}))
             await self.take(files)
 
     async def take(self, files: dict[str, bytes]) -> None:
@@ -121,7 +123,7 @@ class Page:
                 self._tell_progress(done, done + 1 + len(self._waiting), f"reading {given}")
                 name = await self._add(given, content)
                 if not done or not self._waiting:  # of many, the first at once, and all at the end
-                    self._refresh_images(name or self.ui.images.value)
+                    self._later(partial(self._refresh_images, name))
                 done += 1
         finally:
             self._working = False
@@ -138,28 +140,34 @@ class Page:
                 await asyncio.to_thread(self.bench.find_again, name, finder, model=model)
             self._tell_ready()
         except InputError as error:
-            self.ui.progress.visible = False
+            self._later(lambda: self.ui.progress.param.update(visible=False))
             self._say(str(error), wrong=True)
         finally:
             self._working = False
-            self._refresh_images(self.ui.images.value)
+            self._later(self._refresh_images)
 
     def _tell_progress(self, done: int, of: int, doing: str) -> None:
-        self.ui.progress.param.update(visible=True, value=max(2, round(100 * done / of)))
+        value = max(2, round(100 * done / of))
+        self._later(lambda: self.ui.progress.param.update(visible=True, value=value))
         self._say(f"{done + 1} of {of}: {doing} …")
 
     def _tell_ready(self) -> None:
-        self.ui.progress.visible = False
+        self._later(lambda: self.ui.progress.param.update(visible=False))
         failed = len(self.bench.failures)
         unusable = f", {failed} not usable" if failed else ""
         self._say(f"Ready: {count_words(len(self.bench.images), 'image')}{unusable}.")
 
-    def _draw(self, act: Callable[[], None]) -> None:
-        """Change a drawing at the next turn: Bokeh's models may change only then."""
+    def _later(self, act: Callable[[], object]) -> None:
+        """Change what is shown at the next turn, when the document's lock is held: nothing may change without it."""
+        self._acts.append(act)
         if self._document is None:
-            act()
-        else:
-            self._document.add_next_tick_callback(act)
+            self._catch_up()
+        else:  # Bokeh's callbacks hold on to what they are given until a full collection: nothing large here
+            self._document.add_next_tick_callback(self._catch_up)
+
+    def _catch_up(self) -> None:
+        while self._acts:
+            self._acts.popleft()()
 
     async def _add(self, given: str, content: bytes) -> str | None:
         model, dynamic, scale_bars = self.ui.model.value, self.ui.dynamic, self.ui.scale_bars.value
@@ -244,7 +252,7 @@ class Page:
         changes = [f"{name}: {before[name]} → {after[name]} particles" for name in after
                    if before[name] != after[name]]  # fmt: skip
         self._say("; ".join(changes))
-        self._refresh_images(self.ui.images.value)
+        self._refresh_images()
 
     def _choose(self, name: str, value: str) -> None:
         setattr(self.bench, name, value)
@@ -254,7 +262,7 @@ class Page:
     def _change_mode(self) -> None:
         self._pending = None
         self.ui.hint.object = hint(_HINTS[self.ui.mode.value])
-        self._draw(partial(self.ui.overlay.select, []))
+        self._later(partial(self.ui.overlay.select, []))
 
     def _type_pixel_size(self, *, everywhere: bool = False) -> None:
         value = self.ui.pixel_size.value
@@ -265,19 +273,23 @@ class Page:
         except InputError as error:
             self._say(str(error), wrong=True)
             return
-        self._refresh_images(self.ui.images.value)
+        self._refresh_images()
 
     def _remove_image(self) -> None:
-        self.bench.remove(self._current)
-        self._refresh_images(next(iter(self.bench.images), None))
+        name = self._current
+        self.bench.remove(name)
+        self._say(f"{name} is removed.")
+        self._refresh_images()
 
     # what is shown
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
-        self.ui.message.object = message(text, wrong=wrong)
+        self._later(lambda: self.ui.message.param.update(object=message(text, wrong=wrong)))
 
-    def _refresh_images(self, chosen: str | None) -> None:
-        """Show the list of images, one of them, and the sizes of all."""
+    def _refresh_images(self, wanted: str | None = None) -> None:
+        """Show the list of images, one of them (that wanted, that shown, or the first), and the sizes of all."""
+        names = [wanted, self.ui.images.value, *self.bench.images]
+        chosen = next((name for name in names if name in self.bench.images), None)
         options = {f"{name} ({len(each.particles)})": name for name, each in self.bench.images.items()}
         self._settling = True
         self.ui.images.param.update(options=options, value=chosen)
@@ -288,7 +300,7 @@ class Page:
         if self._settling:
             return
         self._pending = None
-        self._draw(partial(self.ui.overlay.show_image, self.bench.images.get(self.ui.images.value)))
+        self._later(partial(self.ui.overlay.show_image, self.bench.images.get(self.ui.images.value)))
         self._show_particles()
         self._show_controls()
         self._show_failures()
@@ -297,7 +309,7 @@ class Page:
     def _show_particles(self) -> None:
         image = self.bench.images.get(self.ui.images.value)
         limits = (0.0, 1.0) if image is None else size_limits(image.particles, self.bench.quantity)
-        self._draw(partial(self.ui.overlay.show_particles, image, self.bench.quantity, limits))
+        self._later(partial(self.ui.overlay.show_particles, image, self.bench.quantity, limits))
 
     def _show_controls(self) -> None:
         image = self.bench.images.get(self.ui.images.value)
@@ -343,4 +355,4 @@ class Page:
         image = self.bench.images.get(self.ui.images.value)
         if image is not None:
             limits = size_limits(image.particles, self.bench.quantity)
-        self._draw(partial(self.ui.distribution.show, self._sizes, self.ui.weighting.value, limits))
+        self._later(partial(self.ui.distribution.show, self._sizes, self.ui.weighting.value, limits))

@@ -1,5 +1,6 @@
 """The dashboard as a server, and inside a notebook."""
 
+import logging
 import signal
 import threading
 from collections.abc import Callable
@@ -124,23 +125,23 @@ def _make(
         pn.state.on_session_destroyed(lambda context: page.close())
         return page.view
 
+    logging.getLogger("bokeh.server.util").setLevel(logging.ERROR)  # warns of the "*" below
     try:
         server = pn.io.server.get_server(
             {"/": visit},
             port=port,
             address=host,
             title="nanolab",
+            location=False,  # the page has no use for it, and Panel cannot read the address of IPv6
             start=False,
-            # behind the token any name of this machine will do; its cookie goes along from its own pages alone
-            websocket_origin="*" if token else None,
+            websocket_origin="*",  # the guard lets through what comes from the page itself
             websocket_max_message_size=_MESSAGE_BYTES,
             unused_session_lifetime_milliseconds=_AWAY_MS,
             check_unused_sessions_milliseconds=5000,
         )
     except OSError as error:
         raise InputError(f"{host}:{port}: cannot listen there ({error.strerror}); choose another --port") from error
-    if token:
-        # Tornado's server asks the guard first, and the guard Bokeh's application
-        server._http.request_callback = guarded(server._tornado, token)
+    # Tornado's server asks the guard first, and the guard Bokeh's application
+    server._http.request_callback = guarded(server._tornado, token, framed=bench is not None)
     url = f"http://{f'[{host}]' if ':' in host else host}:{server.port}/"
     return server, url + (f"?token={token}" if token else "")

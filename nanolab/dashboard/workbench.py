@@ -196,7 +196,8 @@ class Workbench:
             self.failures[name] = f"could not be used ({type(error).__name__}); please report it with the file"
         else:
             bar_rows = len(whole.pixels) - len(micrograph.pixels)
-            self.images[name] = WorkbenchImage(name, micrograph, found, bar_rows, model)
+            # a new dict: others may be walking through the one that is there
+            self.images = {**self.images, name: WorkbenchImage(name, micrograph, found, bar_rows, model)}
             return name
         return None
 
@@ -205,8 +206,9 @@ class Workbench:
         image = self.images[name]
         micrograph = image.micrograph
         found = finder.segment(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
-        self.images[name] = replace(image, found=found, model=model, edits=())
-        self._forget(name)
+        if name in self.images:  # it may have been removed meanwhile
+            self.images[name] = replace(self.images[name], found=found, model=model, edits=())
+            self._forget(name)
 
     def remove(self, name: str) -> None:
         """Take an image away."""
