@@ -30,7 +30,7 @@ class ClassifierNetwork(nn.Module):
     backbone
         See `nanolab.classification.backbones`.
     classes
-        Scores an image.
+        Scores per image.
     """
 
     def __init__(self, backbone: Backbone, classes: int) -> None:

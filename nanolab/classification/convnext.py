@@ -20,7 +20,7 @@ class ConvNeXtBase(nn.Module):
     Parameters
     ----------
     classes
-        Scores an image.
+        Scores per image.
     """
 
     def __init__(self, classes: int = 1000) -> None:

@@ -78,7 +78,7 @@ class Learned:
     classifier
         After the last epoch.
     log
-        One row an epoch: epoch, loss and accuracy on the views learned from (mixed ones count for the class that they
+        One row per epoch: epoch, loss and accuracy on the views learned from (mixed ones count for the class that they
         have more of), and, where images were watched, test_loss and test_accuracy, means over the classes.
     """
 

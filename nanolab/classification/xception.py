@@ -19,7 +19,7 @@ class Xception(nn.Module):
     Parameters
     ----------
     classes
-        Scores an image.
+        Scores per image.
     """
 
     def __init__(self, classes: int = 1000) -> None:

@@ -26,7 +26,7 @@ _NAMES = {
     "instance_f1_50": "annotated: F1 over particles",
     "neighbours": "agreement with neighbouring epochs",
     "consensus": "agreement with all epochs",
-    "flips": "agreement with mirror images",
+    "mirrors": "agreement with mirror images",
     "shape": "plausible shape",
     "size": "plausible size",
     "agreement": "mean rank, without annotation",

@@ -1,6 +1,6 @@
-"""Prediction for images of any size, tile by tile, overlaps blended."""
+"""Prediction for images of any size, tile by tile, overlaps blended by MONAI's sliding window."""
 
-from itertools import product
+from functools import partial
 from math import ceil
 
 import numpy as np
@@ -13,7 +13,7 @@ from nanolab.models.readouts.base import Readout
 from nanolab.models.registry import SIZE_MULTIPLE_PX
 from nanolab.models.views import VIEWS, View
 
-__all__ = ["OVERLAP_PX", "TILE_PX", "predict", "spans"]
+__all__ = ["OVERLAP_PX", "TILE_PX", "predict", "tile_side"]
 
 #: Longest side of a tile: 1152 px let a 2048 px image pass in 2 by 2 tiles, within 1 GB of memory.
 TILE_PX = 1152
@@ -22,33 +22,19 @@ TILE_PX = 1152
 OVERLAP_PX = 128
 
 
-def spans(length: int, tile: int, overlap: int) -> list[tuple[slice, Image]]:
-    """Cut an axis into as few equal, overlapping tiles as possible.
+def tile_side(length: int, tile: int, overlap: int) -> int:
+    """Return the side of as few equal, overlapping tiles as cover an axis.
 
-    All starts and sizes are multiples of `SIZE_MULTIPLE_PX`, so that the strides of the network fall on the same pixels
-    in every tile and tiles differ only by what they cannot see beyond their edges.
+    Like their distance, it is a multiple of `SIZE_MULTIPLE_PX`, so that the strides of the network fall on the same
+    pixels in every tile and tiles differ only by what they cannot see beyond their edges.
 
     Parameters
     ----------
     length, tile, overlap
         Pixels of the axis, at most of a tile, and at least shared by neighbours; multiples of `SIZE_MULTIPLE_PX`.
-
-    Returns
-    -------
-    spans
-        Where each tile lies, and the weight of each of its pixels: it falls towards the neighbours, and the weights
-        of all tiles sum to 1 at every pixel.
     """
     count = max(1, ceil((length - overlap) / (tile - overlap)))
-    size = ceil((length + (count - 1) * overlap) / count / SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX
-    starts = np.linspace(0, length - size, count).astype(int) // SIZE_MULTIPLE_PX * SIZE_MULTIPLE_PX
-    places = [slice(start, start + size) for start in starts.tolist()]
-    to_edge = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).clip(max=overlap)
-    ramp = (to_edge / overlap) ** 2  # squared: next to its edge, where it knows least, a tile counts for very little
-    total = np.zeros(length)
-    for place in places:
-        total[place] += ramp
-    return [(place, (ramp / total[place]).astype(np.float32)) for place in places]
+    return ceil((length + (count - 1) * overlap) / count / SIZE_MULTIPLE_PX) * SIZE_MULTIPLE_PX
 
 
 def predict(
@@ -75,26 +61,35 @@ def predict(
         Show each tile to the network mirrored and turned by quarter turns, all eight ways, and take the mean. It takes
         eight times as long.
     """
+    from monai.inferers import sliding_window_inference  # takes seconds
+
     device = next(network.parameters()).device
-    padded = _padded(image)
-    rows, cols = (spans(length, tile_px, overlap_px) for length in padded.shape)
-    total = np.zeros((readout.channels, *padded.shape), dtype=np.float32)
-    for (row, row_weight), (col, col_weight) in product(rows, cols):
-        tile = torch.from_numpy(padded[row, col].copy())[None, None].to(device)
-        with torch.inference_mode(), autocast(device, precision):
-            seen = [_seen(network, readout, tile, view) for view in (VIEWS if flips else VIEWS[:1])]
-        probabilities = torch.stack(seen).mean(dim=0) if flips else seen[0]
-        total[:, row, col] += probabilities.cpu().numpy() * (row_weight[:, None] * col_weight)
-    return total[:, : image.shape[0], : image.shape[1]]
-
-
-def _seen(network: nn.Module, readout: Readout, tile: Tensor, view: View) -> Tensor:
-    """Return the probabilities (C, height, width) of a tile that the network sees in a view."""
-    probabilities = readout.probabilities(network(view.apply(tile)).float())[0]
-    return readout.realigned(view.undo(probabilities), view)
-
-
-def _padded(image: Image) -> Image:
-    """Mirror the image at its bottom and right edge up to the next multiple of `SIZE_MULTIPLE_PX`."""
     missing = [(0, -length % SIZE_MULTIPLE_PX) for length in image.shape]
-    return np.pad(image, missing, mode="reflect")
+    padded = np.pad(image, missing, mode="reflect")
+    sides = [tile_side(length, tile_px, overlap_px) for length in padded.shape]
+    with torch.inference_mode(), autocast(device, precision):
+        found = sliding_window_inference(
+            torch.from_numpy(padded)[None, None],
+            sides,
+            1,
+            partial(_seen, network, readout, VIEWS if flips else VIEWS[:1]),
+            overlap=[max(0, min(overlap_px, side - 1) - 0.5) / side for side in sides],  # MONAI rounds down
+            roi_weight_map=_weights(sides, overlap_px).to(device),
+            sw_device=device,
+            device="cpu",
+        )
+    return found[0, :, : image.shape[0], : image.shape[1]].numpy()
+
+
+def _weights(sides: list[int], overlap: int) -> Tensor:
+    """Return how much each pixel of a tile counts: next to its edge, where it knows least, very little."""
+    rows, cols = (torch.arange(side) for side in sides)
+    ramps = [(torch.minimum(at, at.flip(0)) + 1).clamp(max=overlap) / overlap for at in (rows, cols)]
+    return torch.outer(*ramps) ** 2
+
+
+def _seen(network: nn.Module, readout: Readout, views: tuple[View, ...], tile: Tensor) -> Tensor:
+    """Return the mean probabilities (1, C, height, width) of a tile that the network sees in some views."""
+    seen = [readout.probabilities(network(view.apply(tile)).float())[0] for view in views]
+    turned = [readout.realigned(view.undo(each), view) for view, each in zip(views, seen, strict=True)]
+    return torch.stack(turned).mean(dim=0, keepdim=True)

@@ -34,8 +34,8 @@ def segment_files(
 ) -> dict[str, str]:
     """Find and measure the particles of many micrographs.
 
-    Writes `OUT/<stem>.labels.tif` for each image, of the size of the image, and `OUT/particles.csv`, one row a particle
-    (see `nanolab.measurement.particles.measure`). Where images share a stem, their suffixes or their folders tell them
+    Writes `OUT/<stem>.labels.tif` for each image, of the size of the image, and `OUT/particles.csv`, one row per
+    particle (see `nanolab.measurement.particles.measure`). Where images share a stem, suffixes or folders tell them
     apart: `image_png.labels.tif`, `folder__image.labels.tif`. Particles are neither sought nor found in a data bar.
 
     Parameters

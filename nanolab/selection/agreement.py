@@ -21,8 +21,8 @@ from nanolab.metrics.pixel import pixel_scores
 __all__ = ["JUDGEMENTS", "agreement", "judge_epochs"]
 
 
-#: What epochs are judged by; "flips" only where the mirror images were looked at.
-JUDGEMENTS = ("neighbours", "consensus", "flips", "shape", "size")
+#: What epochs are judged by; "mirrors" only where the mirror images were looked at.
+JUDGEMENTS = ("neighbours", "consensus", "mirrors", "shape", "size")
 
 _FACTOR = 3.0  # a particle is plausible up to so many times larger or smaller than the usual one
 _COMPARED = 6  # epochs that stand for all in the consensus
@@ -41,7 +41,7 @@ def agreement(first: AnyLabelMap, second: AnyLabelMap) -> float:
 def judge_epochs(
     found: Mapping[int, AnyLabelMap],
     *,
-    flipped: Mapping[int, Sequence[AnyLabelMap]] | None = None,
+    mirrored: Mapping[int, Sequence[AnyLabelMap]] | None = None,
     diameter_px: tuple[float, float] | None = None,
 ) -> pd.DataFrame:
     """Judge what epochs find in one image, without annotation.
@@ -50,7 +50,7 @@ def judge_epochs(
     ----------
     found
         Label map (height, width) by epoch.
-    flipped
+    mirrored
         By epoch the label maps of the mirrored image, mirrored back.
     diameter_px
         Smallest and largest equivalent diameter that a particle can have. If not given, a third of and three times
@@ -60,9 +60,9 @@ def judge_epochs(
     Returns
     -------
     judged
-        One row an epoch, all columns but the first the better the higher: epoch; `neighbours`, the mean `agreement`
+        One row per epoch, all columns but the first the better the higher: epoch; `neighbours`, the mean `agreement`
         with the epochs before and after; `consensus`, that with epochs from all over the training, the median of
-        opinions so to say; `flips`, that with the mirror images, if given; `shape`, the mean solidity of the particles,
+        opinions so to say; `mirrors`, that with mirror images, if given; `shape`, the mean solidity of the particles,
         each weighted by its area (area by area of the convex hull: lumps and frayed edges have a low one); `size`, the
         share of the particle area in particles of a plausible diameter; and `agreement`, the mean rank in these as a
         share of the number of epochs.
@@ -71,8 +71,8 @@ def judge_epochs(
     measured = {epoch: _measured(found[epoch]) for epoch in epochs}
     low, high = diameter_px or _usual(measured.values())
     columns = {"neighbours": _neighbours(found, epochs), "consensus": _consensus(found, epochs)}
-    if flipped is not None:
-        columns["flips"] = [_mean(agreement(found[e], each) for each in flipped[e]) for e in epochs]
+    if mirrored is not None:
+        columns["mirrors"] = [_mean(agreement(found[e], each) for each in mirrored[e]) for e in epochs]
     columns["shape"] = [_weighted(area, solidity) for area, _, solidity in measured.values()]
     columns["size"] = [_weighted(area, (low <= ecd) & (ecd <= high)) for area, ecd, _ in measured.values()]
     counted = [name for name in columns if name != "size" or diameter_px is not None]

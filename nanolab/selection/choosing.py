@@ -19,7 +19,7 @@ MOST_PICKS = 5
 
 
 def score_epochs(run: TrainingRun, truth: npt.NDArray[np.integer], *, min_area_px: int = MIN_AREA_PX) -> pd.DataFrame:
-    """Score every epoch on the validation image: one row an epoch, columns epoch and those of `score_epoch`."""
+    """Score every epoch on the validation image: one row per epoch, columns epoch and those of `score_epoch`."""
     rows = [{"epoch": epoch, **score_epoch(run, epoch, truth, min_area_px=min_area_px)} for epoch in run.epochs]
     return pd.DataFrame(rows)
 
@@ -61,7 +61,7 @@ def choose_epochs(
     Parameters
     ----------
     table
-        One row an epoch, such as `score_epochs` or `nanolab.selection.agreement.judge_epochs` return, or both merged.
+        One row per epoch, such as `score_epochs` or `nanolab.selection.agreement.judge_epochs` return, or both merged.
     image
         Name of the image that the table is about.
     epochs

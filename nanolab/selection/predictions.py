@@ -1,7 +1,8 @@
 """What each epoch finds: in the validation image, kept while training, and in any other image."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,15 @@ from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.images.labels import write_labels
 from nanolab.images.tiff import read_tiff
-from nanolab.models.normalisation import normalise
 from nanolab.models.readouts.base import MIN_AREA_PX, find_particles
-from nanolab.models.tiling import predict
+from nanolab.segmentation.segmenter import Segmenter
 from nanolab.training.run import TrainingRun
 
-__all__ = ["FLIPS", "Prediction", "as_found", "predictions_of", "validation_predictions", "validation_sample"]
+__all__ = ["MIRRORS", "Prediction", "as_found", "predictions_of", "validation_predictions", "validation_sample"]
 
 
 #: The axes that are reversed in each mirror image, the image as it is first.
-FLIPS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
+MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,46 +85,40 @@ def validation_sample(run: TrainingRun, samples: Sequence[AnnotatedImage]) -> An
 
 
 def predictions_of(
-    run: TrainingRun, samples: Sequence[AnnotatedImage], *, flips: bool = False, progress: bool = True
+    run: TrainingRun, samples: Sequence[AnnotatedImage], *, mirrors: bool = False, progress: bool = True
 ) -> dict[str, dict[int, list[LabelMap]]]:
-    """Find the particles of other images with every epoch.
+    """Find the particles of other images with every epoch, as a `Segmenter` does.
 
     Each label map is kept in `<run>/elsewhere/<image>/`, so that an interruption costs one of them.
 
     Parameters
     ----------
-    flips
-        Also show the network the mirror images (see `FLIPS`); it takes four times as long.
+    mirrors
+        Also show the network the mirror images (see `MIRRORS`); it takes four times as long.
 
     Returns
     -------
     found
-        By image name and epoch: the label map of the image as it is and, with `flips`, those of its mirror images,
+        By image name and epoch: the label map of the image as it is and, with `mirrors`, those of its mirror images,
         mirrored back.
     """
     found: dict[str, dict[int, list[LabelMap]]] = {sample.name: {} for sample in samples}
     for epoch in tqdm(run.epochs, desc="segment", unit="epoch", disable=not progress):
-        for sample, maps in zip(samples, _found_by(run, epoch, samples, FLIPS if flips else FLIPS[:1]), strict=True):
-            found[sample.name][epoch] = maps
+        segmenter = cache(partial(Segmenter, run, epoch))  # loaded if something is missing
+        for sample in samples:
+            found[sample.name][epoch] = [
+                _found(segmenter, sample, axes, _path(run, sample, epoch, axes))
+                for axes in (MIRRORS if mirrors else MIRRORS[:1])
+            ]
     return found
 
 
-def _found_by(
-    run: TrainingRun, epoch: int, samples: Sequence[AnnotatedImage], flips: Sequence[tuple[int, ...]]
-) -> Iterator[list[LabelMap]]:
-    network = None
-    for sample in samples:
-        maps = []
-        for axes in flips:
-            path = _path(run, sample, epoch, axes)
-            if not path.exists():
-                network = network or run.model(epoch)
-                image = normalise(sample.image, sample.name, clahe=run.settings.clahe)
-                seen = predict(network, run.readout, np.ascontiguousarray(np.flip(image, axes)))
-                labels = np.flip(find_particles(run.readout, seen), axes)
-                write_labels(path, labels, pixel_size_nm=sample.pixel_size.nm)
-            maps.append(read_tiff(path).astype(np.int32))
-        yield maps
+def _found(segmenter: Callable[[], Segmenter], sample: AnnotatedImage, axes: tuple[int, ...], path: Path) -> LabelMap:
+    """Return the particles of a mirror image, mirrored back, from the file in which they are kept from then on."""
+    if not path.exists():
+        labels = segmenter().segment(np.ascontiguousarray(np.flip(sample.image, axes)))
+        write_labels(path, np.flip(labels, axes), pixel_size_nm=sample.pixel_size.nm)
+    return read_tiff(path).astype(np.int32)
 
 
 def _path(run: TrainingRun, sample: AnnotatedImage, epoch: int, axes: tuple[int, ...]) -> Path:

@@ -18,7 +18,6 @@ from nanolab.training.selection import score_particles
 
 __all__ = ["epochs_on_images", "shortfalls"]
 
-_NO_WAYS = ("image", "epoch", "precision", "recall")
 _LAST, _RANDOM = "last epoch", "any epoch"
 
 
@@ -26,7 +25,7 @@ def epochs_on_images(
     run: TrainingRun,
     samples: Sequence[AnnotatedImage],
     *,
-    flips: bool = False,
+    mirrors: bool = False,
     diameter_px: tuple[float, float] | None = None,
     progress: bool = True,
 ) -> pd.DataFrame:
@@ -34,7 +33,7 @@ def epochs_on_images(
 
     Parameters
     ----------
-    flips
+    mirrors
         Also judge the agreement with mirror images; it takes four times as long.
     diameter_px
         Plausible diameters, see `nanolab.selection.agreement.judge_epochs`.
@@ -42,7 +41,7 @@ def epochs_on_images(
     Returns
     -------
     table
-        One row an image and epoch: image, epoch, the scores of `nanolab.training.selection.score_epoch`, and the
+        One row per image and epoch: image, epoch, the scores of `nanolab.training.selection.score_epoch`, and the
         columns of `nanolab.selection.agreement.judge_epochs`.
 
     Raises
@@ -55,18 +54,18 @@ def epochs_on_images(
         raise InputError(f"{', '.join(bare)}: must be annotated to test an epoch on; leave it out")
     if len({sample.name for sample in samples}) < len(samples):
         raise InputError("images to test epochs on must have names of their own; rename one of a pair")
-    found = predictions_of(run, samples, flips=flips, progress=progress)
+    found = predictions_of(run, samples, mirrors=mirrors, progress=progress)
     bar = tqdm(truths.items(), desc="score", unit="image", disable=not progress)
-    tables = [_scored(truth, found[name], flips, diameter_px).assign(image=name) for name, truth in bar]
+    tables = [_scored(truth, found[name], mirrors, diameter_px).assign(image=name) for name, truth in bar]
     return pd.concat(tables, ignore_index=True)
 
 
 def _scored(
-    truth: LabelMap, found: Mapping[int, Sequence[LabelMap]], flips: bool, diameter_px: tuple[float, float] | None
+    truth: LabelMap, found: Mapping[int, Sequence[LabelMap]], mirrors: bool, diameter_px: tuple[float, float] | None
 ) -> pd.DataFrame:
     judged = judge_epochs(
         {epoch: maps[0] for epoch, maps in found.items()},
-        flipped={epoch: maps[1:] for epoch, maps in found.items()} if flips else None,
+        mirrored={epoch: maps[1:] for epoch, maps in found.items()} if mirrors else None,
         diameter_px=diameter_px,
     )
     scores = pd.DataFrame([{"epoch": e, **score_particles(truth, maps[0])} for e, maps in found.items()])
@@ -88,7 +87,7 @@ def shortfalls(table: pd.DataFrame, *, by: str = "dice", ways: Sequence[str] | N
     Returns
     -------
     shortfalls
-        One row a way and choosing image: way, chosen_on, epoch, score (`by` on the other images), best (that of the
+        One row per way and choosing image: way, chosen_on, epoch, score (`by` on the other images), best (that of the
         epoch that is best there) and shortfall, best less score. Besides the ways, "last epoch" takes the last, and
         "any epoch" has the mean over all epochs and no epoch.
 

@@ -135,7 +135,7 @@ def by_participant(answers: Sequence[Answer], scores: pd.DataFrame, by: str = "d
     Returns
     -------
     table
-        One row a participant: participant, role, epochs, mean, sd (of the sample, n - 1; NaN for one pick); the last
+        One row per participant: participant, role, epochs, mean, sd (of the sample, n - 1; NaN for one pick); the last
         row is "by F1", the analytical choice.
 
     Raises

@@ -48,9 +48,9 @@ class Keep:
     Attributes
     ----------
     kind
-        All epochs, every so manieth and the last, or so many of the best.
+        All epochs, every n-th and the last, or so many of the best.
     count
-        How manieth or how many.
+        Which n-th, or how many.
     by
         The score by which the best are found.
     """

@@ -1,14 +1,16 @@
 """A network while it learns: weights, their running average, optimizer, and all of it as tensors."""
 
-import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nanolab.core.checks import InputError
 from nanolab.core.seeds import generator
@@ -41,16 +43,13 @@ def learning_rate(step: int, settings: TrainingSettings) -> float:
 def plateau_factor(losses: Sequence[float]) -> float:
     """Return by what to multiply the learning rate after epochs of these losses: a half for each 40 without a record.
 
-    As `ReduceLROnPlateau` of Keras does with StarDist's settings.
+    As Keras does with StarDist's settings.
     """
-    best, waited, factor = math.inf, 0, 1.0
+    follower = torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    plateau = ReduceLROnPlateau(follower, factor=0.5, patience=_PATIENCE_EPOCHS - 1, threshold=0)
     for loss in losses:
-        waited += 1
-        if loss < best:
-            best, waited = loss, 0
-        elif waited >= _PATIENCE_EPOCHS:
-            factor, waited = factor / 2, 0
-    return factor
+        plateau.step(loss)
+    return float(follower.param_groups[0]["lr"])
 
 
 def loss_function(settings: TrainingSettings, readout: Readout) -> Callable[[Tensor, Tensor], Tensor]:
@@ -58,7 +57,7 @@ def loss_function(settings: TrainingSettings, readout: Readout) -> Callable[[Ten
     if settings.loss == "bce":
         return functional.binary_cross_entropy_with_logits
     if settings.loss == "dice":
-        return lambda logits, targets: soft_dice_loss(logits.sigmoid(), targets)
+        return soft_dice_loss
     return readout.loss
 
 
@@ -76,7 +75,7 @@ def predicted_logits(network: nn.Module, images: Tensor, precision: Precision) -
     return logits[..., :height, :width].float()
 
 
-def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     weights, decay = network.parameters(), settings.weight_decay
     if settings.optimizer == "sgd":
         return torch.optim.SGD(weights, settings.learning_rate, momentum=settings.momentum, weight_decay=decay)
@@ -91,8 +90,6 @@ class Learner:
     ----------
     network
         What learns.
-    average
-        The same network with exponentially averaged weights and buffers, in eval mode: what predicts.
     factor
         The learning rate is multiplied by this, 1 unless set.
 
@@ -115,8 +112,9 @@ class Learner:
         network = build(settings.network, readout.channels, **settings.network_options)
         # channels last: convolutions on CPUs are a tenth faster so
         self.network: nn.Module = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
-        self._optimiser = _optimiser(self.network, settings)
+        self._average = AveragedModel(self.network, multi_avg_fn=self._follow, use_buffers=True)
+        self._average.eval().requires_grad_(requires_grad=False)
+        self._optimizer = _optimizer(self.network, settings)
         self._parallel = self._processes.parallel(self.network)
 
     def step(self, step: int, images: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]) -> float:
@@ -145,28 +143,29 @@ class Learner:
                 f"step {step}: the loss became {value}; the epochs before it are kept. Train again with a lower "
                 f"learning_rate than {self._settings.learning_rate:g} or with precision float32"
             )
-        self._optimiser.zero_grad()
+        self._optimizer.zero_grad()
         loss.backward()
         if self._settings.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.gradient_clip)
-        self._optimiser.param_groups[0]["lr"] = self.factor * learning_rate(step, self._settings)
-        self._optimiser.step()
-        self._follow(step)
+        self._optimizer.param_groups[0]["lr"] = self.factor * learning_rate(step, self._settings)
+        self._optimizer.step()
+        self._average.n_averaged.fill_(step + 1)  # decided by the step alone, so that a resumed training need not know
+        self._average.update_parameters(self.network)
         return value
 
-    @torch.no_grad()
-    def _follow(self, step: int) -> None:
+    def _follow(self, means: Any, weights: Any, steps: Tensor | int) -> None:
         """Move the average towards the weights, faster in the first steps, when they change most."""
-        decay = min(self._settings.ema_decay, (1 + step) / (10 + step))
-        for mean, now in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(now, 1 - decay)
-            else:
-                mean.copy_(now)
+        decay = min(self._settings.ema_decay, int(steps) / (int(steps) + 9))
+        get_ema_multi_avg_fn(decay)(means, weights, steps)
+
+    @property
+    def average(self) -> nn.Module:
+        """The same network with exponentially averaged weights and buffers, in eval mode: what predicts."""
+        return self._average.module
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next step depends on."""
-        slots = self._optimiser.state_dict()["state"]
+        slots = self._optimizer.state_dict()["state"]
         return {
             **{f"network.{name}": value for name, value in self.network.state_dict().items()},
             **{f"average.{name}": value for name, value in self.average.state_dict().items()},
@@ -192,7 +191,7 @@ class Learner:
                 slots.setdefault(int(index), {})[slot] = value
             self.network.load_state_dict(parts["network"])
             self.average.load_state_dict(parts["average"])
-            groups = self._optimiser.state_dict()["param_groups"]
-            self._optimiser.load_state_dict({"state": slots, "param_groups": groups})
+            groups = self._optimizer.state_dict()["param_groups"]
+            self._optimizer.load_state_dict({"state": slots, "param_groups": groups})
         except (KeyError, ValueError, RuntimeError) as error:
             raise InputError(f"the saved state of the training fits another network ({error}); train anew") from error

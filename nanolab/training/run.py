@@ -6,7 +6,7 @@ Layout of its folder::
     epochs/0001.safetensors              the averaged weights after epoch 1, and the settings: all that prediction needs
                                          (of some epochs only, if the settings say so)
     validation/0001.foreground.tif       what epoch 1 predicts for the validation image, uint8, see `Readout.pack`
-    log.csv                              one row an epoch
+    log.csv                              one row per epoch
     tensorboard/                         the same for TensorBoard, and the loss of each step
     state.safetensors                    what the next epoch starts from; written last: with it, an epoch is finished
     selection.json                       the epochs chosen, how, and their scores
@@ -104,7 +104,7 @@ class TrainingRun:
         return load_network(self.checkpoint(self.selected_epoch if epoch is None else epoch))[0]
 
     def log(self) -> pd.DataFrame:
-        """Return one row an epoch: epoch, loss, learning_rate, seconds and, if there is an annotated validation image,
+        """Return one row per epoch: epoch, loss, learning_rate, seconds and, if there is an annotated validation image,
         its validation_loss, dice, precision, recall and instance_f1_50.
         """  # noqa: D205
         path = check_file(self.folder / "log.csv", "training log (it is written after the first epoch)")

@@ -68,7 +68,7 @@ class Selection:
     how
         How they were chosen, in words.
     scores
-        What the choice rests on, one row an epoch.
+        What the choice rests on, one row per epoch.
     notes
         What a person noted, by epoch.
     """

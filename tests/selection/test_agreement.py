@@ -52,10 +52,10 @@ def test_lumps_and_giants_are_implausible() -> None:
 
 def test_mirror_images_count_where_they_were_looked_at() -> None:
     usual = squares(10, 10)
-    table = judge_epochs({1: usual, 2: usual}, flipped={1: [usual, usual], 2: [usual, squares(10, 0)]})
-    assert table["flips"].tolist() == pytest.approx([1, (1 + 2 / 3) / 2])
+    table = judge_epochs({1: usual, 2: usual}, mirrored={1: [usual, usual], 2: [usual, squares(10, 0)]})
+    assert table["mirrors"].tolist() == pytest.approx([1, (1 + 2 / 3) / 2])
     assert table["agreement"].idxmax() == 0
-    assert "flips" not in judge_epochs({1: usual})
+    assert "mirrors" not in judge_epochs({1: usual})
 
 
 def test_an_epoch_that_finds_nothing_is_never_the_best() -> None:

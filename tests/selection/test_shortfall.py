@@ -49,7 +49,7 @@ def test_epochs_find_elsewhere_what_they_found_while_training(tiny_run: Training
     sample = disc_sample(9)  # the validation image of the training
     assert validation_sample(tiny_run, [disc_sample(1), sample]) is not None
     kept = validation_predictions(tiny_run, progress=False)
-    table = epochs_on_images(tiny_run, [sample, disc_sample(8)], flips=True, progress=False)
+    table = epochs_on_images(tiny_run, [sample, disc_sample(8)], mirrors=True, progress=False)
     own = table[table["image"] == "discs9"].reset_index(drop=True)
     expected = score_epochs(tiny_run, sample.labels)
     # what is kept is rounded to 1/510, which may turn a pixel at the threshold
@@ -57,15 +57,15 @@ def test_epochs_find_elsewhere_what_they_found_while_training(tiny_run: Training
     pd.testing.assert_frame_equal(
         score_found({epoch: each.labels for epoch, each in kept.items()}, sample.labels), expected
     )
-    assert own["flips"].between(0, 1).all()
-    assert set(shortfalls(table)["way"]) >= {"dice", "flips", "agreement", "last epoch", "any epoch"}
+    assert own["mirrors"].between(0, 1).all()
+    assert set(shortfalls(table)["way"]) >= {"dice", "mirrors", "agreement", "last epoch", "any epoch"}
 
 
 def test_what_was_found_is_not_computed_again(tiny_run: TrainingRun) -> None:
-    first = predictions_of(tiny_run, [disc_sample(7)], flips=True, progress=False)
+    first = predictions_of(tiny_run, [disc_sample(7)], mirrors=True, progress=False)
     for epoch in tiny_run.epochs:
         tiny_run.checkpoint(epoch).write_bytes(b"damaged")
-    again = predictions_of(tiny_run, [disc_sample(7)], flips=True, progress=False)
+    again = predictions_of(tiny_run, [disc_sample(7)], mirrors=True, progress=False)
     assert np.array_equal(first["discs7"][2], again["discs7"][2])
     assert len(again["discs7"][1]) == 4
 

@@ -1,32 +1,40 @@
-"""Losses that several read-outs share."""
+"""Losses that several read-outs share: MONAI's, with one way to count."""
 
-import torch
-from torch import Tensor
-from torch.nn import functional
+from functools import cache
+
+from torch import Tensor, nn
 
 __all__ = ["cross_entropy_and_dice", "soft_dice_loss"]
 
+# Pooled over the batch, because the Dice of a patch without particles says nothing; 1 - (2 overlap + 1) / (sum + 1).
+_COUNTED = {"sigmoid": True, "batch": True, "smooth_nr": 1.0, "smooth_dr": 1.0}
 
-def soft_dice_loss(probabilities: Tensor, targets: Tensor) -> Tensor:
+
+def soft_dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Return 1 - Dice of each channel over the whole batch, averaged over the channels.
-
-    Pooled over the batch, because the Dice of a patch without particles says nothing.
 
     Parameters
     ----------
-    probabilities, targets
-        Shape (batch, C, height, width), in [0, 1].
+    logits, targets
+        Shape (batch, C, height, width); targets in [0, 1].
 
     References
     ----------
     Milletari et al., V-Net, 10.1109/3DV.2016.79.
     """
-    over = (0, 2, 3)
-    overlap = (probabilities * targets).sum(over)
-    total = (probabilities + targets).sum(over)
-    return torch.mean(1 - (2 * overlap + 1) / (total + 1))
+    loss: Tensor = _monais("DiceLoss")(logits, targets)
+    return loss
 
 
 def cross_entropy_and_dice(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return binary cross entropy, averaged over all pixels, plus soft Dice loss; shapes (batch, C, height, width)."""
-    return functional.binary_cross_entropy_with_logits(logits, targets) + soft_dice_loss(logits.sigmoid(), targets)
+    """Return binary cross entropy, averaged over all pixels, plus soft Dice loss; shapes (batch, 1, height, width)."""
+    loss: Tensor = _monais("DiceCELoss")(logits, targets)
+    return loss
+
+
+@cache
+def _monais(name: str) -> nn.Module:
+    from monai import losses  # takes seconds, and only training needs it
+
+    loss: nn.Module = getattr(losses, name)(**_COUNTED)
+    return loss

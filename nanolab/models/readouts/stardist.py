@@ -60,7 +60,7 @@ class StarConvex:
     overlap
         Largest share of the smaller one of two outlines that may lie in the other.
     spacing_px
-        Distances are taught at every so manieth row and column, from one that varies from patch to patch, because those
+        Distances are taught at every n-th row and column, from one that varies from patch to patch, because those
         of neighbours hardly differ and take most of the time; 1 is everywhere.
 
     Raises
