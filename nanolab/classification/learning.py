@@ -66,7 +66,7 @@ class ClassifierSettings(BaseModel):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4
     weight_decay: Annotated[float, Field(ge=0, le=10)] = 1e-2
     mixup_alpha: Annotated[float, Field(gt=0, le=10)] = 0.2
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
 @dataclass(frozen=True)
@@ -141,9 +141,9 @@ class _Teacher:
     def __init__(self, network: ClassifierNetwork, images: list[list[Levels]], settings: ClassifierSettings) -> None:
         self._network, self._images, self._settings = network, images, settings
         learning = [each for each in network.parameters() if each.requires_grad]
-        self._optimiser = torch.optim.AdamW(learning, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        self._optimizer = torch.optim.AdamW(learning, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         steps = settings.epochs * settings.steps_per_epoch
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, partial(_learning_rate, steps=steps))
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimizer, partial(_learning_rate, steps=steps))
 
     def epoch(self, epoch: int) -> dict[str, float]:
         """Take the steps of an epoch; return the mean loss and accuracy on the way."""
@@ -157,9 +157,9 @@ class _Teacher:
         wanted = torch.from_numpy(targets).to(self._network.head.weight.device)
         scores = self._network(self._network.fixed_features(views))
         loss = functional.cross_entropy(scores, wanted)
-        self._optimiser.zero_grad()
+        self._optimizer.zero_grad()
         loss.backward()
-        self._optimiser.step()
+        self._optimizer.step()
         self._schedule.step()
         right = scores.argmax(dim=1) == wanted.argmax(dim=1)
         return float(loss.detach()), float(right.float().mean())

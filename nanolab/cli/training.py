@@ -51,6 +51,8 @@ def train(
 
     if share and len(share) != len(datasets):
         raise InputError(f"--share: give one for each of the {len(datasets)} data sets, got {len(share)}")
+    if validate_mask is not None and validate is None:
+        raise InputError(f"--validate-mask: {validate_mask} is the annotation of what --validate names; give both")
     chosen = preset_settings(preset, {key: parse_yaml(text, key) for key, text in pairs(settings).items()})
     parts = [split_count(text) for text in datasets]
     shares: list[float] | list[None] = share or [None] * len(parts)
@@ -108,11 +110,19 @@ def segment(
             "neighbours stay together; the network's own value if not given."
         ),
     ] = None,
+    min_diameter: Annotated[
+        float | None,
+        typer.Option(
+            help="Drop particles of a smaller equivalent diameter, in nm where the pixel size is known and in px "
+            "elsewhere; those below 30 px of area if not given.",
+        ),
+    ] = None,
     outlines: Annotated[
         bool, typer.Option("--outlines", help="Also write whole, overlapping outlines (networks with stardist only).")
     ] = False,
 ) -> None:
     """Find the particles in micrographs and measure them."""
+    from nanolab.models.readouts.base import MIN_AREA_PX
     from nanolab.models.shipped import shipped_model
     from nanolab.segmentation.files import segment_files
     from nanolab.segmentation.magnification import parse_magnification
@@ -125,7 +135,7 @@ def segment(
             )
         model = shipped_model()
         magnification = magnification or "auto"
-    errors = segment_files(
+    done = segment_files(
         images,
         Segmenter(
             model,
@@ -134,11 +144,16 @@ def segment(
             magnification=parse_magnification(magnification or "1"),
             postprocessing=postprocessing,
             dynamic=dynamic,
+            min_area_px=MIN_AREA_PX if min_diameter is None else 1,
+            min_diameter_nm=min_diameter,
+            min_diameter_px=min_diameter,
         ),
         output,
         pixel_size_nm=pixel_size_nm,
         find_scale_bar=find_scale_bar,
         outlines=outlines,
     )
-    report_errors(errors, f"{len(images)} images")
+    report_errors(done.failures, f"{len(images)} images")
     typer.echo(f"{output}: {len(images)} label maps and particles.csv")
+    if dropped := sum(done.dropped.values()):
+        typer.echo(f"{dropped} particles were too small and are left out; --min-diameter sets how small they may be")

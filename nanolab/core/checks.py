@@ -5,7 +5,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["InputError", "check_file", "check_image", "check_label_map", "check_positive", "check_same_shape"]
+__all__ = [
+    "InputError",
+    "check_between",
+    "check_file",
+    "check_image",
+    "check_label_map",
+    "check_positive",
+    "check_same_shape",
+]
 
 
 class InputError(ValueError):
@@ -62,3 +70,9 @@ def check_positive(value: float, name: str, unit: str) -> None:
     """Require a finite number above zero."""
     if not (np.isfinite(value) and value > 0):
         raise InputError(f"{name} must be a number of {unit} above 0, got {value!r}")
+
+
+def check_between(value: object, name: str, low: float, high: float) -> None:
+    """Require a number from `low` to `high`."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise InputError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")

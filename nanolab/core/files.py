@@ -10,9 +10,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from nanolab.core.checks import InputError, check_file
 
-__all__ = ["atomic", "digest", "output_folder", "parse_json", "read_json", "read_record", "sha256", "write_json"]
+__all__ = [
+    "atomic",
+    "digest",
+    "locked",
+    "output_folder",
+    "parse_json",
+    "read_json",
+    "read_record",
+    "sha256",
+    "write_json",
+]
 
 
 @contextmanager
@@ -60,6 +72,26 @@ def output_folder(path: Path | str) -> Path:
     except OSError as error:
         raise _explained(error, path) from error
     return path
+
+
+@contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """Keep other processes that do the same from working in a folder while the block lasts; `what` they do there.
+
+    The lock of a killed process is free.
+
+    Raises
+    ------
+    InputError
+        If another process has it.
+    """
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise InputError(
+            f"{folder}: another process {what} here; wait until it ends, or choose another folder"
+        ) from error
 
 
 def write_json(path: Path | str, content: Any) -> None:

@@ -1,6 +1,7 @@
 """Weights on disk, and which of a training's are used: safetensors with a JSON record; reading one runs no code."""
 
 import json
+import re
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -11,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from nanolab.core.checks import InputError, check_file
-from nanolab.core.files import atomic, read_json
+from nanolab.core.files import atomic, parse_json, read_json
 from nanolab.models.readouts.base import Readout, make_readout
 from nanolab.models.registry import build
 from nanolab.models.settings import NetworkSettings
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 _KEY = "nanolab"
+_NUMBER = re.compile("[0-9]{4}|[1-9][0-9]{4,17}")
 
 
 def save_checkpoint(path: Path | str, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
@@ -48,9 +50,9 @@ def load_checkpoint(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]
     path = check_file(path, "checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})[_KEY])
+            record = parse_json((file.metadata() or {})[_KEY], str(path), "train or copy it again")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
-    except (SafetensorError, json.JSONDecodeError, KeyError, OSError) as error:
+    except (SafetensorError, KeyError, OSError) as error:
         raise InputError(f"{path}: no checkpoint of nanolab, or damaged ({error!r}); train or copy it again") from error
     if not isinstance(record, dict):
         raise InputError(f"{path}: the record must be a mapping, got {record!r}; train or copy it again")
@@ -63,11 +65,13 @@ def load_network(path: Path | str) -> tuple[nn.Module, Readout, dict[str, Any]]:
     Raises
     ------
     InputError
-        If the file is not a checkpoint of a network, or its weights do not fit the network that it names.
+        If the file is not a checkpoint of a network, or its weights are no numbers or do not fit the network.
     """
     tensors, record = load_checkpoint(path)
     if not isinstance(record.get("settings"), dict):
         raise InputError(f"{path}: the record of a network must hold its settings, found none; train or copy it again")
+    if bad := [name for name, values in tensors.items() if not values.isfinite().all()]:
+        raise InputError(f"{path}: weights must be finite, and {bad[0]} holds NaN or infinite ones; take another epoch")
     try:
         settings = NetworkSettings.of(record["settings"])
         readout = make_readout(settings.readout, **settings.readout_options)
@@ -103,7 +107,7 @@ def copy_network(source: Path | str, target: Path | str, readout_options: Mappin
 
 def epochs_of(folder: Path | str) -> list[int]:
     """Return the epochs of a training whose weights are in its folder, ascending; the first epoch is 1."""
-    return sorted(int(path.stem) for path in Path(folder).glob("epochs/[0-9]*.safetensors"))
+    return sorted(int(path.stem) for path in Path(folder).glob("epochs/*.safetensors") if _NUMBER.fullmatch(path.stem))
 
 
 def epoch_file(folder: Path | str, epoch: int) -> Path:
@@ -126,12 +130,12 @@ def selected_epoch(folder: Path | str) -> int:
     if not (folder / "selection.json").exists():
         return epochs[-1]
     selection = read_json(folder / "selection.json")
-    if isinstance(selection, dict) and selection.get("epochs") == []:  # notes alone
+    chosen = selection.get("epochs") if isinstance(selection, dict) else None
+    if chosen == []:  # notes alone
         return epochs[-1]
-    chosen = selection["epochs"][0] if isinstance(selection, dict) and selection.get("epochs") else None
-    if chosen not in epochs:
+    if not isinstance(chosen, list) or chosen[0] not in epochs:
         raise InputError(f"{folder / 'selection.json'}: epoch {chosen} is not there; select one again")
-    return int(chosen)
+    return int(chosen[0])
 
 
 def checkpoint_of(model: "Path | str | PathLike[str]", epoch: int | None = None) -> Path:

@@ -34,13 +34,17 @@ NETWORKS = {
 SIZE_MULTIPLE_PX = 32
 
 
+# What torch and other libraries raise for options that make no sense; these come from people and from files.
+_NONSENSE = (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError, AttributeError, AssertionError)
+
+
 def look_up(registry: Mapping[str, str], name: str, what: str) -> Callable[..., Any]:
     """Return the maker that `registry` holds as "module:function" under `name`; it checks its options when called.
 
     Raises
     ------
     InputError
-        If `name` is not in the registry, or, when the maker is called, if it has no such option.
+        If `name` is not in the registry, or, when the maker is called, if it has no such option or cannot be made so.
     """
     if name not in registry:
         raise InputError(f"{what}: must be one of {', '.join(registry)}, got {name!r}; choose one of these")
@@ -53,7 +57,12 @@ def look_up(registry: Mapping[str, str], name: str, what: str) -> Callable[..., 
         except TypeError as error:
             known = ", ".join(inspect.signature(maker).parameters)
             raise InputError(f"{what} {name}: {error}; it takes {known}") from error
-        return maker(*args, **options)
+        try:
+            return maker(*args, **options)
+        except InputError:
+            raise
+        except _NONSENSE as error:
+            raise InputError(f"{what} {name}: cannot be made with {options} ({error}); check these options") from error
 
     return make
 

@@ -2,6 +2,7 @@
 
 from functools import partial
 from math import ceil
+from typing import Any
 
 import numpy as np
 import torch
@@ -68,7 +69,7 @@ def predict(
     padded = np.pad(image, missing, mode="reflect")
     sides = [tile_side(length, tile_px, overlap_px) for length in padded.shape]
     with torch.inference_mode(), autocast(device, precision):
-        found = sliding_window_inference(
+        found: Any = sliding_window_inference(
             torch.from_numpy(padded)[None, None],
             sides,
             1,
@@ -78,7 +79,8 @@ def predict(
             sw_device=device,
             device="cpu",
         )
-    return found[0, :, : image.shape[0], : image.shape[1]].numpy()
+    probabilities: Image = found[0, :, : image.shape[0], : image.shape[1]].numpy()
+    return probabilities
 
 
 def _weights(sides: list[int], overlap: int) -> Tensor:

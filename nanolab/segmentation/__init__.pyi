@@ -1,4 +1,5 @@
 from .cutting import f1_by_dynamic as f1_by_dynamic
+from .files import SegmentedFiles as SegmentedFiles
 from .files import segment_files as segment_files
 from .magnification import parse_magnification as parse_magnification
 from .scoring import compare_images as compare_images

@@ -14,7 +14,7 @@ from nanolab.core.typing import Image, LabelMap
 if TYPE_CHECKING:
     from nanolab.models.readouts.outlines import Outlines
 
-__all__ = ["BLOCK_PX", "Block", "Canvas", "blocks", "own_outlines"]
+__all__ = ["BLOCK_PX", "Block", "Canvas", "blocks", "count_owned", "own_outlines"]
 
 
 #: Longest side of a block.
@@ -38,7 +38,10 @@ def blocks(shape: tuple[int, ...], side_px: int = BLOCK_PX) -> Iterator[Block]:
     for corner in product(*starts):
         ends = [min(start + side_px, length) for start, length in zip(corner, shape, strict=True)]
         own = tuple(slice(start, end) for start, end in zip(corner, ends, strict=True))
-        seen = tuple(slice(max(0, each.start - _MARGIN_PX), each.stop + _MARGIN_PX) for each in own)
+        seen = tuple(
+            slice(max(0, each.start - _MARGIN_PX), min(each.stop + _MARGIN_PX, length))
+            for each, length in zip(own, shape, strict=True)
+        )
         yield Block((own[0], own[1]), (seen[0], seen[1]))
 
 
@@ -87,6 +90,11 @@ class Canvas:
         return labels.astype(np.int32, copy=False), (sums[there] / areas[there]).astype(np.float32)
 
 
+def count_owned(found: LabelMap, block: Block) -> int:
+    """Return how many particles in what is seen of a block, in any size, have their middle in its own pixels."""
+    return int(np.count_nonzero(_owned(found, block)))
+
+
 def _owned(found: LabelMap, block: Block) -> npt.NDArray[np.bool_]:
     """Tell for each number whether that particle has its middle in the block's own pixels, shape (N + 1,)."""
     if block.seen == block.own:  # the block is the image
@@ -96,7 +104,9 @@ def _owned(found: LabelMap, block: Block) -> npt.NDArray[np.bool_]:
     area = np.bincount(each, minlength=1)  # there may be no particle
     own = area > 0
     for axis, at in enumerate((rows, cols)):
-        middle = np.bincount(each, weights=at, minlength=1) / np.maximum(area, 1) + block.seen[axis].start
+        seen = block.seen[axis]
+        scale = (seen.stop - seen.start) / found.shape[axis]
+        middle = scale * np.bincount(each, weights=at, minlength=1) / np.maximum(area, 1) + seen.start
         own &= (middle >= block.own[axis].start) & (middle < block.own[axis].stop)
     return own
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -19,7 +20,23 @@ from nanolab.images.micrograph import read
 from nanolab.measurement.particles import measure
 from nanolab.segmentation.segmenter import Segmenter
 
-__all__ = ["segment_files"]
+__all__ = ["SegmentedFiles", "segment_files"]
+
+
+@dataclass(frozen=True)
+class SegmentedFiles:
+    """What became of many files.
+
+    Attributes
+    ----------
+    failures
+        What was wrong with each file that could not be used, by its path; the others are done.
+    dropped
+        How many particles were too small to be kept, by the path of the image.
+    """
+
+    failures: dict[str, str] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
 
 
 def segment_files(
@@ -31,7 +48,7 @@ def segment_files(
     find_scale_bar: bool = False,
     outlines: bool = False,
     progress: bool = True,
-) -> dict[str, str]:
+) -> SegmentedFiles:
     """Find and measure the particles of many micrographs.
 
     Writes `OUT/<stem>.labels.tif` for each image, of the size of the image, and `OUT/particles.csv`, one row per
@@ -56,11 +73,6 @@ def segment_files(
     progress
         Show a progress bar.
 
-    Returns
-    -------
-    failures
-        What was wrong with each file that could not be used, by its path; the others are done.
-
     Raises
     ------
     InputError
@@ -73,15 +85,16 @@ def segment_files(
         segmenter.check_outlines()
         from nanolab.models.readouts.outlines import write_outlines
     tables: list[pd.DataFrame] = []
-    failures: dict[str, str] = {}
+    done = SegmentedFiles()
     for path, name in tqdm(names.items(), desc="segment", unit="image", disable=not progress):
         try:
             micrograph = read(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
             cropped = micrograph.crop_data_bar()
             found = segmenter.find(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm, outlines=outlines)
         except InputError as error:
-            failures[str(path)] = _naming(path, error)
+            done.failures[str(path)] = _naming(path, error)
             continue
+        done.dropped[str(path)] = found.dropped
         bar = len(micrograph.pixels) - len(found.labels)
         whole = np.pad(found.labels, ((0, bar), (0, 0)))
         write_labels(
@@ -96,7 +109,7 @@ def segment_files(
         tables.append(measure(found.labels, pixel_size=cropped.pixel_size, name=name))
     if tables:
         write_csv(out / "particles.csv", pd.concat([each for each in tables if len(each)] or tables, ignore_index=True))
-    return failures
+    return done
 
 
 def _naming(path: Path, error: InputError) -> str:

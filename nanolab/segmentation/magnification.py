@@ -13,11 +13,22 @@ from nanolab.core.checks import InputError
 from nanolab.core.typing import Image, LabelMap
 from nanolab.metrics.instance import match
 
-__all__ = ["MAGNIFICATIONS", "Magnification", "choose_magnification", "in_shape", "magnified", "parse_magnification"]
+__all__ = [
+    "MAGNIFICATIONS",
+    "MAGNIFICATION_RANGE",
+    "Magnification",
+    "choose_magnification",
+    "in_shape",
+    "magnified",
+    "parse_magnification",
+]
 
 
 #: Magnifications in steps of the square root of two, the highest first; the first and the last are only compared with.
 MAGNIFICATIONS = tuple(float(2 ** (-step / 2)) for step in range(-2, 7))
+
+#: Between these an image is still seen, and fits into memory.
+MAGNIFICATION_RANGE = (0.02, 16)
 
 #: A factor, or the choice of one for each image.
 Magnification = float | Literal["auto"]

@@ -10,20 +10,26 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from nanolab.core.checks import InputError, check_image, check_positive
+from nanolab.core.checks import InputError, check_between, check_image, check_positive
 from nanolab.core.typing import Image, LabelMap
 from nanolab.images.labels import remove_small
 from nanolab.images.micrograph import Micrograph
 from nanolab.models.checkpoint import checkpoint_of, load_network
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
 from nanolab.models.normalisation import normalise
-from nanolab.models.readouts.base import MIN_AREA_PX, HasOutlines, find_particles
+from nanolab.models.readouts.base import MIN_AREA_PX, HasOutlines
 from nanolab.models.readouts.interior_border import with_dynamic
 from nanolab.models.registry import SIZE_MULTIPLE_PX
 from nanolab.models.shipped import shipped_model
 from nanolab.models.tiling import OVERLAP_PX, TILE_PX, predict
-from nanolab.segmentation.blocks import BLOCK_PX, Canvas, blocks, own_outlines
-from nanolab.segmentation.magnification import Magnification, choose_magnification, in_shape, magnified
+from nanolab.segmentation.blocks import BLOCK_PX, Canvas, blocks, count_owned, own_outlines
+from nanolab.segmentation.magnification import (
+    MAGNIFICATION_RANGE,
+    Magnification,
+    choose_magnification,
+    in_shape,
+    magnified,
+)
 from nanolab.segmentation.postprocessing import make_postprocessing
 
 if TYPE_CHECKING:
@@ -47,12 +53,15 @@ class Segmentation:
     scores
         Shape (N,), how sure the network is of labels 1 to N: the mean over the particle's pixels of its first channel,
         the probability to be particle, or StarDist's object probability.
+    dropped
+        How many more were found and are too small to be kept.
     outlines
         Whole outlines, which may overlap, where they were asked for.
     """
 
     labels: LabelMap
     scores: Image
+    dropped: int = 0
     outlines: "Outlines | None" = None
 
 
@@ -67,8 +76,8 @@ class Segmenter:
         Which epoch of a training; the selected one if not given.
     min_area_px
         Smaller particles are dropped; the default is an equivalent diameter of 6 px.
-    min_diameter_nm
-        Particles of a smaller equivalent diameter are dropped too, where the pixel size is known.
+    min_diameter_nm, min_diameter_px
+        Particles of a smaller equivalent diameter are dropped too: in nm where the pixel size is known, else in px.
     device, precision
         Where and how it is computed; `auto` takes what is fastest.
     tile_px
@@ -112,6 +121,7 @@ class Segmenter:
         *,
         min_area_px: int = MIN_AREA_PX,
         min_diameter_nm: float | None = None,
+        min_diameter_px: float | None = None,
         device: Device = "auto",
         precision: Precision = "auto",
         tile_px: int = TILE_PX,
@@ -121,9 +131,10 @@ class Segmenter:
         dynamic: float | None = None,
     ) -> None:
         if magnification != "auto":
-            check_positive(magnification, "magnification", "pixels seen for a pixel")
-        if min_diameter_nm is not None:
-            check_positive(min_diameter_nm, "min_diameter_nm", "nm")
+            check_between(magnification, "magnification", *MAGNIFICATION_RANGE)
+        for diameter, unit in ((min_diameter_nm, "nm"), (min_diameter_px, "px")):
+            if diameter is not None:
+                check_positive(diameter, f"min_diameter_{unit}", unit)
         if tile_px % SIZE_MULTIPLE_PX or tile_px <= OVERLAP_PX:
             raise InputError(f"tile_px must be a multiple of {SIZE_MULTIPLE_PX} above {OVERLAP_PX}, got {tile_px}")
         if dynamic is not None and postprocessing is not None:
@@ -135,7 +146,7 @@ class Segmenter:
         self._precision = choose_precision(precision, self._device)
         # channels last, as in training: faster on CPUs
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._min_area_px, self._min_diameter_nm = min_area_px, min_diameter_nm
+        self._min_area_px, self._min_diameter = min_area_px, (min_diameter_nm, min_diameter_px)
         self._tile_px, self._flips, self._magnification = tile_px, flips, magnification
         self._postprocessing = None if postprocessing is None else make_postprocessing(postprocessing)
 
@@ -197,21 +208,25 @@ class Segmenter:
         check_image(image, "image")
         grey = normalise(image, clahe=self._clahe)
         magnification = self._magnification_of(grey)
-        canvas, parts = Canvas(grey.shape), []
+        canvas, parts, count = Canvas(grey.shape), [], 0
         for block in blocks(grey.shape, BLOCK_PX // (2 if self.readout.channels > _MANY_CHANNELS else 1)):
             part = grey[block.seen]
             probabilities = self._predicted(magnified(part, magnification))
-            found = in_shape(self._found(probabilities, self._min_area_px), part.shape)
+            every = self._instances(probabilities)
+            count += count_owned(every, block)
+            found = in_shape(remove_small(every, self._min_area_px), part.shape)
             probabilities = self._unmagnified(probabilities, part.shape)
             found = remove_small(found, self._least_area_px(pixel_size_nm))
             canvas.paste(found, probabilities[0], block)
             if outlining is not None:
                 parts.append(own_outlines(outlining.outlines(probabilities), block))
+        labels, scores = canvas.particles()
+        dropped = max(0, count - len(scores))
         if outlining is None:
-            return Segmentation(*canvas.particles())
+            return Segmentation(labels, scores, dropped)
         from nanolab.models.readouts.outlines import join
 
-        return Segmentation(*canvas.particles(), join(parts))
+        return Segmentation(labels, scores, dropped, join(parts))
 
     def check_outlines(self) -> HasOutlines:
         """Return the read-out if it has outlines.
@@ -225,15 +240,16 @@ class Segmenter:
             raise InputError("outlines: this network has none; train one with the read-out stardist, or leave them out")
         return self.readout
 
-    def _found(self, probabilities: Image, least_area_px: int) -> LabelMap:
+    def _instances(self, probabilities: Image) -> LabelMap:
         if self._postprocessing is None:
-            return find_particles(self.readout, probabilities, least_area_px)
-        return remove_small(self._postprocessing(self.readout.foreground(probabilities)), least_area_px)
+            return self.readout.instances(probabilities)
+        return self._postprocessing(self.readout.foreground(probabilities))
 
     def _magnification_of(self, grey: Image) -> float:
         if self._magnification != "auto":
             return self._magnification
-        return choose_magnification(lambda seen: self._found(self._predicted(seen), self._min_area_px), grey)
+        least = max(self._min_area_px, MIN_AREA_PX)  # what can be measured decides, whatever is kept
+        return choose_magnification(lambda seen: remove_small(self._instances(self._predicted(seen)), least), grey)
 
     def _predicted(self, grey: Image) -> Image:
         return predict(
@@ -248,9 +264,8 @@ class Segmenter:
         return self.readout.rescaled(resized, shape[0] / probabilities.shape[1])
 
     def _least_area_px(self, pixel_size_nm: float | None) -> int:
-        if self._min_diameter_nm is None or pixel_size_nm is None:
-            return self._min_area_px
-        return max(self._min_area_px, round(pi / 4 * (self._min_diameter_nm / pixel_size_nm) ** 2))
+        diameter = self._min_diameter[pixel_size_nm is None] or 0
+        return max(self._min_area_px, round(pi / 4 * (diameter / (pixel_size_nm or 1)) ** 2))
 
 
 def segment(

@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
-from nanolab.core.files import atomic, output_folder
+from nanolab.core.files import atomic, locked, output_folder
 from nanolab.core.processes import worker_pool
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.models.checkpoint import save_checkpoint
@@ -78,9 +78,10 @@ def train(
     Raises
     ------
     InputError
-        If a sample cannot be used, the folder cannot be written, it holds a training that is not to be resumed or
-        differs in data or settings, memory or disk are too small, a script trains with the read-out StarDist outside
-        `if __name__ == "__main__":`, or the loss is no longer finite. Finished epochs stay.
+        If a sample cannot be used, the folder cannot be written, is removed meanwhile, is one in which another process
+        trains, or holds a training that is not to be resumed or differs in data or settings, memory or disk are too
+        small, a script trains with the read-out StarDist outside `if __name__ == "__main__":`, or the loss is no longer
+        finite. Finished epochs stay.
     """
     folder = output_folder(folder)
     started = (folder / "run.json").exists()
@@ -105,6 +106,8 @@ def train(
         learner = Learner(settings, readout, processes)
         need = disk_need(folder, settings, learner, len(readout.kept), watched)
         check_memory(learner.network, settings, len(part))
+        if processes.first:
+            stack.enter_context(locked(folder, "trains"))
         processes.wait()  # until all have looked whether there is a training
         run = processes.in_turn(lambda: claim_folder(folder, settings, data, writes=processes.first))
         rows = restore_state(run, learner)
@@ -163,6 +166,10 @@ def _finish(run: TrainingRun, learner: Learner, rows: list[dict[str, Any]]) -> N
     Only then are weights deleted that are not to be kept any more.
     """
     epoch = rows[-1]["epoch"]
+    if not (run.folder / "run.json").exists():
+        raise InputError(
+            f"{run.folder}: was removed while the training wrote to it; train again, in a folder that stays"
+        )
     kept = Keep.parse(run.settings.keep).epochs(rows, run.settings.epochs)
     if epoch in kept:
         scores = {name: rows[-1][name] for name in SCORES if name != "loss" and name in rows[-1]}

@@ -85,7 +85,8 @@ class TrainingRun:
     @property
     def predicted_epochs(self) -> list[int]:
         """The epochs whose prediction of the validation image is there, ascending, with or without weights."""
-        return sorted({int(path.name[:4]) for path in self.folder.glob("validation/[0-9]*.tif")})
+        names = {path.name.split(".")[0] for path in self.folder.glob("validation/[0-9][0-9][0-9][0-9]*.tif")}
+        return sorted(int(name) for name in names if name.isdecimal())
 
     def checkpoint(self, epoch: int) -> Path:
         """Return the file of an epoch's weights, which a `Segmenter` also takes by itself."""

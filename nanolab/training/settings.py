@@ -12,6 +12,7 @@ __all__ = ["AugmentationSettings", "TrainingSettings"]
 
 Amount = Annotated[float, Field(ge=0, le=1)]
 Magnification = Annotated[float, Field(ge=0.1, le=10)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 def _keepable(text: str) -> str:
@@ -112,10 +113,10 @@ class TrainingSettings(NetworkSettings):
 
     what: ClassVar[str] = "training settings"
 
-    epochs: Annotated[int, Field(ge=1)] = 16
-    steps_per_epoch: Annotated[int, Field(ge=1)] = 100
-    batch_size: Annotated[int, Field(ge=1)] = 8
-    patch_px: Annotated[int, Field(ge=SIZE_MULTIPLE_PX)] = 256
+    epochs: Count = 16
+    steps_per_epoch: Count = 100
+    batch_size: Annotated[int, Field(ge=1, le=4096)] = 8
+    patch_px: Annotated[int, Field(ge=SIZE_MULTIPLE_PX, le=8192)] = 256
     particle_share: Amount = 0.8
     loss: Literal["readout", "bce", "dice"] = "readout"
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
@@ -123,14 +124,14 @@ class TrainingSettings(NetworkSettings):
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3
     schedule: Literal["one-cycle", "cosine", "polynomial", "plateau", "constant"] = "one-cycle"
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 1e-4
-    gradient_clip: Annotated[float, Field(gt=0)] | None = 1.0
+    gradient_clip: Annotated[float, Field(gt=0, le=1e9)] | None = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
     augmentation: AugmentationSettings = AugmentationSettings()
     keep: Annotated[str, AfterValidator(_keepable)] = "all"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: Annotated[int, Field(ge=1)] | None = None
+    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
 
     @model_validator(mode="after")
     def _loss_fits(self) -> "TrainingSettings":

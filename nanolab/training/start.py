@@ -99,7 +99,10 @@ def restore_state(run: TrainingRun, learner: Learner) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     tensors, record = load_checkpoint(path)
-    if not isinstance(record.get("log"), list):
+    rows = record.get("log")
+    if not isinstance(rows, list) or not all(
+        isinstance(row, dict) and row.get("epoch") == epoch and "loss" in row for epoch, row in enumerate(rows, 1)
+    ):
         raise InputError(f"{path}: is not the state of a training; train anew in another folder")
     learner.restore(tensors)
-    return list(record["log"])
+    return rows

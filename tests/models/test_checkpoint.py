@@ -8,7 +8,7 @@ from helpers.discs import TINY, TinyNetwork
 from safetensors.numpy import save_file
 
 from nanolab.core.checks import InputError
-from nanolab.models.checkpoint import copy_network, load_checkpoint, load_network, save_checkpoint
+from nanolab.models.checkpoint import copy_network, epochs_of, load_checkpoint, load_network, save_checkpoint
 from nanolab.models.registry import NETWORKS
 
 RECORD = {"settings": {"network": "tiny", "readout": "foreground"}, "epoch": 3}
@@ -103,7 +103,13 @@ def test_a_missing_and_an_empty_file_are_refused(path: Path) -> None:
         load_network(path)
 
 
-@pytest.mark.parametrize("metadata", [None, {"format": "pt"}, {"nanolab": "{"}, {"nanolab": "3"}, {"nanolab": "{}"}])
+DEEP, LONG = "[" * 100_000, '{"a": ' + "9" * 5000 + "}"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [None, {"format": "pt"}, *({"nanolab": text} for text in ("{", "3", "{}", DEEP, LONG))],
+)
 def test_weights_from_elsewhere_are_refused(path: Path, metadata: dict[str, str] | None) -> None:
     path.parent.mkdir()
     save_file({"a": np.zeros(3)}, path, metadata)
@@ -117,8 +123,12 @@ def test_weights_from_elsewhere_are_refused(path: Path, metadata: dict[str, str]
         {"network": "os.system"},
         {"network": "tiny", "network_options": {"width": 9}},
         {"network": "tiny", "network_options": {"depth": 9}},
+        {"network": "unet", "network_options": {"channels": "x"}},
+        {"network": "tiny", "readout_options": {"threshold": "x"}},
+        {"network": "tiny", "readout": "interior+border", "readout_options": {"dynamic": "x"}},
+        {"network": "tiny", "readout": "interior+border", "readout_options": {"smoothing_px": float("nan")}},
+        {"network": "tiny", "readout": "stardist", "readout_options": {"rays": [32]}},
         {"network": "tiny", "readout": "interior+border"},
-        {"network": "tiny", "surprise": 1},
     ],
 )
 def test_a_record_that_does_not_fit_its_weights_is_refused(path: Path, settings: dict[str, object]) -> None:
@@ -143,3 +153,18 @@ def test_a_full_disk_leaves_the_old_file(path: Path) -> None:
 def _write_full(data: bytes) -> int:
     with open("/dev/full", "wb") as file:  # noqa: PTH123  # Path.open is what the test replaces
         return file.write(data)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_no_numbers_are_refused(path: Path, value: float) -> None:
+    weights = TinyNetwork(1).state_dict()
+    next(iter(weights.values())).view(-1)[3] = value
+    save_checkpoint(path, weights, RECORD)
+    with pytest.raises(InputError, match=r"0003\.safetensors: weights must be finite, and layers\.0\.weight holds NaN"):
+        load_network(path)
+
+
+def test_a_file_with_another_name_is_no_epoch(path: Path) -> None:
+    for name in ("0003", "0012", "1x", "3", "00003", "-001", "\u0664\u0664\u0664\u0664"):
+        save_checkpoint(path.with_name(f"{name}.safetensors"), {"a": torch.zeros(1)}, {})
+    assert epochs_of(path.parents[1]) == [3, 12]

@@ -280,10 +280,11 @@ def test_parts_are_joined_and_moved() -> None:
     ("options", "message"),
     [
         ({"rays": 30}, "rays must be a multiple of 4"),
-        ({"spacing_px": 0}, "spacing_px must be at least 1"),
-        ({"overlap": 1.0}, "overlap must lie between 0 and 1"),
+        ({"rays": "x"}, "rays must be a number from 4 to 512, got 'x'"),
+        ({"spacing_px": 0}, "spacing_px must be a number from 1 to 64"),
+        ({"overlap": 1.0}, "overlap must be a number from 0.001 to 0.999"),
     ],
 )
-def test_options_out_of_range_are_refused(options: dict[str, float], message: str) -> None:
+def test_options_out_of_range_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         StarConvex(**options)  # type: ignore[arg-type]

@@ -88,7 +88,7 @@ def test_tiles_and_the_whole_image_give_the_same_particles(tmp_path: Path) -> No
     settings = TrainingSettings(network="tiny", epochs=1, steps_per_epoch=60, patch_px=64, threads=1, device="cpu")
     run = train([[disc_sample(seed) for seed in range(4)]], tmp_path, settings, progress=False)
     image = disc_sample(9, shape=(300, 410), count=150).image
-    whole, tiled = Segmenter(run), Segmenter(run, tile_px=192)
+    whole, tiled = Segmenter(run), Segmenter(run, tile_px=256)
     # The network sees 7 px around each, so a tile errs only in its outermost 7 px. In an overlap of 128 px its weight
     # there is below (7 / 128)**2 / (1 - 7 / 128)**2, that is 0.004, and probabilities differ by at most 1.
     np.testing.assert_allclose(tiled.probabilities(image), whole.probabilities(image), atol=0.004)
@@ -140,11 +140,15 @@ def test_small_particles_are_dropped(model: Path) -> None:
     image[30:40, 30:40] = 0.8  # 100 px, ECD 11.3 px
     assert Segmenter(model).segment(image).max() == 1
     assert Segmenter(model, min_area_px=25).segment(image).max() == 2
+    assert [Segmenter(model, min_area_px=area).find(image).dropped for area in (1, 30, 200)] == [0, 1, 2]
     nm = Segmenter(model, min_area_px=0, min_diameter_nm=20)
     assert nm.segment(image).max() == 2  # the pixel size is not known
     assert nm.segment(image, pixel_size_nm=2.0).max() == 1  # 11.3 and 22.6 nm
     assert nm.segment(image, pixel_size_nm=1.0).max() == 0
     assert nm.segment(image, pixel_size_nm=5.0).max() == 2
+    either = Segmenter(model, min_area_px=0, min_diameter_nm=30, min_diameter_px=8)
+    assert either.segment(image).max() == 1
+    assert either.segment(image, pixel_size_nm=6.0).max() == 2  # 34 and 68 nm
 
 
 def test_a_segmenter_takes_a_run_its_folder_and_an_epoch(tmp_path: Path) -> None:
@@ -178,6 +182,9 @@ def test_what_is_no_picture_is_refused(model: Path, image: np.ndarray, message: 
 def test_options_out_of_range_are_refused(model: Path) -> None:
     with pytest.raises(InputError, match="min_diameter_nm must be a number of nm above 0, got -1"):
         Segmenter(model, min_diameter_nm=-1)
+    for magnification in (0.0, 1e300, float("nan"), "x"):
+        with pytest.raises(InputError, match=r"magnification must be a number from 0\.02 to 16"):
+            Segmenter(model, magnification=magnification)  # type: ignore[arg-type]
     for tile_px in (128, 200):
         with pytest.raises(InputError, match=f"tile_px must be a multiple of 32 above 128, got {tile_px}"):
             Segmenter(model, tile_px=tile_px)
@@ -185,7 +192,7 @@ def test_options_out_of_range_are_refused(model: Path) -> None:
 
 def test_files_become_label_maps_and_a_table(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
     image = write_image(tmp_path / "a.tif", picture(discs))
-    assert segment_files([image], model, tmp_path / "out", progress=False) == {}
+    assert segment_files([image], model, tmp_path / "out", progress=False).failures == {}
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.labels.tif", "particles.csv"]
     labels = read_labels(tmp_path / "out" / "a.labels.tif")
     np.testing.assert_array_equal(labels, Segmenter(model).segment(picture(discs)))
@@ -204,14 +211,14 @@ def test_a_bad_file_does_not_stop_the_others(model: Path, discs: np.ndarray, tmp
     truncated = tmp_path / "truncated.tif"
     truncated.write_bytes(good.read_bytes()[:300])
     missing = tmp_path / "missing.tif"
-    failures = segment_files([black, missing, good, truncated], model, tmp_path / "out", progress=False)
+    failures = segment_files([black, missing, good, truncated], model, tmp_path / "out", progress=False).failures
     assert list(failures) == [str(black), str(missing), str(truncated)]
     assert all(path in message for path, message in failures.items())
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.labels.tif", "particles.csv"]
 
 
 def test_if_no_file_is_any_good_there_is_no_table(model: Path, tmp_path: Path) -> None:
-    failures = segment_files([tmp_path / "gone.tif"], model, tmp_path / "out", progress=False)
+    failures = segment_files([tmp_path / "gone.tif"], model, tmp_path / "out", progress=False).failures
     assert len(failures) == 1
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -245,9 +252,9 @@ def test_an_image_without_particles_is_no_failure(model: Path, discs: np.ndarray
     speck = np.full((50, 50), 0.2)
     speck[20:22, 20:22] = 0.8
     none = write_image(tmp_path / "none.tif", speck)
-    assert segment_files([none, some], model, tmp_path / "both", progress=False) == {}
+    assert segment_files([none, some], model, tmp_path / "both", progress=False).failures == {}
     assert set(pd.read_csv(tmp_path / "both" / "particles.csv")["image"]) == {"some"}
-    assert segment_files([none], model, tmp_path / "one", progress=False) == {}
+    assert segment_files([none], model, tmp_path / "one", progress=False).failures == {}
     assert not read_labels(tmp_path / "one" / "none.labels.tif").any()
     alone = pd.read_csv(tmp_path / "one" / "particles.csv")
     assert len(alone) == 0
@@ -311,7 +318,7 @@ def test_outlines_overlap_and_are_written(outlining: Path, tmp_path: Path) -> No
     assert sorted(found.centres.tolist()) == [[20, 12], [20, 24], [20, 46]]
     np.testing.assert_allclose(found.distances, 8, rtol=0.005)  # bfloat16, where it is used
     file = write_image(tmp_path / "dots.tif", image)
-    assert segment_files([file], outlining, tmp_path / "out", outlines=True, progress=False) == {}
+    assert segment_files([file], outlining, tmp_path / "out", outlines=True, progress=False).failures == {}
     content = read_json(tmp_path / "out" / "dots.outlines.json")
     areas = [each["area"] for each in content["annotations"]]
     # a regular polygon of 32 corners has 0.9936 of its circle; its edge adds a random error of about sqrt(50) / 2 px
@@ -339,7 +346,7 @@ def test_how_readily_particles_are_cut_apart_can_be_chosen(tmp_path: Path, model
     deep = Segmenter(path, dynamic=0.35).segment(valleys())
     assert (shallow.max(), deep.max()) == (3, 1)
     assert ((shallow > 0) == (deep > 0)).all()
-    with pytest.raises(InputError, match=r"dynamic must lie between 0 and 1, got 1\.5"):
+    with pytest.raises(InputError, match=r"dynamic must be a number from 0 to 1, got 1\.5"):
         Segmenter(path, dynamic=1.5)
     with pytest.raises(InputError, match="dynamic: this network's read-out has none"):
         Segmenter(model, dynamic=0.2)
@@ -361,7 +368,7 @@ def test_progress_is_shown(model: Path, discs: np.ndarray, tmp_path: Path, capsy
 
 def test_nothing_is_found_in_a_data_bar(model: Path, bam_folder: Path, tmp_path: Path) -> None:
     image = next(bam_folder.rglob("1908248.tif"))
-    assert segment_files([image], model, tmp_path, progress=False) == {}
+    assert segment_files([image], model, tmp_path, progress=False).failures == {}
     labels = read_labels(tmp_path / "1908248.labels.tif")
     top = len(read(image).crop_data_bar().pixels)
     assert labels.shape == (768, 1024)  # the size of the image, though its data bar was cut off
@@ -402,3 +409,10 @@ def test_rays_of_a_magnified_image_are_as_long_as_in_the_image(outlining: Path) 
 def test_magnification_must_be_above_0(model: Path, magnification: float) -> None:
     with pytest.raises(InputError, match="magnification must be a number"):
         Segmenter(model, magnification=magnification)
+
+
+def test_files_tell_how_many_particles_were_too_small(model: Path, tmp_path: Path) -> None:
+    image = np.full((60, 60), 0.2, dtype=np.float32)
+    image[5:10, 5:10] = image[30:40, 30:40] = 0.8
+    path = write_image(tmp_path / "a.tif", image)
+    assert segment_files([path], model, tmp_path / "out", progress=False).dropped == {str(path): 1}

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,8 @@ import torch
 from helpers.discs import disc_sample
 
 from nanolab.core.checks import InputError
-from nanolab.core.files import sha256
-from nanolab.models.checkpoint import load_checkpoint
+from nanolab.core.files import locked, sha256
+from nanolab.models.checkpoint import load_checkpoint, save_checkpoint
 from nanolab.training.learner import Learner
 from nanolab.training.loop import train
 from nanolab.training.run import TrainingRun
@@ -108,9 +109,39 @@ def test_resuming_where_there_is_nothing_starts(tmp_path: Path, tiny_settings: S
 
 
 def test_resuming_a_finished_training_changes_nothing(tiny_run: TrainingRun, tiny_settings: Settings) -> None:
-    before = {path: path.stat().st_mtime_ns for path in tiny_run.folder.rglob("*")}
+    before = {path: path.stat().st_mtime_ns for path in tiny_run.folder.rglob("[!.]*")}
     train([SAMPLES], tiny_run.folder, tiny_settings(), validation=disc_sample(9), resume=True, progress=False)
-    assert before == {path: path.stat().st_mtime_ns for path in tiny_run.folder.rglob("*")}
+    assert before == {path: path.stat().st_mtime_ns for path in tiny_run.folder.rglob("[!.]*")}  # all but the lock
+
+
+def test_two_trainings_cannot_have_one_folder(tmp_path: Path, tiny_settings: Settings) -> None:
+    with locked(tmp_path, "trains"), pytest.raises(InputError, match="another process trains here; wait until it ends"):
+        train([SAMPLES], tmp_path, tiny_settings(epochs=1), progress=False)
+    assert train([SAMPLES], tmp_path, tiny_settings(epochs=1), progress=False).epochs == [1]
+
+
+@pytest.mark.parametrize("tensorboard", [True, False])
+def test_a_folder_removed_meanwhile_is_said(
+    tmp_path: Path, tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch, tensorboard: bool
+) -> None:
+    step = Learner.step
+
+    def removing(self: Learner, number: int, *batch: np.ndarray) -> float:
+        if number == 5:  # in the second epoch
+            shutil.rmtree(tmp_path / "run")
+        return step(self, number, *batch)
+
+    monkeypatch.setattr(Learner, "step", removing)
+    with pytest.raises(InputError, match="run: was removed while the training wrote to it"):
+        train([SAMPLES], tmp_path / "run", tiny_settings(), progress=False, tensorboard=tensorboard)
+
+
+@pytest.mark.parametrize("log", [3, [3], [{"epoch": 2, "loss": 1.0}], [{"epoch": 1}]])
+def test_a_state_of_something_else_is_refused(tiny_run: TrainingRun, tiny_settings: Settings, log: object) -> None:
+    path = tiny_run.folder / "state.safetensors"
+    save_checkpoint(path, load_checkpoint(path)[0], {"log": log})
+    with pytest.raises(InputError, match="is not the state of a training"):
+        train([SAMPLES], tiny_run.folder, tiny_settings(), validation=disc_sample(9), resume=True, progress=False)
 
 
 def test_a_training_is_not_overwritten(tiny_run: TrainingRun, tiny_settings: Settings) -> None:

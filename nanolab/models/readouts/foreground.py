@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from nanolab.core.checks import check_between
 from nanolab.images.labels import labels_from_mask
 from nanolab.models.readouts.channels import ProbabilityChannels
 from nanolab.models.readouts.losses import cross_entropy_and_dice
@@ -25,6 +26,9 @@ class Foreground(ProbabilityChannels):
 
     threshold: float = 0.5
     names = ("foreground",)
+
+    def __post_init__(self) -> None:
+        check_between(self.threshold, "threshold", 0, 1)
 
     def targets(self, labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
         """Return 1 on particles and 0 elsewhere, shape (1, height, width)."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 from torch.nn import functional
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_between
 from nanolab.models.readouts.channels import ProbabilityChannels
 from nanolab.models.readouts.losses import cross_entropy_and_dice
 from nanolab.models.readouts.watershed import split_touching
@@ -68,6 +68,11 @@ class InteriorBorder(ProbabilityChannels):
     smoothing_px: float = 1.0
     names = ("foreground", "interior")
 
+    def __post_init__(self) -> None:
+        check_between(self.threshold, "threshold", 0, 1)
+        check_between(self.dynamic, "dynamic", 0, 1)
+        check_between(self.smoothing_px, "smoothing_px", 0.01, 100)
+
     def targets(self, labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
         """Return particle or not, and the depth, shape (2, height, width)."""
         return np.stack([(labels > 0).astype(np.float32), depth(labels)])
@@ -96,6 +101,4 @@ def with_dynamic(readout: "Readout", dynamic: float) -> InteriorBorder:
     """
     if not isinstance(readout, InteriorBorder):
         raise InputError("dynamic: this network's read-out has none, only interior+border has; leave it out")
-    if not 0 <= dynamic <= 1:
-        raise InputError(f"dynamic must lie between 0 and 1, got {dynamic}")
     return replace(readout, dynamic=dynamic)

@@ -15,7 +15,7 @@ from threadpoolctl import ThreadpoolController
 from torch import Tensor
 from torch.nn import functional
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_between
 from nanolab.core.typing import Image, LabelMap
 from nanolab.models.readouts.channels import as_bytes, from_bytes
 from nanolab.models.readouts.losses import cross_entropy_and_dice
@@ -32,6 +32,8 @@ _BACKGROUND_WEIGHT = 1e-4
 _LONGEST_PX = 1023.0  # what a byte can hold, in steps of 2.8 %
 _UNTAUGHT = np.float32(-1)
 _LARGEST_LABEL = 2**16 - 1  # StarDist counts in 16 bits
+_SHARE = (0.001, 0.999)
+_RANGES = {"rays": (4, 512), "spacing_px": (1, 64), "threshold": _SHARE, "object_threshold": _SHARE, "overlap": _SHARE}
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,10 @@ class StarConvex:
     holds_lock = True  # the package's compiled code does
 
     def __post_init__(self) -> None:
-        if self.rays < 4 or self.rays % 4:
+        for name, (low, high) in _RANGES.items():
+            check_between(getattr(self, name), name, low, high)
+        if self.rays % 4:
             raise InputError(f"rays must be a multiple of 4, so that mirrored rays are rays, got {self.rays}")
-        if self.spacing_px < 1:
-            raise InputError(f"spacing_px must be at least 1, got {self.spacing_px}")
-        for name in ("threshold", "object_threshold", "overlap"):
-            if not 0 < getattr(self, name) < 1:
-                raise InputError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
 
     @property
     def names(self) -> tuple[str, ...]:
