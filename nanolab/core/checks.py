@@ -74,5 +74,9 @@ def check_positive(value: float, name: str, unit: str) -> None:
 
 def check_between(value: object, name: str, low: float, high: float) -> None:
     """Require a number from `low` to `high`."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+    if (
+        not isinstance(value, int | float | np.integer | np.floating)
+        or isinstance(value, bool)
+        or not low <= value <= high
+    ):
         raise InputError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
