@@ -8,15 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 from scipy import special
 
 from nanolab.core.checks import InputError, check_file
@@ -42,6 +34,10 @@ class Model(BaseModel):
     """A part of a recipe: immutable, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    def drawn(self, rng: np.random.Generator, *names: str) -> dict[str, float]:
+        """Draw one value of each of the named distributions, in this order."""
+        return {name: float(getattr(self, name).draw(rng, 1)[0]) for name in names}
 
 
 class Constant(Model):
@@ -207,6 +203,11 @@ class Mixture(Model):
         chosen = rng.choice(len(shares), size, p=shares)
         columns = np.stack([component.draw(rng, size) for component in self.components])
         return np.asarray(columns[chosen, np.arange(size)])
+
+
+def default(value: Any) -> Any:
+    """Return a field's default that is written and checked as in a recipe: a number or a range."""
+    return Field(default=value, validate_default=True)
 
 
 def _shorthand(value: Any) -> Any:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
 from nanolab.core.processes import processor_cores, worker_pool
 from nanolab.core.seeds import generator
+from nanolab.core.typing import Image, LabelMap
 from nanolab.datasets.dataset import Dataset, DatasetWriter
 from nanolab.synthesis.detectors.detect import Record, detect, shown_heights, shown_labels, shown_pixel_size
 from nanolab.synthesis.passes import Passes
@@ -129,9 +129,9 @@ class RenderedImage:
     the table of `nanolab.synthesis.scene.truth.ground_truth`.
     """
 
-    image: npt.NDArray[np.float32]
-    labels: npt.NDArray[np.int32]
-    maps: dict[str, npt.NDArray[np.int32] | npt.NDArray[np.float32]]
+    image: Image
+    labels: LabelMap
+    maps: dict[str, LabelMap | Image]
     particles: pd.DataFrame
     pixel_size_nm: float
 
@@ -144,10 +144,7 @@ def scene_of(recipe: Recipe, seed: int, index: int) -> Scene:
 def render_scene(renderer: Renderer, recipe: Recipe, scene: Scene, index: int) -> Passes:
     """Return what Blender computes of a scene; `index` fixes the noise of the occlusion."""
     return renderer.render(
-        scene,
-        seed=index,
-        occlusion_distance_nm=recipe.occlusion_distance_nm,
-        samples=recipe.occlusion_samples,
+        scene, seed=index, occlusion_distance_nm=recipe.occlusion_distance_nm, samples=recipe.occlusion_samples
     )
 
 

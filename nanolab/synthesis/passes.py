@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import atomic
-from nanolab.core.typing import Image
+from nanolab.core.typing import Image, LabelMap
 
 __all__ = ["Matter", "Passes", "denoise_occlusion", "load_passes", "save_passes"]
 
@@ -27,8 +27,8 @@ class Matter:
     as much: it differs where a kind or a core has a contrast.
     """
 
-    pixel: npt.NDArray[np.int32]
-    label: npt.NDArray[np.int32]
+    pixel: LabelMap
+    label: LabelMap
     thickness_nm: Image
     scattering_nm: Image
 
@@ -49,7 +49,7 @@ class Passes:
     each particle's material relative to the detector's, None if they are all alike; `renderer`, what computed them.
     """
 
-    labels: npt.NDArray[np.int32]
+    labels: LabelMap
     height_nm: Image
     normals: Image
     openness: Image
@@ -70,7 +70,7 @@ class Passes:
         return None if self.matter is None else self.matter.total(self.matter.thickness_nm, self.shape)
 
 
-def denoise_occlusion(openness: Image, labels: npt.NDArray[np.int32], sigma_px: float) -> Image:
+def denoise_occlusion(openness: Image, labels: LabelMap, sigma_px: float) -> Image:
     """Smooth the few-sample occlusion within particles and within the substrate, not across their border.
 
     Normalised convolution (Knutsson & Westin 1993, 10.1109/CVPR.1993.341081) with a Gaussian of `sigma_px`.

@@ -11,18 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.core.typing import FloatArray
+from nanolab.core.typing import FloatArray, Image, Mask
 from nanolab.synthesis.mesh import Mesh
 
-__all__ = [
-    "Layers",
-    "Window",
-    "layers",
-    "polygon_mask",
-    "projected_area",
-    "silhouette",
-    "underside_and_top",
-]
+__all__ = ["Layers", "Window", "layers", "polygon_mask", "projected_area", "silhouette", "underside_and_top"]
 
 Index = npt.NDArray[np.int64]
 
@@ -43,7 +35,7 @@ class Layers(NamedTuple):
 
     mesh: Index
     pixel: Index
-    thickness_nm: npt.NDArray[np.float32]
+    thickness_nm: Image
 
 
 def silhouette(mesh: Mesh, centre_nm: FloatArray, shape: tuple[int, int], pixel_size_nm: float) -> Window:
@@ -208,7 +200,7 @@ def _surface(corners: FloatArray, shape: tuple[int, int]) -> tuple[Index, Index,
     return owner[span], line[span] * shape[1] + column, heights, side[span]
 
 
-def _sorted(corners: FloatArray) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def _sorted(corners: FloatArray) -> tuple[FloatArray, Mask]:
     """Return the corners by rising y, shape (3, T, 3), and where that turned the count round (T,)."""
     ordered = np.moveaxis(corners, 1, 0).copy()
     turned = np.zeros(len(corners), dtype=bool)

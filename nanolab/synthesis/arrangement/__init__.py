@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from nanolab.synthesis.arrangement.agglomerates import Agglomerates, Piles
-from nanolab.synthesis.arrangement.base import Ground, Placed, Placement, Spec, Structure
+from nanolab.synthesis.arrangement.base import Ground, Placed, Placement, Position, Spec, Structure
 from nanolab.synthesis.arrangement.batches import Batches
 from nanolab.synthesis.arrangement.fractal import Compact, Fractal
 from nanolab.synthesis.arrangement.lattice import Lattice
@@ -27,6 +27,7 @@ __all__ = [
     "Piles",
     "Placed",
     "Placement",
+    "Position",
     "Rings",
     "Scattered",
     "Spec",

@@ -6,11 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.arrangement.base import TRIES, Counted, Crowd, Ground, Placement, anywhere, whole
+from nanolab.synthesis.arrangement.base import TRIES, Counted, Ground, Placement, Position, whole
 from nanolab.synthesis.arrangement.floor import Floor, floor_for
 from nanolab.synthesis.arrangement.population import Population
-from nanolab.synthesis.draws import Fraction, Positive
-from nanolab.synthesis.particles.kind import default
+from nanolab.synthesis.draws import Fraction, Positive, default
 
 __all__ = ["Agglomerates", "Piles"]
 
@@ -48,16 +47,13 @@ class Agglomerates(_Falling):
     chain: Fraction = default(0.5)
     pile: Fraction = default(0.5)
 
-    def place(
-        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
-    ) -> Placement:
+    def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
         """Place the particles in the order in which they were drawn."""
         numbers = self.draw(population, rng)
-        chain, pile, overlap = (float(d.draw(rng, 1)[0]) for d in (self.chain, self.pile, self.overlap))
+        chain, pile, overlap = self.drawn(rng, "chain", "pile", "overlap").values()
         margin = max((population.extent_nm(k) for k in numbers), default=0.0)
-        floor = floor_for(population, overlap, field_nm, margin, ground)
-        crowd = Crowd()
-        members: list[int] = []  # of the cluster that grows, by their place in the crowd
+        floor, placement = floor_for(population, overlap, margin, ground), Placement(len(numbers))
+        members: list[Position] = []  # of the cluster that grows
         wanted, cluster = 0, -1
         for k in numbers:
             if len(members) >= wanted:
@@ -66,21 +62,21 @@ class Agglomerates(_Falling):
             for _ in range(TRIES):
                 if members:
                     neighbour = members[-1] if rng.random() < chain else members[rng.integers(len(members))]
-                    reach = population.reach_nm(k, rng) + population.reach_nm(crowd.index[neighbour], rng)
-                    points = _around(crowd.centres[neighbour][:2], reach, pile, rng)
+                    reach = population.reach_nm(k, rng) + population.reach_nm(neighbour.index, rng)
+                    points = _around(neighbour.centre_nm[:2], reach, pile, rng)
                 else:
-                    points = anywhere(margin, field_nm, rng)[None]
+                    points = ground.anywhere(margin, rng)[None]
                 turn = floor.turn(rng)
                 heights = floor.rest(k, points, turn)
                 lowest = int(np.argmin(heights))
                 if self.fits(population, k, heights[lowest]):
-                    members.append(len(crowd))
                     centre = np.array([*points[lowest], heights[lowest]])
                     floor.add(k, centre, turn)
                     stands = population.stands(k, heights[lowest])
-                    crowd.add(k, centre, turn=turn, grounded=stands, group=cluster, group_kind="agglomerate")
+                    placement.add(k, centre, turn=turn, grounded=stands, group=cluster, group_kind="agglomerate")
+                    members.append(placement.positions[-1])
                     break
-        return crowd.placement(len(numbers))
+        return placement
 
 
 class Piles(_Falling):
@@ -94,20 +90,17 @@ class Piles(_Falling):
     heap_size: Positive
     width_nm: Positive
 
-    def place(
-        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
-    ) -> Placement:
+    def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
         """Place the particles heap by heap."""
         numbers = self.draw(population, rng)
         (overlap,) = self.overlap.draw(rng, 1)
         margin = max((population.extent_nm(k) for k in numbers), default=0.0)
-        floor = floor_for(population, overlap, field_nm, margin, ground)
-        crowd = Crowd()
+        floor, placement = floor_for(population, overlap, margin, ground), Placement(len(numbers))
         left, heap = 0, -1
         for k in numbers:
             if left == 0:
                 heap += 1
-                left, middle = max(1, whole(self.heap_size, rng)), anywhere(0, field_nm, rng)
+                left, middle = max(1, whole(self.heap_size, rng)), ground.anywhere(0, rng)
                 (width,) = self.width_nm.draw(rng, 1)
             left -= 1
             for _ in range(TRIES):
@@ -117,9 +110,9 @@ class Piles(_Falling):
                 if self.fits(population, k, centre[2]):
                     floor.add(k, centre, turn)
                     stands = population.stands(k, centre[2])
-                    crowd.add(k, centre, turn=turn, grounded=stands, group=heap, group_kind="pile")
+                    placement.add(k, centre, turn=turn, grounded=stands, group=heap, group_kind="pile")
                     break
-        return crowd.placement(len(numbers))
+        return placement
 
 
 def _around(centre: FloatArray, reach: float, pile: float, rng: np.random.Generator) -> FloatArray:

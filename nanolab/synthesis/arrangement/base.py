@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.plane import Plane, disc, footprint
@@ -12,19 +11,7 @@ from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.draws import Model, Positive
 from nanolab.synthesis.mesh import Mesh
 
-__all__ = [
-    "TRIES",
-    "Counted",
-    "Crowd",
-    "Ground",
-    "Placed",
-    "Placement",
-    "Spec",
-    "Structure",
-    "anywhere",
-    "margin_nm",
-    "whole",
-]
+__all__ = ["TRIES", "Counted", "Ground", "Placed", "Placement", "Position", "Spec", "Structure", "whole"]
 
 
 # A position is given up after so many draws; the particle is then left out and the record says so.
@@ -43,80 +30,50 @@ class Structure:
 
 
 @dataclass(frozen=True)
-class Placement:
-    """Centres (N, 3) in nm as (x, y, z), z above the substrate; `index` (N,) says which of the particles each is.
+class Position:
+    """Where particle `index` lies: its centre (x, y, z) in nm, z above the substrate.
 
-    `grounded` (N,) is true where the particle stands on the substrate and not on another one; `turns` (N,) are the
-    angles in radians, from x towards y, by which each is turned about the beam; `group` (N,) numbers the structure
-    that it belongs to, -1 if none, and `group_kind` (N,) names what it is there; `lines` are the axes (n, 3) in nm of
-    wires, by their number among the particles. `requested` is how many there should have been.
+    `turn` is the angle in radians, from x towards y, by which it is turned about the beam; `grounded` is true where it
+    stands on the substrate and not on another one; `group` numbers the structure that it belongs to, -1 if none, and
+    `group_kind` names what it is there; a wire has its axis `line_nm` (n, 3).
     """
 
+    index: int
+    centre_nm: FloatArray
+    turn: float = 0.0
+    grounded: bool = True
+    group: int = -1
+    group_kind: str = ""
+    line_nm: FloatArray | None = None
+
+
+@dataclass
+class Placement:
+    """Particles that found a place, of the `requested` number, and the structures that they form."""
+
     requested: int
-    centres_nm: FloatArray
-    index: npt.NDArray[np.int64]
-    grounded: npt.NDArray[np.bool_]
-    turns: FloatArray
-    group: npt.NDArray[np.int64]
-    group_kind: tuple[str, ...]
-    structures: tuple[Structure, ...] = ()
-    lines: dict[int, FloatArray] = field(default_factory=dict)
+    positions: list[Position] = field(default_factory=list)
+    structures: list[Structure] = field(default_factory=list)
 
-
-class Crowd:
-    """A placement that grows particle by particle."""
-
-    def __init__(self) -> None:
-        self.centres: list[FloatArray] = []
-        self.index: list[int] = []
-        self.turns: list[float] = []
-        self.grounded: list[bool] = []
-        self.group: list[int] = []
-        self.group_kind: list[str] = []
-
-    def __len__(self) -> int:
-        return len(self.index)
-
-    def add(
-        self,
-        k: int,
-        centre: Any,
-        *,
-        turn: float = 0.0,
-        grounded: bool = True,
-        group: int = -1,
-        group_kind: str = "",
-    ) -> None:
-        """Put particle `k` at a centre (x, y, z) in nm."""
-        self.index.append(k)
-        self.centres.append(np.asarray(centre, dtype=float))
-        self.turns.append(turn)
-        self.grounded.append(grounded)
-        self.group.append(group)
-        self.group_kind.append(group_kind)
-
-    def placement(
-        self, requested: int, *, structures: tuple[Structure, ...] = (), lines: dict[int, FloatArray] | None = None
-    ) -> Placement:
-        """Return what was placed of the number of particles that were asked for."""
-        return Placement(
-            requested,
-            np.array(self.centres).reshape(-1, 3),
-            np.array(self.index, dtype=np.int64),
-            np.array(self.grounded, dtype=bool),
-            np.array(self.turns, dtype=float),
-            np.array(self.group, dtype=np.int64),
-            tuple(self.group_kind),
-            structures,
-            lines or {},
-        )
+    def add(self, index: int, centre: Any, **about: Any) -> None:
+        """Put a particle at a centre (x, y, z) in nm; see `Position` for what can be said about it."""
+        self.positions.append(Position(index, np.asarray(centre, dtype=float), **about))
 
 
 class Ground:
-    """What earlier populations of a scene put on the substrate; others keep clear of it or lie on it."""
+    """The field of (width, height) nm and what earlier populations put there; others keep clear of it or lie on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, field_nm: tuple[float, float]) -> None:
+        self.field_nm = field_nm
         self.placed: list[Placed] = []
+
+    def anywhere(self, margin: float, rng: np.random.Generator) -> FloatArray:
+        """Return a point (x, y) in the field or up to `margin` nm outside it."""
+        return rng.uniform((-margin, -margin), np.asarray(self.field_nm) + margin)
+
+    def margin_nm(self, population: Population, numbers: range) -> float:
+        """Return how far outside the field a particle may lie and still reach into it; at most the field's own size."""
+        return min(max((population.footprint(k).radius for k in numbers), default=0.0), max(self.field_nm))
 
     def plane(self) -> Plane:
         """Return the outlines of all that lies there."""
@@ -160,10 +117,8 @@ class Placed:
 class Spec(Model):
     """Base of all arrangements."""
 
-    def place(
-        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
-    ) -> Placement:
-        """Draw particles from a population and place them in a field of (width, height) nm."""
+    def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
+        """Draw particles from a population and place them on the ground."""
         raise NotImplementedError
 
 
@@ -180,13 +135,3 @@ class Counted(Spec):
 def whole(distribution: Any, rng: np.random.Generator) -> int:
     """Draw a whole number."""
     return round(float(distribution.draw(rng, 1)[0]))
-
-
-def anywhere(margin: float, field_nm: tuple[float, float], rng: np.random.Generator) -> FloatArray:
-    """Return a point (x, y) in the field or up to `margin` nm outside it."""
-    return rng.uniform((-margin, -margin), np.asarray(field_nm) + margin)
-
-
-def margin_nm(population: Population, numbers: range, field_nm: tuple[float, float]) -> float:
-    """Return how far outside the field a particle may lie and still reach into it; at most the field's own size."""
-    return min(max((population.footprint(k).radius for k in numbers), default=0.0), max(field_nm))

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.agglomerates import Agglomerates, Piles
 from nanolab.synthesis.arrangement.base import Ground, Placement, Spec
 from nanolab.synthesis.arrangement.fractal import Compact, Fractal
@@ -16,14 +16,13 @@ from nanolab.synthesis.arrangement.monolayer import Monolayer
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.arrangement.scattered import Scattered
 from nanolab.synthesis.arrangement.touching import Touching
-from nanolab.synthesis.draws import Model, Positive
-from nanolab.synthesis.particles.kind import Kind, default
+from nanolab.synthesis.draws import Model, Positive, default
+from nanolab.synthesis.particles.kind import Kind
 
 __all__ = ["Batch", "Batches"]
 
 _Arrangement = Annotated[
-    Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact,
-    Field(discriminator="kind"),
+    Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact, Field(discriminator="kind")
 ]
 
 
@@ -49,9 +48,7 @@ class Batches(Spec):
     kind: Literal["samples"] = "samples"
     of: Annotated[list[Batch], Field(min_length=1)]
 
-    def place(
-        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
-    ) -> Placement:
+    def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
         """Choose a sample and place its particles."""
         shares = np.array([sample.share for sample in self.of])
         sample = self.of[rng.choice(len(shares), p=shares / shares.sum())]
@@ -63,7 +60,7 @@ class Batches(Spec):
         (factor,) = sample.size.draw(rng, 1)
         # Nothing has been drawn from the population yet, so that it can still be narrowed to the sample's kinds.
         population.kinds = [_resized(population.kinds[number], float(factor)) for number in sample.particles]
-        return sample.arrangement.place(population, field_nm, rng, ground)
+        return sample.arrangement.place(population, ground, rng)
 
 
 @dataclass(frozen=True)
@@ -73,7 +70,7 @@ class _Scaled:
     distribution: Any
     factor: float
 
-    def draw(self, rng: np.random.Generator, size: int) -> npt.NDArray[np.float64]:
+    def draw(self, rng: np.random.Generator, size: int) -> FloatArray:
         """Return `size` values, shape (size,)."""
         return np.asarray(self.factor * self.distribution.draw(rng, size))
 

@@ -60,11 +60,9 @@ class BallFloor:
 class BodyFloor:
     """Bodies of any shape on a map of heights."""
 
-    def __init__(
-        self, population: Population, overlap: float, field_nm: tuple[float, float], margin: float, ground: Ground
-    ) -> None:
+    def __init__(self, population: Population, overlap: float, margin: float, ground: Ground) -> None:
         self._population, self._overlap = population, overlap
-        self._relief = Relief(field_nm, 2 * margin, population.pixel_size_nm)
+        self._relief = Relief(ground.field_nm, 2 * margin, population.pixel_size_nm)
         for one in ground.placed:
             self._relief.add(self._relief.stamp(one.mesh), one.centre_nm)
         self._last: tuple[tuple[int, float], Stamp] | None = None
@@ -88,10 +86,8 @@ class BodyFloor:
         return self._last[1]
 
 
-def floor_for(
-    population: Population, overlap: float, field_nm: tuple[float, float], margin: float, ground: Ground
-) -> Floor:
+def floor_for(population: Population, overlap: float, margin: float, ground: Ground) -> Floor:
     """Return balls on balls where all are balls, or wires as rows of beads; a map of heights for other shapes."""
     if population.are_balls and all(one.is_ball or one.line_nm is not None for one in ground.placed):
         return BallFloor(population.radii_nm(), overlap, ground)
-    return BodyFloor(population, overlap, field_nm, margin, ground)
+    return BodyFloor(population, overlap, margin, ground)

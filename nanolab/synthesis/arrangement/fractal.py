@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 import numpy as np
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.arrangement.base import Counted, Crowd, Ground, Placement, anywhere, whole
+from nanolab.synthesis.arrangement.base import Counted, Ground, Placement, whole
 from nanolab.synthesis.arrangement.clusters import compact_cluster, fractal_cluster
 from nanolab.synthesis.arrangement.floor import BallFloor
 from nanolab.synthesis.arrangement.population import Population, about_beam
-from nanolab.synthesis.draws import Distribution, Positive, between
-from nanolab.synthesis.particles.kind import default
+from nanolab.synthesis.draws import Distribution, Positive, between, default
 
 __all__ = ["Compact", "Fractal"]
 
@@ -27,27 +26,24 @@ class _Clusters(Counted):
         """Return the centres (n, 3) of a cluster of balls, of all or only of the first ones."""
         raise NotImplementedError
 
-    def place(
-        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
-    ) -> Placement:
+    def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
         """Make clusters, let each down somewhere, and leave out what a cluster could not take up."""
         numbers = self.draw(population, rng)
         radii = population.radii_nm()
-        floor = BallFloor(radii, 0.0, ground)
-        crowd = Crowd()
+        floor, placement = BallFloor(radii, 0.0, ground), Placement(len(numbers))
         first, group = 0, 0
         while first < len(numbers):
             size = min(max(1, whole(self.cluster_size, rng)), len(numbers) - first)
             own = radii[first : first + size]
             centres = _lying(self.cluster(own, rng), rng)
-            centres[:, :2] += anywhere(0, field_nm, rng)
+            centres[:, :2] += ground.anywhere(0, rng)
             centres[:, 2] += (floor.rest_of(own[: len(centres)], centres[:, :2]) - centres[:, 2]).max()
             for k, centre in enumerate(centres, start=first):
                 floor.add(k, centre)
                 stands = population.stands(k, centre[2])
-                crowd.add(k, centre, grounded=stands, group=group, group_kind="agglomerate")
+                placement.add(k, centre, grounded=stands, group=group, group_kind="agglomerate")
             first, group = first + size, group + 1
-        return crowd.placement(len(numbers))
+        return placement
 
 
 class Fractal(_Clusters):
@@ -64,9 +60,7 @@ class Fractal(_Clusters):
 
     def cluster(self, radii_nm: FloatArray, rng: np.random.Generator) -> FloatArray:
         """Return the centres of a fractal cluster."""
-        dimension, prefactor, overlap = (
-            float(d.draw(rng, 1)[0]) for d in (self.dimension, self.prefactor, self.overlap)
-        )
+        dimension, prefactor, overlap = self.drawn(rng, "dimension", "prefactor", "overlap").values()
         # Sintered balls are touching ones brought nearer; the law holds for the touching ones.
         return fractal_cluster(radii_nm, dimension, prefactor, rng) * (1 - overlap / 2)
 

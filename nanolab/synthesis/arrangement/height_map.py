@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.core.typing import FloatArray
+from nanolab.core.typing import FloatArray, Mask
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.projection import underside_and_top
 
@@ -103,7 +103,7 @@ class Relief:
             part.append(slice(start - first, max(stop, start) - first))
         return (here[0], here[1]), (part[0], part[1])
 
-    def _cells(self, points: FloatArray) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _cells(self, points: FloatArray) -> tuple[Mask, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         cells = np.floor((points + self.margin_nm) / self.pitch_nm).astype(np.int64)
         column, row = cells[..., 0], cells[..., 1]
         height, width = self._top.shape

@@ -8,12 +8,11 @@ from scipy.spatial import cKDTree
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.arrangement.base import Crowd, Ground, Placement, Spec, whole
+from nanolab.synthesis.arrangement.base import Ground, Placement, Spec, whole
 from nanolab.synthesis.arrangement.plane import Footprint, Plane
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.arrangement.smooth_field import smooth_field
-from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between
-from nanolab.synthesis.particles.kind import default
+from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between, default
 
 __all__ = ["Lattice"]
 
@@ -46,26 +45,25 @@ class Lattice(Spec):
     grains: Annotated[Distribution, between(1, 1000)] = default(1)
     coverage: Annotated[Distribution, between(0.01, 1)] = default(1)
 
-    def place(
-        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
-    ) -> Placement:
+    def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
         """Place particles on the sites, in an order that does not favour a side."""
         sample = population.draw(SAMPLE)
         spacing, margin = self._spacing(population, sample, rng)
-        sites, angles, grains = self._sites(spacing, margin, field_nm, rng)
-        vacancies, jitter, turn_deg = (float(d.draw(rng, 1)[0]) for d in (self.vacancies, self.jitter, self.turn_deg))
+        sites, angles, grains = self._sites(spacing, margin, np.asarray(ground.field_nm), rng)
+        vacancies, jitter, turn_deg = self.drawn(rng, "vacancies", "jitter", "turn_deg").values()
         kept = np.flatnonzero(rng.random(len(sites)) >= vacancies)
         rng.shuffle(kept)
         population.draw(max(0, len(kept) - SAMPLE))
-        crowd, plane = Crowd(), ground.plane()
+        placement, plane = Placement(len(kept)), ground.plane()
         for k, site in enumerate(kept):
             turn = float(angles[site] + rng.normal(0, np.deg2rad(turn_deg)))
             point = sites[site] + rng.normal(0, jitter * spacing.min(), 2)
             shape = population.footprint(k).turned(turn)
             if plane.gap(shape, point) >= -TOLERANCE * shape.radius:
                 plane.add(shape, point)
-                crowd.add(k, [*point, population.rest_nm(k)], turn=turn, group=int(grains[site]), group_kind="lattice")
-        return crowd.placement(len(kept))
+                about = {"turn": turn, "group": int(grains[site]), "group_kind": "lattice"}
+                placement.add(k, [*point, population.rest_nm(k)], **about)
+        return placement
 
     def _spacing(self, population: Population, sample: range, rng: np.random.Generator) -> tuple[FloatArray, float]:
         """Return the distances of particles in a row and of rows, and how far particles reach."""
@@ -83,11 +81,10 @@ class Lattice(Spec):
         return np.array([along, across]), margin
 
     def _sites(
-        self, spacing: FloatArray, margin: float, field_nm: tuple[float, float], rng: np.random.Generator
+        self, spacing: FloatArray, margin: float, size: FloatArray, rng: np.random.Generator
     ) -> tuple[FloatArray, FloatArray, npt.NDArray[np.int64]]:
         """Return the sites (n, 2), and of each the angle and the number of its grain."""
         grains = max(1, whole(self.grains, rng))
-        size = np.asarray(field_nm)
         if np.prod(size + 2 * margin) > SITES * np.prod(spacing):
             raise InputError(
                 f"arrangement lattice: more than {SITES} particles of {spacing[0]:.3g} nm would fill the field; "

@@ -8,12 +8,11 @@ from scipy.spatial import cKDTree
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.arrangement.base import Crowd, Ground, Placement, Spec, anywhere
+from nanolab.synthesis.arrangement.base import Ground, Placement, Spec
 from nanolab.synthesis.arrangement.plane import Footprint, separations
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.arrangement.smooth_field import smooth_field
-from nanolab.synthesis.draws import Distribution, Fraction, between
-from nanolab.synthesis.particles.kind import default
+from nanolab.synthesis.draws import Distribution, Fraction, between, default
 
 __all__ = ["Monolayer"]
 
@@ -38,32 +37,30 @@ class Monolayer(Spec):
     align: Fraction = default(0)
     domain: Annotated[Distribution, between(1, 1000)] = default(8)
 
-    def place(
-        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
-    ) -> Placement:
+    def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
         """Draw as many particles as the coverage needs and push them apart."""
-        coverage, align, domain = (float(d.draw(rng, 1)[0]) for d in (self.coverage, self.align, self.domain))
+        coverage, align, domain = self.drawn(rng, "coverage", "align", "domain").values()
         shapes = [population.footprint(k) for k in population.draw(SAMPLE)]
         margin, area = max(shape.radius for shape in shapes), float(np.mean([shape.area_nm2 for shape in shapes]))
-        count = round(coverage * float(np.prod(np.asarray(field_nm) + 2 * margin)) / area)
+        count = round(coverage * float(np.prod(np.asarray(ground.field_nm) + 2 * margin)) / area)
         if count > PARTICLES:
             raise InputError(
                 f"arrangement monolayer: {count} particles would cover {coverage:.0%} of the field, at most "
                 f"{PARTICLES} are possible; make the field smaller or the particles larger"
             )
         population.draw(max(0, count - SAMPLE))
-        points = np.array([anywhere(margin, field_nm, rng) for _ in range(count)]).reshape(-1, 2)
+        points = np.array([ground.anywhere(margin, rng) for _ in range(count)]).reshape(-1, 2)
         # Half the angle of a smooth random vector: a rod and one turned by half a turn lie alike.
         east, north = (smooth_field(points, domain * np.sqrt(area), rng) for _ in range(2))
         turns = np.arctan2(north, east) / 2 + rng.normal(0, 1, count) * (1 - align) * np.pi
         outlines = [population.footprint(k).turned(turn) for k, turn in enumerate(turns)]
         points = _pushed_apart(points, outlines)
-        crowd, plane = Crowd(), ground.plane()
+        placement, plane = Placement(count), ground.plane()
         for k in rng.permutation(count).tolist():
             if plane.gap(outlines[k], points[k]) >= -2 * DEEPEST * outlines[k].radius:
                 plane.add(outlines[k], points[k])
-                crowd.add(k, [*points[k], population.rest_nm(k)], turn=turns[k])
-        return crowd.placement(count)
+                placement.add(k, [*points[k], population.rest_nm(k)], turn=turns[k])
+        return placement
 
 
 def _pushed_apart(points: FloatArray, outlines: list[Footprint]) -> FloatArray:

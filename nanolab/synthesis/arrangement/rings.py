@@ -5,15 +5,15 @@ from typing import Annotated, Literal
 import numpy as np
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.arrangement.base import TRIES, Counted, Crowd, Ground, Placement, Structure, anywhere, whole
-from nanolab.synthesis.arrangement.plane import Plane
+from nanolab.synthesis.arrangement.base import TRIES, Counted, Ground, Placement, Structure, whole
 from nanolab.synthesis.arrangement.population import Population
-from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between
-from nanolab.synthesis.particles.kind import default
+from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between, default
 
 __all__ = ["Rings"]
 
 
+# What decides where on a line particles lie.
+SPACING = ("gap", "gap_spread", "scatter_nm", "complete")
 # Points of a ring's or line's axis.
 POINTS = 180
 # Particles of a ring may overlap by this part of their radius.
@@ -48,48 +48,39 @@ class Rings(Counted):
     line_bend_deg: Annotated[Distribution, between(0, 360)] = default([0, 90])
     loose: NotNegative = default(0)
 
-    def place(
-        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
-    ) -> Placement:
+    def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
         """Place rings first, then lines, then loose particles; each keeps clear of those before."""
-        beads = _Beads(population, ground.plane(), rng)
+        beads = _Beads(population, ground, rng)
         rings, lines, loose = (whole(d, rng) for d in (self.count, self.lines, self.loose))
         circles: list[tuple[FloatArray, float]] = []
         for _ in range(rings):
             radius = float(self.radius_nm.draw(rng, 1)[0])
-            centre = self._free_place(circles, radius, field_nm, rng)
-            line, values = self._ring(radius, rng), self._values(rng)
+            centre = self._free_place(circles, radius, ground, rng)
+            line, values = self._ring(radius, rng), self.drawn(rng, *SPACING)
             if centre is None:
-                beads.asked += len(beads.stations(line, values, closed=True))
+                beads.placement.requested += len(beads.stations(line, values, closed=True))
             else:
                 circles.append((centre, radius))
                 beads.thread("ring", centre + line, values, closed=True)
         for _ in range(lines):
-            beads.thread("line", anywhere(0, field_nm, rng) + self._line(rng), self._values(rng), closed=False)
-        beads.loose(loose, field_nm)
-        return beads.crowd.placement(beads.asked, structures=tuple(beads.structures))
-
-    def _values(self, rng: np.random.Generator) -> dict[str, float]:
-        names = ("gap", "gap_spread", "scatter_nm", "complete")
-        return {name: float(getattr(self, name).draw(rng, 1)[0]) for name in names}
+            line = ground.anywhere(0, rng) + self._line(rng)
+            beads.thread("line", line, self.drawn(rng, *SPACING), closed=False)
+        beads.loose(loose)
+        return beads.placement
 
     def _free_place(
-        self,
-        circles: list[tuple[FloatArray, float]],
-        radius: float,
-        field_nm: tuple[float, float],
-        rng: np.random.Generator,
+        self, circles: list[tuple[FloatArray, float]], radius: float, ground: Ground, rng: np.random.Generator
     ) -> FloatArray | None:
         """Return a centre in the field for a ring that meets no other ring, if one is found."""
         for _ in range(TRIES):
-            centre = anywhere(0, field_nm, rng)
+            centre = ground.anywhere(0, rng)
             if all(_apart(float(np.hypot(*(centre - other))), radius, size) for other, size in circles):
                 return centre
         return None
 
     def _ring(self, radius: float, rng: np.random.Generator) -> FloatArray:
         """Return points (n, 2) around a ring about its middle."""
-        ellipticity, wobble = (float(d.draw(rng, 1)[0]) for d in (self.ellipticity, self.wobble))
+        ellipticity, wobble = self.drawn(rng, "ellipticity", "wobble").values()
         angles = np.arange(POINTS) * 2 * np.pi / POINTS
         waves, phases = np.arange(2, 6), rng.uniform(0, 2 * np.pi, 4)
         bent = 1 + wobble * np.cos(np.outer(angles, waves) + phases).sum(axis=1) / 2
@@ -99,7 +90,7 @@ class Rings(Counted):
 
     def _line(self, rng: np.random.Generator) -> FloatArray:
         """Return points (n, 2) along a line about its middle."""
-        length, bend_deg = (float(d.draw(rng, 1)[0]) for d in (self.line_nm, self.line_bend_deg))
+        length, bend_deg = self.drawn(rng, "line_nm", "line_bend_deg").values()
         angles = np.deg2rad(bend_deg) * (np.linspace(0, 1, POINTS) - 0.5)
         steps = length / POINTS * np.column_stack([np.cos(angles), np.sin(angles)])
         points = np.cumsum(steps, axis=0)
@@ -107,13 +98,11 @@ class Rings(Counted):
 
 
 class _Beads:
-    """Particles on threads: a crowd, the plane that it lies on, and the structures that it forms."""
+    """Particles on threads: a placement, and the plane that it lies on."""
 
-    def __init__(self, population: Population, plane: Plane, rng: np.random.Generator) -> None:
-        self.population, self.plane, self.rng = population, plane, rng
-        self.crowd = Crowd()
-        self.structures: list[Structure] = []
-        self.asked = 0
+    def __init__(self, population: Population, ground: Ground, rng: np.random.Generator) -> None:
+        self.population, self.ground, self.plane, self.rng = population, ground, ground.plane(), rng
+        self.placement = Placement(0)
 
     def stations(
         self, line: FloatArray, values: dict[str, float], *, closed: bool
@@ -136,21 +125,21 @@ class _Beads:
 
     def thread(self, kind: str, line: FloatArray, values: dict[str, float], *, closed: bool) -> None:
         """Put particles along a line (n, 2); with at least one of them it is a structure, as wide as they need."""
-        number, width = len(self.structures), 0.0
+        number, width = len(self.placement.structures), 0.0
         for k, (x, y), (tx, ty) in self.stations(line, values, closed=closed):
-            self.asked += 1
+            self.placement.requested += 1
             aside = self.rng.normal(0, values["scatter_nm"])
             if self._lay(k, np.array([x - ty * aside, y + tx * aside]), number, kind):
                 width = max(width, 2 * (abs(aside) + self.population.extent_nm(k)))
         if width > 0:
-            self.structures.append(Structure(kind, number, line, width, closed))
+            self.placement.structures.append(Structure(kind, number, line, width, closed))
 
-    def loose(self, count: int, field_nm: tuple[float, float]) -> None:
+    def loose(self, count: int) -> None:
         """Put single particles anywhere."""
-        self.asked += count
+        self.placement.requested += count
         for k in self.population.draw(count):
             for _ in range(TRIES):
-                if self._lay(k, anywhere(self.population.extent_nm(k), field_nm, self.rng), -1, "loose"):
+                if self._lay(k, self.ground.anywhere(self.population.extent_nm(k), self.rng), -1, "loose"):
                     break
 
     def _lay(self, k: int, point: FloatArray, group: int, group_kind: str) -> bool:
@@ -159,7 +148,7 @@ class _Beads:
         if self.plane.gap(shape, point) < -OVERLAP * shape.radius:
             return False
         self.plane.add(shape, point)
-        self.crowd.add(k, [*point, self.population.rest_nm(k)], turn=turn, group=group, group_kind=group_kind)
+        self.placement.add(k, [*point, self.population.rest_nm(k)], turn=turn, group=group, group_kind=group_kind)
         return True
 
 

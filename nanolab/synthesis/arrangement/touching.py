@@ -5,11 +5,10 @@ from typing import Literal
 import numpy as np
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.arrangement.base import TRIES, Counted, Crowd, Ground, Placement, anywhere, margin_nm, whole
-from nanolab.synthesis.arrangement.plane import Footprint, Plane
+from nanolab.synthesis.arrangement.base import TRIES, Counted, Ground, Placement, whole
+from nanolab.synthesis.arrangement.plane import Footprint
 from nanolab.synthesis.arrangement.population import Population
-from nanolab.synthesis.draws import Fraction, NotNegative, Positive
-from nanolab.synthesis.particles.kind import default
+from nanolab.synthesis.draws import Fraction, NotNegative, Positive, default
 
 __all__ = ["Touching"]
 
@@ -37,14 +36,12 @@ class Touching(Counted):
     align: Fraction = default(0.8)
     gap_nm: NotNegative = default(0)
 
-    def place(
-        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
-    ) -> Placement:
+    def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
         """Place cluster after cluster; a particle that finds no place in its cluster begins the next one."""
         numbers = self.draw(population, rng)
-        values = {name: float(getattr(self, name).draw(rng, 1)[0]) for name in ("row", "compact", "align", "gap_nm")}
-        growth = _Growth(ground.plane(), values, margin_nm(population, numbers, field_nm), field_nm, rng)
-        crowd = Crowd()
+        values = self.drawn(rng, "row", "compact", "align", "gap_nm")
+        growth = _Growth(ground, values, ground.margin_nm(population, numbers), rng)
+        placement = Placement(len(numbers))
         wanted, cluster = 0, -1
         for k in numbers:
             shape = population.footprint(k)
@@ -55,22 +52,15 @@ class Touching(Counted):
             if found is not None:
                 point, turn = found
                 growth.add(shape, point, turn)
-                crowd.add(k, [*point, population.rest_nm(k)], turn=turn, group=cluster, group_kind="cluster")
-        return crowd.placement(len(numbers))
+                placement.add(k, [*point, population.rest_nm(k)], turn=turn, group=cluster, group_kind="cluster")
+        return placement
 
 
 class _Growth:
     """The plane, and on it the cluster that grows: `members` are its outlines' numbers on the plane."""
 
-    def __init__(
-        self,
-        plane: Plane,
-        values: dict[str, float],
-        margin: float,
-        field_nm: tuple[float, float],
-        rng: np.random.Generator,
-    ) -> None:
-        self.plane, self.values, self.margin, self.field_nm, self.rng = plane, values, margin, field_nm, rng
+    def __init__(self, ground: Ground, values: dict[str, float], margin: float, rng: np.random.Generator) -> None:
+        self.ground, self.plane, self.values, self.margin, self.rng = ground, ground.plane(), values, margin, rng
         self.members: list[int] = []
         self.turns: dict[int, float] = {}
         self.heading = 0.0
@@ -86,7 +76,7 @@ class _Growth:
         self.members = []
         self.heading = self.rng.uniform(0, 2 * np.pi)
         for _ in range(TRIES):
-            point, turn = anywhere(self.margin, self.field_nm, self.rng), self.rng.uniform(0, 2 * np.pi)
+            point, turn = self.ground.anywhere(self.margin, self.rng), self.rng.uniform(0, 2 * np.pi)
             if self.plane.gap(shape.turned(turn), point, self.values["gap_nm"]) >= self.values["gap_nm"]:
                 return point, turn
         return None

@@ -7,12 +7,11 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.arrangement.base import Counted, Crowd, Ground, Placement, anywhere, whole
+from nanolab.synthesis.arrangement.base import Counted, Ground, Placement, whole
 from nanolab.synthesis.arrangement.height_map import Relief
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.arrangement.smooth_field import smooth_field
-from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, between
-from nanolab.synthesis.particles.kind import default
+from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, between, default
 from nanolab.synthesis.particles.wires import Wire
 
 __all__ = ["Wires"]
@@ -39,18 +38,16 @@ class Wires(Counted):
     rise: Annotated[Distribution, between(0.02, 2)] = default(0.2)
     overlap: Annotated[Distribution, between(0, 0.5)] = default(0.05)
 
-    def place(
-        self, population: Population, field_nm: tuple[float, float], rng: np.random.Generator, ground: Ground
-    ) -> Placement:
+    def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
         """Place wires bundle by bundle; a random point of each bundle's first wire lies in the field."""
         kinds = [kind for kind in population.kinds if not isinstance(kind, Wire)]
         if kinds:
             raise InputError(f"arrangement wires: places particles of template wire only, got {kinds[0].template}")
         numbers = self.draw(population, rng)
-        align, rise, overlap = (float(d.draw(rng, 1)[0]) for d in (self.align, self.rise, self.overlap))
-        weave = _Weave(population, field_nm, ground, rise, overlap)
+        align, rise, overlap = self.drawn(rng, "align", "rise", "overlap").values()
+        weave = _Weave(population, ground, rise, overlap)
         main = rng.uniform(0, np.pi)
-        crowd, lines = Crowd(), {}
+        placement = Placement(len(numbers))
         left, bundle = 0, -1
         for k in numbers:
             line = _centreline(population, k, rng)
@@ -58,24 +55,23 @@ class Wires(Counted):
                 left, bundle = max(1, whole(self.bundle_size, rng)), bundle + 1
                 (widths,) = self.bundle_widths.draw(rng, 1)
                 angle = main + (1 - align) * rng.uniform(-np.pi, np.pi)
-                line = _turned(line - line[rng.integers(len(line))], angle) + anywhere(0, field_nm, rng)
+                line = _turned(line - line[rng.integers(len(line))], angle) + ground.anywhere(0, rng)
                 leader = line
             else:
                 line = _beside(leader, line, widths * population.size_nm(k), rng)
             left -= 1
-            lines[k] = weave.lay(line, population.size_nm(k) / 2)
-            crowd.add(k, lines[k].mean(axis=0), grounded=False, group=bundle, group_kind="bundle")
-        return crowd.placement(len(numbers), lines=lines)
+            axis = weave.lay(line, population.size_nm(k) / 2)
+            about = {"group": bundle, "group_kind": "bundle", "line_nm": axis}
+            placement.add(k, axis.mean(axis=0), grounded=False, **about)
+        return placement
 
 
 class _Weave:
     """The map of heights that wires are laid on."""
 
-    def __init__(
-        self, population: Population, field_nm: tuple[float, float], ground: Ground, rise: float, overlap: float
-    ) -> None:
+    def __init__(self, population: Population, ground: Ground, rise: float, overlap: float) -> None:
         widths = [population.size_nm(k) for k in range(len(population))] or [1.0]
-        self._relief = Relief(field_nm, 4 * max(widths), max(population.pixel_size_nm, min(widths) / ACROSS))
+        self._relief = Relief(ground.field_nm, 4 * max(widths), max(population.pixel_size_nm, min(widths) / ACROSS))
         for one in ground.placed:
             self._relief.add(self._relief.stamp(one.mesh), one.centre_nm)
         self._rise, self._overlap = rise, overlap

@@ -11,7 +11,7 @@ from nanolab.synthesis.cutpaste.settings import Blending
 
 __all__ = ["BLEND", "shaded"]
 
-Stencil = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.uint8]
 
 
 def shaded(canvas: Image, contrast: Image, level: float) -> Image:
@@ -22,15 +22,15 @@ def shaded(canvas: Image, contrast: Image, level: float) -> Image:
     return canvas * (1 + np.minimum(contrast, 0) / np.float32(max(level, 1e-3))) + np.maximum(contrast, 0)
 
 
-def _feather(canvas: Image, particle: Image, beneath: Image, alpha: Image, mask: Stencil) -> None:  # noqa: ARG001
+def _feather(canvas: Image, particle: Image, beneath: Image, alpha: Image, mask: Mask) -> None:  # noqa: ARG001
     np.copyto(canvas, beneath + alpha * (particle - beneath))
 
 
-def _none(canvas: Image, particle: Image, beneath: Image, alpha: Image, mask: Stencil) -> None:  # noqa: ARG001
+def _none(canvas: Image, particle: Image, beneath: Image, alpha: Image, mask: Mask) -> None:  # noqa: ARG001
     np.copyto(canvas, particle, where=mask != 0)
 
 
-def _poisson(canvas: Image, particle: Image, beneath: Image, alpha: Image, mask: Stencil) -> None:
+def _poisson(canvas: Image, particle: Image, beneath: Image, alpha: Image, mask: Mask) -> None:
     """Solve for the image that has the particle's gradients where it lies, the canvas's elsewhere, and its border.
 
     Perez, Gangnet & Blake, ACM Trans. Graph. 2003, 10.1145/882262.882269, on a rectangle, where sines solve it.
@@ -67,7 +67,7 @@ def _solved(divergence: Image, border: Image) -> Image:
 
 #: Each changes its first argument, part of an image; the others have its shape: the particle on its ground, the image
 #: in the particle's shadow, how much of it the particle hides, and the particle's mask.
-BLEND: dict[Blending, Callable[[Image, Image, Image, Image, Stencil], None]] = {
+BLEND: dict[Blending, Callable[[Image, Image, Image, Image, Mask], None]] = {
     "feather": _feather,
     "poisson": _poisson,
     "none": _none,

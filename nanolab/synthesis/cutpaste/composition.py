@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nanolab.core.typing import Image, LabelMap
 from nanolab.images.rle import encode_rle
 from nanolab.measurement.particles import equivalent_diameter
 from nanolab.synthesis.cutpaste.blending import BLEND, shaded
@@ -40,7 +41,7 @@ class Composition:
     """
 
     image: npt.NDArray[np.uint8]
-    labels: npt.NDArray[np.int32]
+    labels: LabelMap
     particles: pd.DataFrame
 
 
@@ -95,7 +96,7 @@ def compose(material: Material, settings: CutPasteSettings, record: Record) -> C
     return Composition(_recorded(canvas, record), labels, table)
 
 
-def _ground(material: Material, record: Record, size: int) -> list[npt.NDArray[np.float32]]:
+def _ground(material: Material, record: Record, size: int) -> list[Image]:
     """Return pixels, level and grain of the background, as views."""
     background = material.backgrounds[record["background"]]
     top, left = record["corner_px"]
@@ -105,11 +106,8 @@ def _ground(material: Material, record: Record, size: int) -> list[npt.NDArray[n
 
 
 def _truth(
-    pasted: Pasted,
-    particles: list[tuple[Cutout, Footprint]],
-    record: Record,
-    pixel_size_nm: float | None,
-) -> tuple[npt.NDArray[np.int32], pd.DataFrame]:
+    pasted: Pasted, particles: list[tuple[Cutout, Footprint]], record: Record, pixel_size_nm: float | None
+) -> tuple[LabelMap, pd.DataFrame]:
     """Return the label map of what is visible, and the table of all that was pasted."""
     size = len(pasted.numbers)
     boxes = [windows(there.top, there.left, there.mask.shape, size) for _, there in particles]
@@ -158,7 +156,7 @@ def _in_nm(columns: Record, pixel_size_nm: float | None) -> Record:
     }
 
 
-def _recorded(canvas: npt.NDArray[np.float32], record: Record) -> npt.NDArray[np.uint8]:
+def _recorded(canvas: Image, record: Record) -> npt.NDArray[np.uint8]:
     """Add salt and pepper, blur, and round to 8 bits."""
     rng = np.random.default_rng(record["seed"])
     count = round(record["salt_pepper"] * canvas.size)

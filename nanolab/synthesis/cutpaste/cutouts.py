@@ -124,13 +124,7 @@ def _hull_area(mask: Mask) -> float:
 
 
 def _cut(
-    image: Image,
-    labels: LabelMap,
-    ground: Ground,
-    label: int,
-    box: Box,
-    settings: CutPasteSettings,
-    where: str,
+    image: Image, labels: LabelMap, ground: Ground, label: int, box: Box, settings: CutPasteSettings, where: str
 ) -> Cutout:
     area = int((labels[box] == label).sum())
     shadow_px = max(settings.shadow * float(np.sqrt(4 / np.pi * area)), _EDGE_PX)

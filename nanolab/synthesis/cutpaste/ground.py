@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from nanolab.core.checks import InputError
-from nanolab.core.typing import Image, Mask
+from nanolab.core.typing import Image, LabelMap, Mask
 
 __all__ = ["LEVEL_SD_PX", "Ground", "find_ground", "smooth_over"]
 
@@ -48,7 +47,7 @@ class Ground:
     bare: Mask
 
 
-def find_ground(image: Image, labels: npt.NDArray[np.int32], where: str) -> Ground:
+def find_ground(image: Image, labels: LabelMap, where: str) -> Ground:
     """Find the ground of an annotated image, shape (height, width).
 
     Raises
@@ -73,7 +72,7 @@ def smooth_over(image: Image, weight: Image, sd_px: float) -> Image:
     return np.asarray(total / (known + np.float32(1e-3)))
 
 
-def _beyond_rims(labels: npt.NDArray[np.int32]) -> Mask:
+def _beyond_rims(labels: LabelMap) -> Mask:
     areas = np.bincount(labels.ravel())[1:]
     area = float(np.median(areas[areas > 0])) if areas.any() else 0.0
     rim = int(np.clip(_RIM * np.sqrt(4 / np.pi * area), *_RIM_PX))

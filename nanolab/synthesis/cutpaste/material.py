@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from nanolab.core.checks import InputError, check_image, check_same_shape
 from nanolab.core.seeds import generator
+from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.synthesis.cutpaste.backgrounds import Background, background_pool
 from nanolab.synthesis.cutpaste.cutouts import Cutout, cut_particles, whole_particles
@@ -90,7 +91,7 @@ def describe_source(sample: AnnotatedImage) -> dict[str, Any]:
     }
 
 
-def _checked(sample: AnnotatedImage) -> npt.NDArray[np.int32]:
+def _checked(sample: AnnotatedImage) -> LabelMap:
     if sample.labels is None:
         raise InputError(f"{sample.path}: has no annotation; cut and paste needs the particles' masks")
     check_image(sample.image, str(sample.path))

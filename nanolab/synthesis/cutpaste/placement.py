@@ -130,9 +130,4 @@ def _grid(particles: Sequence[Turned], settings: CutPasteSettings, rng: np.rando
         yield float(corner[0] - rows[0] - there.top), float(corner[1] - cols[0] - there.left)
 
 
-_ARRANGEMENTS = {
-    "overlapping": _overlapping,
-    "agglomerated": _agglomerated,
-    "separate": _separate,
-    "grid": _grid,
-}
+_ARRANGEMENTS = {"overlapping": _overlapping, "agglomerated": _agglomerated, "separate": _separate, "grid": _grid}

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.core.typing import Image
+from nanolab.core.typing import FloatArray, Image
 from nanolab.synthesis.cutpaste.cutouts import Cutout
 
 __all__ = ["Footprint", "footprint", "look", "windows"]
@@ -75,7 +75,7 @@ def _clipped(first: int, length: int, size: int) -> tuple[slice, slice]:
 
 def _transform(
     cutout: Cutout, angle_deg: float, scale: float, centre: tuple[float, float]
-) -> tuple[npt.NDArray[np.float64], int, int, tuple[int, int]]:
+) -> tuple[FloatArray, int, int, tuple[int, int]]:
     """Return the matrix from the cutout's (x, y) to those of the box it fills, the box's corner and (width, height)."""
     angle = np.deg2rad(angle_deg)
     turn = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
@@ -95,7 +95,7 @@ def _averaging_sd(scale: float) -> float:
     return float(0.5 * np.sqrt(1 / scale**2 - 1)) if scale < _AVERAGED_BELOW else 0.0
 
 
-def _warped(layer: Image, scale: float, matrix: npt.NDArray[np.float64], size: tuple[int, int], flags: int) -> Image:
+def _warped(layer: Image, scale: float, matrix: FloatArray, size: tuple[int, int], flags: int) -> Image:
     sd = _averaging_sd(scale)
     if sd > 0:
         layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), sd, borderType=cv2.BORDER_CONSTANT))

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from nanolab.core.typing import Image
+from nanolab.core.typing import Mask
+from nanolab.synthesis.detectors.instrument import Image
 from nanolab.synthesis.detectors.layouts import LAYOUTS
 from nanolab.synthesis.detectors.lettering import text_mask
 from nanolab.synthesis.draws import Model
@@ -50,7 +50,7 @@ def draw_over(image: Image, record: Record) -> Image:
     return image
 
 
-def drawn_over(shape: tuple[int, int], record: Record) -> npt.NDArray[np.bool_]:
+def drawn_over(shape: tuple[int, int], record: Record) -> Mask:
     """Return where `draw_over` hides the specimen, shape (height, width): boxes, and the strokes of letters."""
     hidden = np.zeros(shape, dtype=np.float32)
     for box, opacity, _ in _marks(hidden, record):

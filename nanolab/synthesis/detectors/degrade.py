@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nanolab.core.typing import Image
+from nanolab.core.typing import FloatArray, LabelMap
 from nanolab.images.masks import eroded
-from nanolab.synthesis.detectors.instrument import default
-from nanolab.synthesis.draws import Model, NotNegative
+from nanolab.synthesis.detectors.instrument import Image
+from nanolab.synthesis.draws import Model, NotNegative, default
 
 __all__ = ["Degradation", "Mill2021", "degrade", "degrade_labels", "degraded_pixel_size", "degraded_shape"]
 
@@ -65,7 +65,7 @@ def degrade(signal: Image, record: Record) -> Image:
     return np.asarray(np.clip(image, 0, 1))
 
 
-def degrade_labels(labels: npt.NDArray[np.int32], record: Record) -> npt.NDArray[np.int32]:
+def degrade_labels(labels: LabelMap, record: Record) -> LabelMap:
     """Return the label map that belongs to the degraded image.
 
     Each particle's mask is enlarged bilinearly, cut at one half, and eroded; what is left keeps its number.
@@ -81,7 +81,7 @@ def degrade_labels(labels: npt.NDArray[np.int32], record: Record) -> npt.NDArray
     return eroded(enlarged, record["erosion_px"])
 
 
-def _sources(old: int, new: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+def _sources(old: int, new: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], FloatArray]:
     """Return the two pixels that each pixel of an enlarged row lies between, and the second one's weight."""
     place = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
     first = np.minimum(place.astype(np.int64), old - 2)
@@ -93,7 +93,7 @@ def _pairs(sources: tuple[Any, Any, Any]) -> list[tuple[Any, Any]]:
     return [(first, 1 - weight), (second, weight)]
 
 
-def _majority(values: npt.NDArray[np.int32], weights: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+def _majority(values: LabelMap, weights: FloatArray) -> LabelMap:
     """Return the label that more than half of the weight is for, or 0; both arrays have shape (4, pixels)."""
     best = np.zeros(values.shape[1], dtype=np.int32)
     for value in values:

@@ -8,14 +8,13 @@ from typing import Annotated, Any, get_args
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from nanolab.core.typing import Image
+from nanolab.core.typing import LabelMap
 from nanolab.synthesis.detectors.databar import draw_over, drawn_over
 from nanolab.synthesis.detectors.degrade import degrade, degrade_labels, degraded_pixel_size, degraded_shape
 from nanolab.synthesis.detectors.him import HeliumIons
-from nanolab.synthesis.detectors.instrument import Instrument, expose
+from nanolab.synthesis.detectors.instrument import Image, Instrument, expose
 from nanolab.synthesis.detectors.se import SecondaryElectrons
 from nanolab.synthesis.detectors.stem import HighAngleDarkField
 from nanolab.synthesis.detectors.tem import BrightField
@@ -41,10 +40,7 @@ __all__ = [
 
 Record = dict[str, Any]
 
-Detector = Annotated[
-    SecondaryElectrons | HeliumIons | BrightField | HighAngleDarkField,
-    Field(discriminator="kind"),
-]
+Detector = Annotated[SecondaryElectrons | HeliumIons | BrightField | HighAngleDarkField, Field(discriminator="kind")]
 
 _MODELS: dict[str, type[Instrument]] = {
     model.model_fields["kind"].default: model for model in get_args(get_args(Detector)[0])
@@ -91,7 +87,7 @@ def detect(passes: Passes, appearance: Record) -> Image:
     return draw_over(image, bar) if (bar := appearance.get("data_bar")) else image
 
 
-def shown_labels(labels: npt.NDArray[np.int32], appearance: Record, *, eroded: bool = True) -> npt.NDArray[np.int32]:
+def shown_labels(labels: LabelMap, appearance: Record, *, eroded: bool = True) -> LabelMap:
     """Return the label map that belongs to the micrograph of a record: degraded alike, 0 where something is drawn over.
 
     With `eroded` false it is what can be seen of each particle, without the erosion that a degradation may ask for.

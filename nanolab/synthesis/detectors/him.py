@@ -2,9 +2,8 @@
 
 from typing import Annotated, Literal
 
-from nanolab.synthesis.detectors.instrument import default
 from nanolab.synthesis.detectors.surface import SurfaceElectrons
-from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between
+from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between, default
 
 __all__ = ["HeliumIons"]
 

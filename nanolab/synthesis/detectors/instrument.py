@@ -4,14 +4,13 @@ from typing import Annotated, Any, ClassVar
 
 import cv2
 import numpy as np
-from pydantic import Field
 
 from nanolab.core.typing import Image
-from nanolab.synthesis.draws import Distribution, Fraction, Model, NotNegative, Positive, between
+from nanolab.synthesis.draws import Distribution, Fraction, Model, NotNegative, Positive, between, default
 from nanolab.synthesis.noise import smooth_noise
 from nanolab.synthesis.passes import Passes
 
-__all__ = ["Instrument", "Values", "blurred", "default", "expose"]
+__all__ = ["Image", "Instrument", "Values", "blurred", "expose"]
 
 Values = dict[str, Any]
 
@@ -20,11 +19,6 @@ BLACK, WHITE = 0.2, 99.8
 
 # A Gaussian of a larger SD is applied to a smaller copy of the image: its kernel grows with it.
 LARGEST_KERNEL_SD = 32
-
-
-def default(value: Any) -> Any:
-    """Return a default that is validated like a value of a recipe, so that a pair becomes a range."""
-    return Field(default=value, validate_default=True)
 
 
 class Instrument(Model):
@@ -57,9 +51,8 @@ class Instrument(Model):
 
     def draw(self, rng: np.random.Generator) -> dict[str, float]:
         """Draw every value of the model for one image, the specimen's before the instrument's."""
-        random = {name: getattr(self, name) for name in type(self).model_fields if hasattr(getattr(self, name), "draw")}
-        order = sorted(random, key=lambda name: name in Instrument.model_fields)
-        return {name: float(random[name].draw(rng, 1)[0]) for name in order}
+        random = [name for name in type(self).model_fields if hasattr(getattr(self, name), "draw")]
+        return self.drawn(rng, *sorted(random, key=lambda name: name in Instrument.model_fields))
 
     @staticmethod
     def signal(passes: Passes, ground: Image, v: Values, rng: np.random.Generator) -> Image:

@@ -9,6 +9,8 @@ import numpy.typing as npt
 from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
+from nanolab.core.typing import Image
+
 __all__ = ["FONTS", "Font", "extent_px", "text_mask"]
 
 Font = Literal["sans", "plain", "bold", "serif"]
@@ -36,7 +38,7 @@ def extent_px(text: str, height_px: float, font: Font) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=256)
-def text_mask(text: str, height_px: float, font: Font) -> npt.NDArray[np.float32]:
+def text_mask(text: str, height_px: float, font: Font) -> Image:
     """Return a line of text, capitals `height_px` high, as its opacity in a box that it just fills, (height, width)."""
     mask = _drawn(text, height_px) if font == "sans" else _stroked(text, height_px, font)
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))

@@ -20,7 +20,7 @@ _VARIANTS: dict[Any, dict[str, Any]] = {
         "shadow": [0.1, 0.6],
         "elevation_deg": [20, 50],
         "electrons": [30, 500],
-    },
+    }
 }
 
 

@@ -4,10 +4,9 @@ from typing import Annotated, ClassVar, Literal, cast
 
 import numpy as np
 
-from nanolab.core.typing import Image
 from nanolab.synthesis.detectors.diffraction import facets
-from nanolab.synthesis.detectors.instrument import Instrument, Values, blurred, default
-from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, between
+from nanolab.synthesis.detectors.instrument import Image, Instrument, Values, blurred
+from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, between, default
 from nanolab.synthesis.passes import Matter, Passes
 
 __all__ = ["HighAngleDarkField"]

@@ -4,12 +4,11 @@ from typing import Annotated
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from scipy import signal as filters
 
-from nanolab.core.typing import Image
-from nanolab.synthesis.detectors.instrument import Instrument, Values, blurred, default
-from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between
+from nanolab.core.typing import Mask
+from nanolab.synthesis.detectors.instrument import Image, Instrument, Values, blurred
+from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between, default
 from nanolab.synthesis.noise import octave_noise, smooth_noise
 from nanolab.synthesis.passes import Passes
 
@@ -139,7 +138,7 @@ def _cast_shadow(passes: Passes, towards: tuple[np.float32, np.float32], elevati
     return np.asarray(cv2.resize(shadow, passes.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
-def _trails(particle: npt.NDArray[np.bool_], length_px: float, rng: np.random.Generator) -> Image:
+def _trails(particle: Mask, length_px: float, rng: np.random.Generator) -> Image:
     """Return what a line remembers of the particles it came across, in [0, 1], different from line to line."""
     keep = float(np.exp(-1 / max(length_px, 1)))
     charge = filters.lfilter([1 - keep], [1, -keep], particle.astype(np.float32), axis=1).astype(np.float32)

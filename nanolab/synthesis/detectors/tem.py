@@ -4,11 +4,10 @@ from typing import Annotated, ClassVar, Literal, cast
 
 import numpy as np
 
-from nanolab.core.typing import Image
 from nanolab.synthesis.detectors.diffraction import facets
-from nanolab.synthesis.detectors.instrument import Instrument, Values, default
+from nanolab.synthesis.detectors.instrument import Image, Instrument, Values
 from nanolab.synthesis.detectors.phase import interaction, phase_contrast
-from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, between
+from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, between, default
 from nanolab.synthesis.passes import Matter, Passes
 
 __all__ = ["BrightField"]

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.draws import Distribution, Fraction, Positive, between
+from nanolab.synthesis.draws import Distribution, Fraction, Positive, between, default
 from nanolab.synthesis.mesh import Mesh
-from nanolab.synthesis.particles.kind import Kind, Orientation, default
+from nanolab.synthesis.particles.kind import Kind, Orientation
 from nanolab.synthesis.particles.loft import arc_steps
 from nanolab.synthesis.particles.rounded import rounded_polyhedron
 
@@ -37,7 +37,7 @@ class Cube(Kind):
 
     def shape(self, size_nm: float, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
         """Return the cube, its faces across the axes."""
-        rounding, aspect_ratio = (float(d.draw(rng, 1)[0]) for d in (self.rounding, self.aspect_ratio))
+        rounding, aspect_ratio = self.drawn(rng, "rounding", "aspect_ratio").values()
         half = size_nm / 2 * np.array([aspect_ratio, 1, 1])
         radius = min(rounding, FULL) * size_nm / 2
         return _rounded(CUBE, np.array(CUBE) * (half - radius), radius, tolerance_nm)
@@ -62,9 +62,7 @@ class Octahedron(Kind):
 
     def shape(self, size_nm: float, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
         """Return the octahedron, a face up and a face down."""
-        rounding, truncation, aspect_ratio = (
-            float(d.draw(rng, 1)[0]) for d in (self.rounding, self.truncation, self.aspect_ratio)
-        )
+        rounding, truncation, aspect_ratio = self.drawn(rng, "rounding", "truncation", "aspect_ratio").values()
         face = size_nm / np.sqrt(6)  # distance of the faces from the centre
         radius = min(rounding, FULL) * face
         corners = _truncated(float(np.clip(truncation, 0.01, 0.49))) * size_nm / np.sqrt(2) * (1 - radius / face)

@@ -15,6 +15,7 @@ from pydantic import ValidationInfo, field_validator, model_validator
 
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import sha256
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.draws import Positive
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles.kind import Kind
@@ -125,7 +126,7 @@ def _checked(body: Any, path: str) -> Mesh:
     return mesh.moved(-mesh.centroid).rotated(turn)
 
 
-def _from_blender(path: str, name: str) -> tuple[npt.NDArray[np.float64], Triangles]:
+def _from_blender(path: str, name: str) -> tuple[FloatArray, Triangles]:
     """Let a Blender process read an object; it runs no script of the file."""
     python = os.environ.get("NANOLAB_BLENDER_PYTHON", sys.executable)
     with tempfile.TemporaryDirectory(prefix="nanolab-mesh-") as folder:

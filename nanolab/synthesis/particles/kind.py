@@ -6,17 +6,12 @@ import numpy as np
 from pydantic import Field
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.draws import Distribution, Model, NotNegative, Positive, between
+from nanolab.synthesis.draws import Distribution, Model, NotNegative, Positive, between, default
 from nanolab.synthesis.mesh import Mesh
 
-__all__ = ["Core", "Kind", "Orientation", "SurfaceTexture", "default", "random_rotation"]
+__all__ = ["Core", "Kind", "Orientation", "SurfaceTexture", "random_rotation"]
 
 Orientation = Literal["random", "flat", "upright"]
-
-
-def default(value: Any) -> Any:
-    """Return a field's default that is written and checked as in a recipe: a number or a range."""
-    return Field(default=value, validate_default=True)
 
 
 class SurfaceTexture(Model):
@@ -45,7 +40,7 @@ class Core(Model):
 
     def within(self, outer: Mesh, rng: np.random.Generator) -> Mesh:
         """Return the surface of the core in a particle; it lies within if that is convex, or nearly so."""
-        ratio, offset = (float(d.draw(rng, 1)[0]) for d in (self.ratio, self.offset))
+        ratio, offset = self.drawn(rng, "ratio", "offset").values()
         # ratio K + (1 - ratio) p lies in a convex body K for each of its points p.
         towards = outer.vertices[rng.integers(len(outer.vertices))]
         return outer.scaled(ratio).moved((1 - ratio) * offset * towards)

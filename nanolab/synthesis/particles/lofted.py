@@ -6,9 +6,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.draws import Distribution, Fraction, Positive, between
+from nanolab.synthesis.draws import Distribution, Fraction, Positive, between, default
 from nanolab.synthesis.mesh import Mesh
-from nanolab.synthesis.particles.kind import Kind, Orientation, default
+from nanolab.synthesis.particles.kind import Kind, Orientation
 from nanolab.synthesis.particles.loft import arc_steps, circle, polygon, rounded_ends, sweep
 
 __all__ = ["Platelet", "Rod", "Spindle", "section"]
@@ -44,9 +44,7 @@ class Rod(Kind):
 
     def shape(self, size_nm: float, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
         """Return the rod along x, bent towards y."""
-        aspect_ratio, rounding, bend_deg = (
-            float(d.draw(rng, 1)[0]) for d in (self.aspect_ratio, self.end_rounding, self.bend_deg)
-        )
+        aspect_ratio, rounding, bend_deg = self.drawn(rng, "aspect_ratio", "end_rounding", "bend_deg").values()
         radius, length = size_nm / 2, size_nm * aspect_ratio
         along, radii = rounded_ends(length, radius, rounding * radius, tolerance_nm)
         outline = section(self.sides, radius, tolerance_nm)
@@ -74,9 +72,7 @@ class Spindle(Kind):
 
     def shape(self, size_nm: float, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
         """Return the spindle along x."""
-        aspect_ratio, roundness, truncation = (
-            float(d.draw(rng, 1)[0]) for d in (self.aspect_ratio, self.roundness, self.truncation)
-        )
+        aspect_ratio, roundness, truncation = self.drawn(rng, "aspect_ratio", "roundness", "truncation").values()
         radius = size_nm / 2
         half = max(arc_steps(radius * aspect_ratio, np.pi / 2, tolerance_nm), 4)
         part = np.sin(np.linspace(-np.pi / 2, np.pi / 2, 2 * half + 1))
@@ -110,10 +106,8 @@ class Platelet(Kind):
     def shape(self, size_nm: float, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
         """Return the platelet, its faces up and down."""
         outline = self.outlines[rng.integers(len(self.outlines))]
-        ratio, corner, edge, deformation = (
-            float(d.draw(rng, 1)[0])
-            for d in (self.thickness_ratio, self.corner_rounding, self.edge_rounding, self.deformation)
-        )
+        drawn = self.drawn(rng, "thickness_ratio", "corner_rounding", "edge_rounding", "deformation")
+        ratio, corner, edge, deformation = drawn.values()
         radius, thickness = size_nm / 2, size_nm * ratio
         face = circle(radius, tolerance_nm)
         if outline != "round":

@@ -56,9 +56,7 @@ class Polyhedron(Kind):
         """
         directions, triangles = icosphere(subdivisions_for(size_nm / 2, tolerance_nm))
         normals = _face_normals(self.forms[rng.integers(len(self.forms))], rng)
-        (sharpness,), (deformation,), (aspect_ratio,) = (
-            d.draw(rng, 1) for d in (self.sharpness, self.deformation, self.aspect_ratio)
-        )
+        sharpness, deformation, aspect_ratio = self.drawn(rng, "sharpness", "deformation", "aspect_ratio").values()
         distances = rng.uniform(1 - deformation, 1 + deformation, len(normals))
         gauge = np.maximum(directions @ normals.T, 0) / distances
         vertices = directions / (gauge**sharpness).sum(axis=1, keepdims=True) ** (1 / sharpness)

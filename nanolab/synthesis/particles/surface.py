@@ -20,9 +20,7 @@ DEEPEST = 0.6
 
 def roughened(mesh: Mesh, surface: SurfaceTexture, tolerance_nm: float, rng: np.random.Generator) -> Mesh:
     """Return the mesh with a rough surface, of the same volume; features below the tolerance are left out."""
-    roughness, scale, pores, depth = (
-        float(d.draw(rng, 1)[0]) for d in (surface.roughness_nm, surface.scale_nm, surface.pores, surface.pore_depth_nm)
-    )
+    roughness, scale, pores, depth = surface.drawn(rng, "roughness_nm", "scale_nm", "pores", "pore_depth_nm").values()
     scale = max(scale, 4 * tolerance_nm)
     vertices, triangles = _fine_enough(mesh, scale / 3)
     fine = Mesh(vertices, triangles)

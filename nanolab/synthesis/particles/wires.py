@@ -7,9 +7,9 @@ from pydantic import Field, field_validator, model_validator
 from scipy.ndimage import gaussian_filter1d
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.draws import Distribution, Fraction, Positive
+from nanolab.synthesis.draws import Distribution, Fraction, Positive, default
 from nanolab.synthesis.mesh import Mesh
-from nanolab.synthesis.particles.kind import Core, Kind, default
+from nanolab.synthesis.particles.kind import Core, Kind
 from nanolab.synthesis.particles.loft import rounded_ends, sweep
 from nanolab.synthesis.particles.lofted import section
 
@@ -75,7 +75,7 @@ class Wire(Kind):
 
     def centreline(self, width_nm: float, rng: np.random.Generator) -> FloatArray:
         """Return points (n, 2) in nm along a wire's axis about their mean, a quarter to a half width apart."""
-        length, persistence = (float(d.draw(rng, 1)[0]) for d in (self.length_nm, self.persistence_nm))
+        length, persistence = self.drawn(rng, "length_nm", "persistence_nm").values()
         count = max(int(np.ceil(length / width_nm * 2)), 8)
         step = length / count
         turns = rng.normal(0, np.sqrt(step / persistence), count)

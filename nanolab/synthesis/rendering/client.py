@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import IO, Any, Literal, Self, cast
 
 import numpy as np
-import numpy.typing as npt
 import OpenEXR
 
 from nanolab.core.checks import InputError
+from nanolab.core.typing import Image
 from nanolab.synthesis.passes import Passes, denoise_occlusion
 from nanolab.synthesis.scene.scene import Scene
 
@@ -202,7 +202,7 @@ def _read_passes(path: Path, scene: Scene) -> Passes:
     )
 
 
-def _mended(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _mended(planes: Image) -> Image:
     """Replace pixels whose samples fell on two particles by a neighbour whose samples agree.
 
     `planes` (height, width, n) begins with the label and its check, as `nanolab.synthesis.rendering.blender` writes

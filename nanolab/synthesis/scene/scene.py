@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.arrangement import Ground, Placed, Placement, Structure
+from nanolab.synthesis.arrangement import Ground, Placed, Position, Structure
 from nanolab.synthesis.arrangement.population import Population, about_beam
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles import Wire
@@ -73,29 +73,20 @@ class Scene:
         }
 
     def truth(self) -> pd.DataFrame:
-        """One row a particle, hidden ones too: label, template, centre, true 3D size, orientation, whole outline."""
+        """One row per particle, hidden ones too: label, template, centre, true 3D size, orientation, whole outline."""
         rows = [self._row(label, particle) for label, particle in enumerate(self.particles, start=1)]
         return pd.DataFrame(rows, columns=list(_TRUTH)).astype(_TRUTH)
 
-    def _row(self, label: int, particle: Particle) -> dict[str, Any]:
-        x, y, z = particle.centre_nm
+    def _row(self, label: int, particle: Particle) -> tuple[Any, ...]:
+        """Return the values of `_TRUTH` for one particle."""
         area_nm2 = _projected_area(particle)
         flat = particle.mesh.vertices[:, :2] + particle.centre_nm[:2]
         high = np.array(self.shape[::-1]) * self.pixel_size_nm
-        return {
-            "label": label,
-            "template": particle.template,
-            "x_nm": x,
-            "y_nm": y,
-            "z_nm": z,
-            "diameter_nm": particle.diameter_nm,
-            "projected_area_nm2": area_nm2,
-            "projected_ecd_nm": np.sqrt(4 * area_nm2 / np.pi),
-            "rotation": particle.rotation.ravel().tolist(),
-            "touches_border": bool((flat.min(axis=0) < 0).any() or (flat.max(axis=0) > high).any()),
-            "group": particle.group,
-            "group_kind": particle.group_kind,
-        }
+        touches = bool((flat.min(axis=0) < 0).any() or (flat.max(axis=0) > high).any())
+        rotation, ecd_nm = particle.rotation.ravel().tolist(), np.sqrt(4 * area_nm2 / np.pi)
+        sizes = (particle.diameter_nm, area_nm2, ecd_nm)
+        about = (rotation, touches, particle.group, particle.group_kind)
+        return label, particle.template, *particle.centre_nm, *sizes, *about
 
 
 _TRUTH = {
@@ -129,40 +120,37 @@ def draw_scene(recipe: Recipe, rng: np.random.Generator) -> Scene:
     """Draw one scene of a recipe: its particles, then the others, which keep clear of those or lie on them."""
     image = recipe.image
     field_nm = (image.width_px * image.pixel_size_nm, image.height_px * image.pixel_size_nm)
-    ground = Ground()
+    ground = Ground(field_nm)
     particles: list[Particle] = []
     structures: list[Structure] = []
     requested = groups = 0
     for entry, role in [(recipe, ""), *((other, other.role) for other in recipe.others)]:
         population = Population(entry.particles, image.pixel_size_nm, rng)
-        placement = entry.arrangement.place(population, field_nm, rng, ground)
-        for n in range(len(placement.index)):
-            particle, placed = _particle(population, placement, n, rng)
+        placement = entry.arrangement.place(population, ground, rng)
+        for position in placement.positions:
+            particle, placed = _particle(population, position, rng)
             group = particle.group + groups if particle.group >= 0 else -1
             particles.append(replace(particle, group=group, group_kind=particle.group_kind or role))
             ground.placed.append(placed)
         structures += [replace(one, group=one.group + groups) for one in placement.structures]
-        groups += int(placement.group.max(initial=-1)) + 1
+        groups += max((position.group for position in placement.positions), default=-1) + 1
         requested += placement.requested
     shape = (image.height_px, image.width_px)
     return Scene(shape, image.pixel_size_nm, tuple(particles), requested, tuple(structures))
 
 
-def _particle(
-    population: Population, placement: Placement, n: int, rng: np.random.Generator
-) -> tuple[Particle, Placed]:
-    """Return the n-th placed particle, as it is seen and as others meet it."""
-    k = int(placement.index[n])
-    kind, line = population.kind(k), placement.lines.get(k)
-    if line is not None:
-        placed = _wire(population, k, line, rng)
+def _particle(population: Population, position: Position, rng: np.random.Generator) -> tuple[Particle, Placed]:
+    """Return a particle at its position, as it is seen and as others meet it."""
+    k, kind = position.index, population.kind(position.index)
+    if position.line_nm is not None:
+        placed = _wire(population, k, position.line_nm, rng)
         rotation, diameter = np.eye(3), float((6 / np.pi * placed.mesh.volume_nm3) ** (1 / 3))
     else:
-        body, turn = population.body(k), float(placement.turns[n])
-        mesh, centre = body.turned(turn), placement.centres_nm[n]
+        body, turn = population.body(k), position.turn
+        mesh, centre = body.turned(turn), position.centre_nm
         # An arrangement may take particles for balls; a real one must still not sink into the substrate.
         lowest = -mesh.vertices[:, 2].min()
-        height = lowest if placement.grounded[n] else max(centre[2], lowest)
+        height = lowest if position.grounded else max(centre[2], lowest)
         placed = Placed(mesh, np.array([*centre[:2], height]), body.diameter_nm, is_ball=kind.BALL)
         rotation, diameter = about_beam(turn) @ body.rotation if turn else body.rotation, body.diameter_nm
     (contrast,) = kind.contrast.draw(rng, 1)
@@ -175,8 +163,8 @@ def _particle(
         rotation,
         float(contrast),
         core_contrast,
-        int(placement.group[n]),
-        placement.group_kind[n],
+        position.group,
+        position.group_kind,
     )
     return particle, placed
 

@@ -3,10 +3,9 @@
 from collections.abc import Container
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nanolab.core.typing import FloatArray
+from nanolab.core.typing import FloatArray, LabelMap
 from nanolab.images.labels import relabel
 from nanolab.synthesis.arrangement import Structure
 from nanolab.synthesis.detectors.detect import Record, shown_labels
@@ -16,9 +15,7 @@ from nanolab.synthesis.scene.scene import Scene
 __all__ = ["ring_labels", "structure_labels"]
 
 
-def ring_labels(
-    scene: Scene, particles: pd.DataFrame, appearance: Record
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+def ring_labels(scene: Scene, particles: pd.DataFrame, appearance: Record) -> tuple[LabelMap, LabelMap]:
     """Return the label map of the rings in a record's micrograph, and the label of the ring of each row of a table.
 
     Rings are numbered 1..N without gaps; a particle of no visible ring has 0.
@@ -31,7 +28,7 @@ def ring_labels(
     return labels, number[member]
 
 
-def structure_labels(scene: Scene, *, kinds: Container[str] = ("ring",), filled: bool = False) -> npt.NDArray[np.int32]:
+def structure_labels(scene: Scene, *, kinds: Container[str] = ("ring",), filled: bool = False) -> LabelMap:
     """Return the label map of a scene's structures, shape (height, width): 0 = none, `group` + 1 elsewhere.
 
     A ring's label is the band that its particles cover, gaps between them included, from an inner to an outer outline.

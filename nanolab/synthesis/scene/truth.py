@@ -3,10 +3,9 @@
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from nanolab.core.typing import LabelMap
+from nanolab.core.typing import LabelMap, Mask
 from nanolab.images.rle import encode_rle
 from nanolab.synthesis.projection import silhouette
 from nanolab.synthesis.scene.scene import Scene
@@ -19,7 +18,7 @@ def ground_truth(
 ) -> tuple[LabelMap, pd.DataFrame]:
     """Return the label map of what is visible and the table of all particles that reach into the image.
 
-    Labels are numbered 1..N without gaps, in the scene's order. A particle that others hide completely has the
+    LabelMap are numbered 1..N without gaps, in the scene's order. A particle that others hide completely has the
     label 0. `visible_fraction` is the visible part of the whole outline, also of the part beyond the image's border;
     `amodal_rle` is the whole outline within the image, hidden parts too, as COCO's run lengths.
 
@@ -57,7 +56,7 @@ def _outline(scene: Scene, number: int, shape: tuple[int, int], pixel_size_nm: f
     return encode_rle(mask, shape, (row, column))
 
 
-def _reaches_in(table: pd.DataFrame, scene: Scene) -> npt.NDArray[np.bool_]:
+def _reaches_in(table: pd.DataFrame, scene: Scene) -> Mask:
     """True for particles whose centre lies in the image: hidden there, not merely placed beyond the border."""
     height_nm, width_nm = np.array(scene.shape) * scene.pixel_size_nm
     return np.asarray(table["x_nm"].between(0, width_nm) & table["y_nm"].between(0, height_nm))

@@ -3,13 +3,11 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
-from nanolab.core.typing import Image
-from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive
+from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, default
 from nanolab.synthesis.noise import fractal_noise, octave_noise, smooth_noise, streaky_noise
 from nanolab.synthesis.substrates.discs import depth_in_discs, filled, rim
-from nanolab.synthesis.substrates.layer import Layer, PatchyLayer, Record
+from nanolab.synthesis.substrates.layer import Image, Layer, PatchyLayer, Record
 
 __all__ = ["Blobs", "Contamination", "Drops", "Outlines", "Smears", "Specks"]
 
@@ -90,10 +88,10 @@ class Contamination(Layer):
     kind: Literal["contamination"] = "contamination"
     amplitude: Distribution
     coverage: Fraction
-    roughness: Fraction = Field(default=0.6, validate_default=True)
-    softness: Positive = Field(default=0.5, validate_default=True)
-    rim: Distribution = Field(default=0.0, validate_default=True)
-    rim_nm: Positive = Field(default=10.0, validate_default=True)
+    roughness: Fraction = default(0.6)
+    softness: Positive = default(0.5)
+    rim: Distribution = default(0.0)
+    rim_nm: Positive = default(10.0)
 
     @classmethod
     def apply(cls, ground: Image, record: Record, pixel_size_nm: float, rng: np.random.Generator) -> Image:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from nanolab.core.typing import FloatArray, Image
+from nanolab.core.typing import FloatArray
 from nanolab.synthesis.noise import smooth_noise
+from nanolab.synthesis.substrates.layer import Image
 
 __all__ = ["depth_in_discs", "filled", "rim"]
 

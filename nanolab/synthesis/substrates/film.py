@@ -3,14 +3,12 @@
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import Field
 
-from nanolab.core.typing import Image
-from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive
+from nanolab.core.typing import FloatArray
+from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, default
 from nanolab.synthesis.noise import band_noise, octave_noise, smooth_noise
 from nanolab.synthesis.substrates.discs import depth_in_discs, filled, rim
-from nanolab.synthesis.substrates.layer import Layer, PatchyLayer, Record
+from nanolab.synthesis.substrates.layer import Image, Layer, PatchyLayer, Record
 
 __all__ = ["Carbon", "Grain", "Holes", "Relief", "Scratches"]
 
@@ -20,7 +18,7 @@ class Grain(PatchyLayer):
 
     kind: Literal["grain"] = "grain"
     scale_nm: Positive
-    roughness: Fraction = Field(default=0.5, validate_default=True)
+    roughness: Fraction = default(0.5)
 
     @staticmethod
     def texture(record: Record, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator) -> Image:
@@ -33,7 +31,7 @@ class Relief(PatchyLayer):
 
     kind: Literal["relief"] = "relief"
     scale_nm: Positive
-    roughness: Fraction = Field(default=0.5, validate_default=True)
+    roughness: Fraction = default(0.5)
 
     @staticmethod
     def texture(record: Record, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator) -> Image:
@@ -93,9 +91,9 @@ class Holes(Layer):
     level: Distribution
     diameter_nm: Positive
     pitch_nm: Positive
-    irregularity: Fraction = Field(default=0.0, validate_default=True)
-    rim: Distribution = Field(default=0.0, validate_default=True)
-    rim_nm: Positive = Field(default=20.0, validate_default=True)
+    irregularity: Fraction = default(0.0)
+    rim: Distribution = default(0.0)
+    rim_nm: Positive = default(20.0)
 
     @classmethod
     def apply(cls, ground: Image, record: Record, pixel_size_nm: float, rng: np.random.Generator) -> Image:
@@ -110,9 +108,7 @@ class Holes(Layer):
         return ground * (1 - hole) + np.float32(record["level"]) * hole + np.float32(record["rim"]) * rim(depth, rim_px)
 
 
-def _lattice(
-    shape: tuple[int, int], pitch_px: float, irregularity: float, rng: np.random.Generator
-) -> npt.NDArray[np.float64]:
+def _lattice(shape: tuple[int, int], pitch_px: float, irregularity: float, rng: np.random.Generator) -> FloatArray:
     """Points (row, column) of a square lattice, turned and shifted at random, over an image and a pitch beyond."""
     angle, middle = rng.uniform(0, np.pi / 2), np.array(shape) / 2
     count = int(np.hypot(*shape) / 2 / pitch_px) + 2

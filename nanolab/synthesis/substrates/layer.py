@@ -6,10 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from nanolab.core.typing import Image
-from nanolab.synthesis.draws import Distribution, Fraction, Model
+from nanolab.synthesis.draws import Distribution, Fraction, Model, default
 from nanolab.synthesis.noise import smooth_noise
 
-__all__ = ["Layer", "PatchyLayer", "Record"]
+__all__ = ["Image", "Layer", "PatchyLayer", "Record"]
 
 Record = dict[str, Any]
 
@@ -22,7 +22,7 @@ class Layer(Model):
     def draw(self, rng: np.random.Generator) -> Record:
         """Draw every value of the layer for one image."""
         random = [name for name in type(self).model_fields if name not in ("kind", "probability")]
-        drawn = {name: float(getattr(self, name).draw(rng, 1)[0]) for name in random}
+        drawn = self.drawn(rng, *random)
         return {"kind": self.kind, "seed": int(rng.integers(2**31)), **drawn}  # type: ignore[attr-defined]
 
     @classmethod
@@ -34,7 +34,7 @@ class Layer(Model):
 class PatchyLayer(Layer):
     """A layer that may lie in random patches; `coverage` is the part of the image they take."""
 
-    coverage: Fraction = Field(default=1.0, validate_default=True)
+    coverage: Fraction = default(1.0)
     amplitude: Distribution
 
     @classmethod

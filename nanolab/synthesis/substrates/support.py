@@ -3,12 +3,11 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
-from nanolab.core.typing import FloatArray, Image
-from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive
+from nanolab.core.typing import FloatArray
+from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, default
 from nanolab.synthesis.noise import octave_noise, smooth_noise
-from nanolab.synthesis.substrates.layer import Layer, Record
+from nanolab.synthesis.substrates.layer import Image, Layer, Record
 
 __all__ = ["Support"]
 
@@ -31,9 +30,9 @@ class Support(Layer):
     amplitude: Distribution
     diameter_nm: Positive
     coverage: Fraction
-    bend: Fraction = Field(default=0.08, validate_default=True)
-    texture: NotNegative = Field(default=0.1, validate_default=True)
-    texture_nm: Positive = Field(default=5.0, validate_default=True)
+    bend: Fraction = default(0.08)
+    texture: NotNegative = default(0.1)
+    texture_nm: Positive = default(5.0)
 
     @classmethod
     def apply(cls, ground: Image, record: Record, pixel_size_nm: float, rng: np.random.Generator) -> Image:
