@@ -1,6 +1,7 @@
 """What all verbs share: the application, its exit codes and messages, and options that several verbs have."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from typing import Annotated, Any
@@ -9,13 +10,13 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nanolab import __version__
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_between
 
 __all__ = [
     "Parameters",
     "PixelSizeNm",
     "Settings",
-    "WithPairs",
+    "Verb",
     "app",
     "data",
     "ended",
@@ -44,11 +45,16 @@ class _Verbs(TyperGroup):
             raise ended(f"\nstopped: {hint}", 130) from error
 
 
-class WithPairs(TyperCommand):
-    """Takes `-p name value` beside `-p name=value`; typer itself can repeat only options of one value."""
+class Verb(TyperCommand):
+    """Takes `-p name value` next to `-p name=value`, for typer repeats only options of one value, and no NaN."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: D102
-        return super().parse_args(ctx, list(_joined(args)))
+        rest = super().parse_args(ctx, list(_joined(args)))
+        for name, given in ctx.params.items():
+            for value in given if isinstance(given, list) else [given]:
+                if isinstance(value, float) and not math.isfinite(value):  # which no range keeps out
+                    raise InputError(f"--{name.replace('_', '-')}: must be a finite number, got {value}")
+        return rest
 
 
 def _joined(words: list[str]) -> Iterator[str]:
@@ -88,15 +94,32 @@ def pairs(texts: list[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
-app = typer.Typer(cls=_Verbs, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-data = typer.Typer(no_args_is_help=True, help="Public annotated micrographs: what there is, and getting it.")
+class _App(typer.Typer):
+    """Makes each verb a `Verb`."""
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
+        return super().command(name, **{"cls": Verb, **options})
+
+
+app = _App(cls=_Verbs, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+data = _App(no_args_is_help=True, help="Public annotated micrographs: what there is, and getting it.")
 app.add_typer(data, name="data")
 
 Parameters = Annotated[
     list[str], typer.Option("-p", "--parameter", metavar="NAME VALUE", help="Set a parameter; repeat.")
 ]
 Settings = Annotated[list[str], typer.Option("--set", metavar="KEY VALUE", help="Change a setting; repeat.")]
-PixelSizeNm = Annotated[float | None, typer.Option(help="Edge of a pixel in nm, over what the files say.")]
+
+
+def _pixel_size(value: float | None) -> float | None:
+    if value is not None:
+        check_between(value, "--pixel-size-nm", 1e-4, 1e6)
+    return value
+
+
+PixelSizeNm = Annotated[
+    float | None, typer.Option(callback=_pixel_size, help="Edge of a pixel in nm, over what the files say.")
+]
 
 
 def _version(show: bool) -> None:

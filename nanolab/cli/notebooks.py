@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from nanolab.cli.app import Parameters, WithPairs, app, ended, failing, pairs
+from nanolab.cli.app import Parameters, app, ended, failing, pairs
 from nanolab.core.checks import InputError
 
-__all__ = ["report", "run", "sweep"]
+__all__ = ["run", "sweep", "sweep_report"]
 
 
-@app.command(cls=WithPairs)
+@app.command()
 def run(
     notebook: Annotated[Path, typer.Argument(help="The notebook; it stays as it is.")],
     parameters: Parameters = [],  # noqa: B006  # typer copies it
@@ -34,7 +34,7 @@ def run(
 def sweep(
     file: Annotated[Path, typer.Argument(help="The sweep's YAML file.")],
     size: Annotated[str | None, typer.Option(help="One of the sizes in the file, such as smoke.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Runs side by side on this machine.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs side by side on this machine.")] = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers do the runs: tcp://HOST:8786.")
     ] = None,
@@ -53,8 +53,9 @@ def sweep(
         raise ended("\n".join(f"failed: {outcome.run}\n  {outcome.error}" for outcome in failed), 1)
 
 
-@app.command()
-def report(
+@app.command("report", hidden=True)  # as it was called once
+@app.command("sweep-report")
+def sweep_report(
     sweep: Annotated[str, typer.Argument(help="Name of a sweep that was started, or its folder.")],
     to: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="A folder that gets copies of tables and figure.")

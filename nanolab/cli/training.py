@@ -5,13 +5,13 @@ from typing import Annotated
 
 import typer
 
-from nanolab.cli.app import PixelSizeNm, Settings, WithPairs, app, pairs, report_errors
+from nanolab.cli.app import PixelSizeNm, Settings, app, pairs, report_errors
 from nanolab.core.checks import InputError
 
 __all__ = ["segment", "train"]
 
 
-@app.command(cls=WithPairs)
+@app.command()
 def train(
     datasets: Annotated[
         list[str],
@@ -26,7 +26,7 @@ def train(
     ] = "default",
     settings: Settings = [],  # noqa: B006  # typer copies it
     share: Annotated[
-        list[float], typer.Option(help="How often each data set is shown, relative to the others; one for each.")
+        list[float], typer.Option(min=0, help="How often each data set is shown, relative to the others; one for each.")
     ] = [],  # noqa: B006
     validate: Annotated[Path | None, typer.Option(help="A micrograph to watch the training on.")] = None,
     validate_mask: Annotated[Path | None, typer.Option(help="Its annotation; the best epoch is then selected.")] = None,
@@ -43,9 +43,6 @@ def train(
     from nanolab.datasets.annotated import read_annotated
     from nanolab.datasets.opening import open_images
     from nanolab.training.keep import Keep
-    from nanolab.training.leave_one_out import leave_one_out as train_each
-    from nanolab.training.leave_one_out import select_best
-    from nanolab.training.loop import train as run_training
     from nanolab.training.presets import preset_settings
     from nanolab.training.sources import Source, draw_sources, split_count
 
@@ -56,14 +53,21 @@ def train(
     chosen = preset_settings(preset, {key: parse_yaml(text, key) for key, text in pairs(settings).items()})
     parts = [split_count(text) for text in datasets]
     shares: list[float] | list[None] = share or [None] * len(parts)
+    if leave_one_out and (len(parts) > 1 or validate is not None):
+        raise InputError("--leave-one-out: takes one data set, and validates on its images")
+    if validate is None and validate_mask is not None:
+        raise InputError("--validate-mask: is the annotation of --validate, which must be given with it")
     sets = [Source(open_images(where), count, each, where) for (where, count), each in zip(parts, shares, strict=True)]
+    watched = None if validate is None else read_annotated(validate, validate_mask)
+
+    from nanolab.training.leave_one_out import leave_one_out as train_each  # after the checks: PyTorch takes its time
+    from nanolab.training.leave_one_out import select_best
+    from nanolab.training.loop import train as run_training
+
     if leave_one_out:
-        if len(sets) > 1 or validate is not None:
-            raise InputError("--leave-one-out: takes one data set, and validates on its images")
         runs = train_each(draw_sources(sets, chosen.seed)[0], output, chosen, resume=resume)
         typer.echo(f"{output}: {len(runs)} trainings, one without each image")
         return
-    watched = None if validate is None else read_annotated(validate, validate_mask)
     run = run_training(sets, output, chosen, validation=watched, resume=resume)
     if watched is not None and watched.labels is not None:
         select_best(run, Keep.parse(chosen.keep).by or "dice", watched.name)

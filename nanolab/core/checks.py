@@ -1,5 +1,6 @@
 """What every function that meets a user's input checks first, and the error it raises."""
 
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,16 @@ def check_file(path: Path | str, what: str) -> Path:
         If it does not exist, is a folder, or is empty.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{path}: {what} not found; check the name and the folder")
-    if not path.is_file():
+    try:
+        str(path).encode()  # tables take names in UTF-8 alone
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise InputError(f"{path}: {what} not found; check the name and the folder") from error
+    except (OSError, ValueError) as error:  # of the name, or links in a circle
+        raise InputError(f"{str(path)[:99]}: {what} cannot be read ({error}); rename it") from error
+    if not stat.S_ISREG(found.st_mode):
         raise InputError(f"{path}: {what} must be a file, not a folder")
-    if path.stat().st_size == 0:
+    if found.st_size == 0:
         raise InputError(f"{path}: {what} is empty (0 bytes); copy or export it again")
     return path
 

@@ -4,12 +4,15 @@ import errno
 import hashlib
 import json
 import os
+import platform
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
 from nanolab.core.checks import InputError, check_file
@@ -41,8 +44,10 @@ def atomic(path: Path | str) -> Iterator[Path]:
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=f".part{path.suffix}", dir=path.parent)
-    except OSError as error:
+        # the process is named for `output_folder`; of the stem as much as any file system takes
+        prefix = f".{path.stem[:40]}.{platform.node()}-{os.getpid()}."
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=f".part{path.suffix}", dir=path.parent)
+    except (OSError, ValueError) as error:  # a null character in the name
         raise _explained(error, path) from error
     os.close(handle)
     temporary = Path(name)
@@ -56,20 +61,28 @@ def atomic(path: Path | str) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _explained(error: OSError, path: Path) -> InputError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+def _explained(error: OSError | ValueError, path: Path) -> InputError:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"{path}: no space left on the disk; free some or choose another folder")
-    return InputError(f"{path}: cannot be written ({error.strerror or error}); choose a folder you may write to")
+    why = getattr(error, "strerror", None) or error
+    return InputError(f"{str(path)[:500]}: cannot be written ({why}); choose a folder you may write to")
 
 
 def output_folder(path: Path | str) -> Path:
-    """Make the folder `path`, check that files can be written to it, and return it."""
+    """Make the folder `path`, check that files can be written to it, and return it.
+
+    Half-written files of processes of this machine that were killed are removed.
+    """
     path = Path(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
-    except OSError as error:
+        for part in path.glob(".*.part*"):
+            writer = re.search(rf"\.{re.escape(platform.node())}-(\d+)\.\w+\.part[^.]*(\.|$)", part.name)
+            if writer and not psutil.pid_exists(int(writer[1])):
+                part.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
         raise _explained(error, path) from error
     return path
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock
 
@@ -11,9 +11,6 @@ from nanolab.core.files import digest, output_folder, write_json
 from nanolab.core.processes import check_main_is_guarded
 from nanolab.core.results import plain_name
 from nanolab.core.versions import versions
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["made_once"]
 

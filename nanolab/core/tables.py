@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, Cell
@@ -9,14 +10,28 @@ from openpyxl.styles import Font
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import atomic
 
-__all__ = ["write_csv", "write_excel"]
+__all__ = ["read_csv", "write_csv", "write_excel"]
 
 #: What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MOST_ROWS = 2**20 - 1  # below the names
+
+
+def read_csv(path: Path | str, what: str, **options: Any) -> pd.DataFrame:
+    """Read a table from a CSV file; `what` errors call it, `options` are pandas'.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or it is not a table in UTF-8.
+    """
+    try:
+        return pd.read_csv(check_file(path, what), **options)
+    except (ValueError, pd.errors.ParserError) as error:  # a ValueError is also a wrong encoding or no columns
+        raise InputError(f"{path}: {what} is not a CSV file with these columns ({error}); save it again") from error
 
 
 def write_csv(path: Path | str, table: pd.DataFrame) -> Path:

@@ -5,15 +5,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from nanolab.core.files import digest, read_json, sha256
+from nanolab.core.files import digest, sha256
+from nanolab.runs.parameters import code_cells
 
 __all__ = ["data_fingerprints", "notebook_fingerprint"]
 
 
 def notebook_fingerprint(path: Path) -> str:
     """Return the SHA-256 of a notebook's code, so that another word of its text or another output changes nothing."""
-    cells = read_json(path)["cells"]
-    return digest(["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"])
+    return digest([cell.code for cell in code_cells(path)])
 
 
 def data_fingerprints(values: Mapping[str, Any], folder: Path) -> dict[str, str]:

@@ -6,21 +6,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from nanolab.core.checks import InputError, check_file
-from nanolab.core.files import digest, output_folder, read_json, sha256
+from nanolab.core.files import digest, output_folder, read_record, sha256
 from nanolab.core.results import plain_name
 from nanolab.core.versions import versions
 from nanolab.runs.fingerprints import data_fingerprints, notebook_fingerprint
 from nanolab.runs.kernels import NotebookError, NotebookStoppedError, execute, is_stopped, thread_limits
 from nanolab.runs.parameters import check_parameters, notebook_parameters
 from nanolab.runs.record import keep_record
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["NotebookError", "NotebookStoppedError", "Plan", "execute_plan", "plan_run", "run", "run_lock"]
 
@@ -232,6 +229,6 @@ def execute_plan(
 def _refuse_other_parameters(folder: Path, values: Mapping[str, Any]) -> None:
     if not (folder / "parameters.json").exists():
         return
-    earlier = read_json(folder / "parameters.json")["parameters"]
+    earlier = read_record(folder / "parameters.json", "parameters")["parameters"]
     if changed := [name for name in {**earlier, **values} if earlier.get(name) != values.get(name)]:
         raise InputError(f"{folder}: made with other parameters ({', '.join(changed)}); choose another run name")

@@ -4,13 +4,15 @@ import ast
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import read_json
-from nanolab.core.validation import parse_yaml
+from nanolab.core.validation import parse_yaml, validated
 
-__all__ = ["check_parameters", "notebook_parameters", "parse_parameters"]
+__all__ = ["check_parameters", "code_cells", "notebook_parameters", "parse_parameters"]
 
 
 def notebook_parameters(path: Path | str) -> dict[str, Any]:
@@ -22,18 +24,47 @@ def notebook_parameters(path: Path | str) -> dict[str, Any]:
         If the notebook cannot be read, has no such cell, or has something else than literals in it. A derived value
         would keep what the default gave when papermill sets the parameter it comes from.
     """
-    path = check_file(path, "notebook")
-    notebook = read_json(path)
-    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4:
-        raise InputError(f"{path}: not a Jupyter notebook of format 4; give an .ipynb file saved by Jupyter")
-    cells = [cell for cell in notebook.get("cells", []) if "parameters" in cell["metadata"].get("tags", [])]
+    path = Path(path)
+    cells = [cell for cell in code_cells(path) if "parameters" in cell.metadata.tags]
     if len(cells) != 1:
         raise InputError(f"{path}: must have one cell tagged 'parameters', got {len(cells)}")
     try:
-        statements = ast.parse("".join(cells[0]["source"])).body
-    except SyntaxError as error:
+        statements = ast.parse(cells[0].code).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # ast has all four for damaged code
         raise InputError(f"{path}: the parameters cell is not valid Python: {error}") from error
     return dict(_literal(statement, path) for statement in statements)
+
+
+class _Metadata(BaseModel):
+    tags: list[str] = []
+
+
+class _Cell(BaseModel):
+    cell_type: str
+    metadata: _Metadata = _Metadata()
+    source: str | list[str] = ""
+
+    @property
+    def code(self) -> str:
+        return "".join(self.source)
+
+
+class _Notebook(BaseModel):
+    nbformat: Literal[4]
+    cells: list[_Cell]
+
+
+def code_cells(path: Path) -> list[_Cell]:
+    """Return the cells of a notebook that hold code.
+
+    Raises
+    ------
+    InputError
+        If it is not a notebook.
+    """
+    content = read_json(check_file(path, "notebook"))
+    what = f"{path}: not a Jupyter notebook of format 4; give an .ipynb file saved by Jupyter"
+    return [cell for cell in validated(_Notebook, content, what).cells if cell.cell_type == "code"]
 
 
 def _literal(statement: ast.stmt, path: Path) -> tuple[str, Any]:
@@ -43,10 +74,10 @@ def _literal(statement: ast.stmt, path: Path) -> tuple[str, Any]:
         ):
             try:
                 return name, ast.literal_eval(value)  # type: ignore[arg-type]  # None raises ValueError too
-            except ValueError:
+            except (ValueError, TypeError, RecursionError, MemoryError):
                 pass
     raise InputError(
-        f"{path}: the parameters cell must hold lines such as count = 3, got {ast.unparse(statement)!r}; "
+        f"{path}: the parameters cell must hold lines such as count = 3, got {ast.unparse(statement)[:99]!r}; "
         "move what is computed to the next cell"
     )
 

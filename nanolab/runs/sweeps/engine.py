@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from nanolab.core.files import output_folder, read_json, write_json
+from nanolab.core.files import output_folder, read_record, write_json
 from nanolab.runs.notebook import Plan, run_lock
 from nanolab.runs.sweeps.backends import Backend, dask_backend, local_backend
 from nanolab.runs.sweeps.jobs import Job, Outcome, do, is_finished, set_aside
@@ -149,7 +149,7 @@ def _take_over(folder: Path, plans: Mapping[str, Plan], again: bool) -> None:
     """Give finished runs the names they have now, or set them aside if they shall be done again."""
     wanted = {plan.identity: name for name, plan in plans.items()}
     for path in sorted(folder.glob("*/parameters.json")):
-        run, name = path.parent, wanted.get(read_json(path).get("identity", ""))
+        run, name = path.parent, wanted.get(read_record(path).get("identity", ""))
         if name is None or not is_finished(run, plans[name].identity):
             continue
         with run_lock(run, wait=True):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from nanolab.core.checks import InputError
 from nanolab.core.dask import worker_threads
-from nanolab.core.files import read_json
+from nanolab.core.files import read_record
 from nanolab.core.versions import versions
 from nanolab.runs.notebook import NotebookError, NotebookStoppedError, Plan, execute_plan, run_lock
 
@@ -52,7 +52,7 @@ def is_finished(folder: Path, identity: str) -> bool:
 
 def _record(folder: Path) -> dict[str, Any]:
     path = folder / "parameters.json"
-    return dict(read_json(path)) if path.exists() else {}
+    return read_record(path) if path.exists() else {}
 
 
 def set_aside(folder: Path) -> None:

@@ -3,9 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import pandas as pd
-
-from nanolab.core.checks import InputError, check_file
+from nanolab.core.checks import InputError
+from nanolab.core.tables import read_csv
 from nanolab.runs.sweeps.spec import Paper
 
 __all__ = ["PAPER", "paper_numbers", "paper_rows"]
@@ -24,12 +23,13 @@ def paper_rows(paper: Paper | None) -> list[dict[str, Any]]:
     """
     if paper is None:
         return []
-    table = pd.read_csv(check_file(paper.table, "table of the paper"))
+    table = read_csv(paper.table, "table of the paper")
     names = [*paper.rows, *paper.parameters.values(), *paper.results.values()]
     if unknown := [name for name in names if name not in table]:
         raise InputError(f"{paper.table}: has no column {unknown[0]}; its columns are {', '.join(table)}")
     for column, value in paper.rows.items():
         table = table[table[column] == value]
+    table = table.astype(object).where(table.notna(), None)  # JSON has no NaN
     parameters = {name: table[column].tolist() for name, column in paper.parameters.items()}
     results = {PAPER + name: table[column].tolist() for name, column in paper.results.items()}
     columns = {**parameters, **results}

@@ -1,6 +1,8 @@
 """The YAML file of a sweep: which notebook, with which parameters, how often, where."""
 
 import itertools
+import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -17,6 +19,8 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")]
 ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Values = dict[ParameterName, Any]
 Grid = dict[ParameterName, Annotated[list[Any], Field(min_length=1)]]
+_MOST_RUNS = 10_000  # planning alone takes a minute
+
 Count = Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -105,7 +109,7 @@ class Sweep(_Part):
     Attributes
     ----------
     notebook
-        What to run; the path begins where the command is given.
+        What to run; the path begins where the command is given, or else in a folder above the sweep's file.
     name
         Folder of the runs; the name of the file if not given.
     description
@@ -196,6 +200,11 @@ class Sweep(_Part):
         own = {key: getattr(self, key) for key in self.model_fields_set}
         return Sweep(**{**own, **given, **merged, "name": f"{self.name}-{name}", "sizes": {}})
 
+    @property
+    def runs(self) -> int:
+        """How many runs it has."""
+        return len(self.sets) * math.prod(map(len, self.grid.values())) * (self.repeats or 1)
+
     def combinations(self) -> Iterator[dict[str, Any]]:
         """Give the parameters of each run."""
         seeds = [{}] if self.repeats is None else [{self.seed_parameter: self.seed + k} for k in range(self.repeats)]
@@ -215,4 +224,19 @@ def load_sweep(path: Path | str, size: str | None = None) -> Sweep:
     """
     content = read_yaml(path, "sweep")
     sweep = validated(Sweep, {"name": Path(path).stem, **content}, f"{path}: not a valid sweep")
-    return sweep if size is None else sweep.sized(size)
+    sweep = sweep if size is None else sweep.sized(size)
+    if sweep.runs > _MOST_RUNS:
+        raise InputError(f"{path}: a sweep has at most {_MOST_RUNS:,} runs, this one {sweep.runs:,}; take fewer values")
+    return _located(sweep, Path(path))
+
+
+def _located(sweep: Sweep, file: Path) -> Sweep:
+    """Return the sweep with its notebook and its paper's table where they are, seen from here or from its file."""
+    paper = sweep.paper and sweep.paper.model_copy(update={"table": _found(sweep.paper.table, file)})
+    return sweep.model_copy(update={"notebook": _found(sweep.notebook, file), "paper": paper})
+
+
+def _found(text: str, file: Path) -> str:
+    """Return a path that begins here, or else in the nearest folder above the file in which it leads to something."""
+    folders = [] if os.path.lexists(text) else file.resolve().parents
+    return next((str(folder / text) for folder in folders if (folder / text).is_file()), text)

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from nanolab.core.checks import InputError
-from nanolab.core.files import read_json
+from nanolab.core.files import read_record
+from nanolab.core.tables import read_csv
 from nanolab.runs.sweeps.jobs import is_finished
 from nanolab.runs.sweeps.paper import paper_numbers
 
@@ -32,7 +33,7 @@ def sweep_folder(sweep: Path | str, root: Path = Path("papermill_runs")) -> Path
 
 def sweep_state(folder: Path) -> dict[str, Any]:
     """Return what `sweep.json` says."""
-    return dict(read_json(folder / "sweep.json"))
+    return read_record(folder / "sweep.json", "runs", "varying", "collect")
 
 
 def collect(
@@ -74,7 +75,7 @@ def collect(
 
 def _row(run: Path, name: str, about: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     path = run / "parameters.json"
-    record = read_json(path) if path.exists() else {}
+    record = read_record(path) if path.exists() else {}
     status = "missing" if not record else "complete" if is_finished(run, about["identity"]) else "outdated"
     if record.get("identity") == about["identity"]:
         status = record["status"]
@@ -101,7 +102,7 @@ def _results(run: Path, wanted: Iterable[str]) -> dict[str, Any]:
     path = run / "results.json"
     if not path.exists():
         return {}
-    everything = _flat(read_json(path))
+    everything = _flat(read_record(path))
     if wanted := list(wanted):
         return {key: everything[key] for key in wanted if key in everything}
     return {key: value for key, value in everything.items() if not isinstance(value, list)}
@@ -129,7 +130,7 @@ def _below_each_other(folder: Path, rows: list[dict[str, Any]], varying: list[st
     for row in rows:
         path = folder / row["run"] / table
         if path.is_file() and path.resolve().is_relative_to((folder / row["run"]).resolve()):
-            own = pd.read_csv(path)
+            own = read_csv(path, f"table of run {row['run']}")
             for position, key in enumerate(["run", *(key for key in varying if key not in own)]):
                 own.insert(position, key, [row[key]] * len(own))
             parts.append(own)

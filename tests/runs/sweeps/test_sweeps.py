@@ -55,6 +55,21 @@ def test_a_size_changes_what_it_names_and_has_its_own_folder(tmp_path: Path) -> 
         load_sweep(path, "full")
 
 
+def test_notebook_and_table_are_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_sweep(tmp_path)
+    (tmp_path / "paper.csv").write_text("n,f1\n1,0.5\n", encoding="utf-8")
+    paper = {"table": "paper.csv", "parameters": {"n": "n"}, "results": {"score": "f1"}}
+    (tmp_path / "sweeps/deep").mkdir(parents=True)
+    path = write_sweep(tmp_path, "sweeps/deep/mine", notebook="small.ipynb", paper=paper)
+    monkeypatch.chdir(tmp_path / "sweeps")
+    sweep = load_sweep(Path("deep/mine.yaml"))
+    assert sweep.notebook == str(tmp_path / "small.ipynb")
+    assert sweep.paper is not None
+    assert sweep.paper.table == str(tmp_path / "paper.csv")
+    monkeypatch.chdir(tmp_path)  # what is here comes first, under the name it has here
+    assert load_sweep(path).notebook == "small.ipynb"
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

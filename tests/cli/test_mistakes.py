@@ -1,0 +1,85 @@
+"""A user's mistake is told at once, before anything heavy is loaded."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.small_sweeps import write_sweep
+
+# in a fresh process, because this one has loaded everything long since
+TELL = """
+import json, sys, time
+from typer.testing import CliRunner
+from nanolab.cli import app
+told = []
+for words in json.loads(sys.argv[1]):
+    start = time.process_time()
+    result = CliRunner().invoke(app, words)
+    told.append([result.exit_code, result.output, time.process_time() - start, "torch" in sys.modules])
+print(json.dumps(told))
+"""
+TRAIN = ["train", "set", "-o", "out"]
+MISTAKES = {
+    (
+        "measure",
+        "a.tif",
+        "-o",
+        "out",
+        "--pixel-size-nm",
+        "-1",
+    ): "--pixel-size-nm must be a number from 0.0001 to 1e+06, got -1.0",
+    ("measure", "a.tif", "-o", "out", "--pixel-size-nm", "1e-308"): "from 0.0001 to 1e+06, got 1e-308",
+    ("segment", "a.tif", "-o", "out", "--pixel-size-nm", "nan"): "from 0.0001 to 1e+06, got nan",
+    ("segment", "a.tif", "-o", "out", "--pixel-size-nm", "abc"): "Input should be a valid number",
+    ("import-labels", "a.json", "-o", "out", "--pixel-size-nm", "inf"): "from 0.0001 to 1e+06, got inf",
+    (*TRAIN, "--share", "nan"): "greater than or equal to 0",
+    (*TRAIN, "--share", "-1"): "greater than or equal to 0",
+    (*TRAIN, "--share", "1", "--share", "1"): "give one for each of the 1 data sets, got 2",
+    (*TRAIN, "--set", "epoch", "3"): "unknown key (did you mean epochs?)",
+    (*TRAIN, "--set", "epochs", "3", "--validate-mask", "m.tif"): "--validate-mask: is the annotation of --validate",
+    (*TRAIN, "--leave-one-out", "--validate", "a.tif"): "takes one data set",
+    tuple(TRAIN): "set",
+    ("sweep", "many.yaml"): "at most 10,000 runs, this one 9,000,000",
+    ("sweep", "nowhere.yaml"): "nowhere.yaml: sweep not found",
+    ("run", "nowhere.ipynb"): "nowhere.ipynb: notebook not found",
+    ("sweep-report", "nowhere"): "nowhere: no sweep of this name",
+    ("report", "nowhere"): "nowhere: no sweep of this name",  # the old word
+}
+
+
+def test_every_mistake_is_told_within_three_seconds_and_without_pytorch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_sweep(tmp_path, "many", repeats=3000, grid={"n": list(range(3000))})
+    asked = [sys.executable, "-c", TELL, json.dumps([list(words) for words in MISTAKES])]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True)
+    for (words, message), (code, said, seconds, heavy) in zip(
+        MISTAKES.items(), json.loads(done.stdout.splitlines()[-1]), strict=True
+    ):
+        assert code == 2, (words, said)
+        assert message in " ".join(said.replace("│", " ").split()), words
+        assert "Traceback" not in said
+        assert seconds < 3, words  # of the processor's time, because a loaded machine tells nothing
+        assert not heavy, words
+
+
+def test_help_shows_the_word_of_now_alone() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "nanolab", "--help"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert "sweep-report" in shown
+    assert "report" not in shown
+
+
+def test_a_killed_verb_tidies_up(tmp_path: Path) -> None:
+    code = (
+        "import os, time\nfrom nanolab import cli\nfrom nanolab.core.files import atomic\n"
+        "def write():\n    with atomic('a.json'):\n        os.kill(os.getpid(), 15)\n        time.sleep(9)\n"
+        "cli.app = write\ncli.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert done.returncode == 143
+    assert list(tmp_path.iterdir()) == []
