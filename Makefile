@@ -8,6 +8,8 @@ RUN ?= demo
 ARGS ?=
 PYTEST_ARGS ?=
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+# Notebooks as the tests executed them, for the documentation.
+EXECUTED := $(CURDIR)/build/executed
 
 # How the network that ships is made: two hours on one core, and the same weights again on the same processor.
 MODEL_RECIPES := {spheres_sem: 160, spheres_tem: 160, cubes_sem: 160, cubes_tem: 160, rods_sem: 240, au_rods_tem: 240, \
@@ -15,7 +17,7 @@ MODEL_RECIPES := {spheres_sem: 160, spheres_tem: 160, cubes_sem: 160, cubes_tem:
 MODEL_SETTINGS := {epochs: 40, steps_per_epoch: 150, threads: 1, augmentation.scale: [0.5, 2.0]}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo model test test-slow bench lint format lab setup lock clean
+.PHONY: help demo model test test-slow bench docs lint format lab setup lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,13 +32,19 @@ model: setup ## train and test the network that ships, data/models/particles.saf
 
 # A process a core, one thread each: with more, they would fight. Tests of one file stay together and share what they made.
 test: lint ## all checks and the tests
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile $(PYTEST_ARGS)
+	rm -rf $(EXECUTED)
+	NANOLAB_EXECUTED=$(EXECUTED) OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile $(PYTEST_ARGS)
 
 test-slow: setup ## the tests that take longer
 	$(BIN)/pytest -m slow $(PYTEST_ARGS)
 
 bench: setup ## measure time and quality
 	$(BIN)/pytest -m bench -s $(PYTEST_ARGS)
+
+# What the tests have executed is taken; the other notebooks are executed now, by their tests. Nothing is fetched.
+docs: setup ## the documentation, build/docs/index.html; no warnings
+	OMP_NUM_THREADS=1 $(BIN)/python docs/pages.py build/docs-source $(EXECUTED)
+	$(BIN)/sphinx-build -q -W --keep-going -b html build/docs-source build/docs
 
 lint: setup ## style, types, notebooks without outputs
 	$(BIN)/ruff check .

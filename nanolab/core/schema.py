@@ -6,11 +6,13 @@ from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
-from pydantic_core import core_schema
 
 __all__ = ["field_descriptions", "json_schema"]
 
 _SECTION = re.compile(r"^Attributes\n-+\n(.*?)(?=^\w[^\n]*\n-{3,}$|\Z)", re.MULTILINE | re.DOTALL)
+_LATER = re.compile(r"^\w[^\n]*\n-{3,}$", re.MULTILINE)
+_SENTENCE = re.compile(r"(?<=\.) (?=[A-Z`])")
+_NAME = re.compile(r"`(\w+)`")
 _ENTRY = re.compile(r"^(\w+(?:, \w+)*)\n((?: +[^\n]*\n?|\n)+)", re.MULTILINE)
 
 
@@ -21,24 +23,40 @@ def json_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def field_descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """Return what the keys of a model mean, by name, as the section Attributes of its docstring says.
+    """Return what the keys of a model mean, by name, as its docstring says.
 
-    What a docstring leaves out is taken from those of the classes it is derived from. Keys that are explained together
-    have the same text.
+    The section Attributes comes first, then the first sentence of the text that names a key between backticks. What a
+    docstring leaves out is taken from those of the classes it is derived from. Keys that are explained together have
+    the same text.
     """
-    found: dict[str, str] = {}
+    told: dict[str, str] = {}
+    listed: dict[str, str] = {}
     for each in reversed(model.__mro__):
-        section = _SECTION.search(inspect.cleandoc(each.__doc__ or ""))
+        docstring = inspect.cleandoc(each.__doc__ or "")
+        told |= _told(_LATER.split(docstring)[0])
+        section = _SECTION.search(docstring)
         for names, text in _ENTRY.findall(section[1] + "\n" if section else ""):
-            found |= dict.fromkeys(names.split(", "), " ".join(text.split()))
+            listed |= dict.fromkeys(names.split(", "), " ".join(text.split()))
     described = {name: field.description for name, field in model.model_fields.items() if field.description}
-    return {name: text for name, text in {**found, **described}.items() if name in model.model_fields}
+    return {name: text for name, text in {**told, **listed, **described}.items() if name in model.model_fields}
+
+
+def _told(prose: str) -> dict[str, str]:
+    """Return for each name between backticks the first sentence with it, or the part of one that begins with it."""
+    told: dict[str, str] = {}
+    for sentence in _SENTENCE.split(" ".join(prose.split())):
+        for part in re.split("; (?=`)", sentence):
+            if begins := _NAME.match(part):
+                told.setdefault(begins[1], part.rstrip(".") + ".")
+        for name in _NAME.findall(sentence):
+            told.setdefault(name, sentence)
+    return told
 
 
 class _Described(GenerateJsonSchema):
     """Adds the meaning of each key, and keeps of a part's docstring only the summary."""
 
-    def model_schema(self, schema: core_schema.ModelSchema) -> dict[str, Any]:
+    def model_schema(self, schema: Any) -> dict[str, Any]:
         part = super().model_schema(schema)
         if "description" in part:
             part["description"] = part["description"].split("\n\n", 1)[0].replace("\n", " ")

@@ -41,7 +41,7 @@ class Model(BaseModel):
 
 
 class Constant(Model):
-    """Always the same value."""
+    """Always the same `value`."""
 
     kind: Literal["constant"] = "constant"
     value: float
@@ -93,7 +93,7 @@ class Uniform(_Bounded):
 
 
 class Normal(_Bounded):
-    """Normal distribution of given mean and standard deviation, cut to [min, max]."""
+    """Normal distribution of mean `mean` and standard deviation `sd`, between `min` and `max`."""
 
     kind: Literal["normal"] = "normal"
     mean: float
@@ -106,7 +106,7 @@ class Normal(_Bounded):
 
 
 class LogNormal(_Bounded):
-    """Log-normal distribution of given median and geometric standard deviation, cut to [min, max]."""
+    """Log-normal distribution of median `median` and geometric standard deviation `gsd`, between `min` and `max`."""
 
     kind: Literal["lognormal"] = "lognormal"
     median: Annotated[float, Field(gt=0)]
@@ -179,7 +179,7 @@ def _number(text: str | None, where: str) -> float:
 
 
 class Mixture(Model):
-    """Several distributions, each with its share of the values."""
+    """Several distributions, `components`, each with its share of the values, `weights`."""
 
     kind: Literal["mixture"] = "mixture"
     components: Annotated[list["Distribution"], Field(min_length=1)]

@@ -31,7 +31,15 @@ __all__ = [
 
 
 class ImageFormat(Model):
-    """Size of the images and of their pixels."""
+    """Size of the images and of their pixels.
+
+    Attributes
+    ----------
+    width_px, height_px
+        Sides of an image.
+    pixel_size_nm
+        Edge of a pixel.
+    """
 
     width_px: Annotated[int, Field(ge=16, le=16384)]
     height_px: Annotated[int, Field(ge=16, le=16384)]
@@ -39,7 +47,15 @@ class ImageFormat(Model):
 
 
 class _Population(Model):
-    """Kinds of particles that are arranged together."""
+    """Kinds of particles that are arranged together.
+
+    Attributes
+    ----------
+    particles
+        What particles there are: their shapes and sizes.
+    arrangement
+        How they lie.
+    """
 
     particles: Annotated[list[ParticleKind], Field(min_length=1)]
     arrangement: Arrangement
@@ -66,6 +82,27 @@ class Recipe(_Population):
     `labels` says what the label maps show: each particle, or the rings that particles form together, as in PLOS ONE
     2024, 10.1371/journal.pone.0311228; the particles' own map is then kept beside it. `data_bar` writes on the
     micrographs what instruments and authors write there; `degradation` makes them as poor as published ones were made.
+
+    Attributes
+    ----------
+    name
+        What the recipe is called: small letters, digits and underscores.
+    description
+        What the sample is, for people.
+    image
+        Size of the images.
+    others
+        Particles of another sort in the same field, arranged in another way.
+    substrate
+        What the particles lie on, layer by layer; each is drawn anew for every image.
+    detector
+        The instrument: how passes become grey values.
+    appearances_per_scene
+        How many images are made of one arrangement of particles, each with another substrate and detector.
+    occlusion_distance_nm
+        How far away other matter still darkens a point: about the diameter of the particles.
+    occlusion_samples
+        Rays for each pixel by which Blender computes that; more are slower and less noisy.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]

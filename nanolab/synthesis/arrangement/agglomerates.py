@@ -21,7 +21,10 @@ STEPS, STEP = 20, 0.4
 
 
 class _Falling(Counted):
-    """`overlap` is the fraction of the smaller one's radius, or half height, by which two may intersect."""
+    """`overlap` is the fraction of the smaller one's radius, or half height, by which two may intersect.
+
+    `max_height_nm` is how high above the substrate a particle may reach, unless it lies on it.
+    """
 
     overlap: Fraction = default(0.05)
     max_height_nm: Annotated[float, Field(gt=0)] = 1e6

@@ -123,7 +123,7 @@ class Spec(Model):
 
 
 class Counted(Spec):
-    """Base of the arrangements that are told how many particles to place."""
+    """Base of the arrangements that are told how many particles to place, `count`."""
 
     count: Positive
 

@@ -17,7 +17,7 @@ __all__ = ["Compact", "Fractal"]
 class _Clusters(Counted):
     """Rigid clusters that lie on the substrate, or on one another, with their flattest side down.
 
-    Particles are taken for balls of their volume.
+    Particles are taken for balls of their volume; `cluster_size` is the number of them in one.
     """
 
     cluster_size: Positive

@@ -26,13 +26,13 @@ SITES = 20_000
 
 
 class Lattice(Spec):
-    """A lattice that fills the field, hexagonal or square (a rectangle for long particles), all turned along it.
+    """A lattice that fills the field, all particles turned along it.
 
-    Neighbours are `gap_nm` apart, by their largest extent, or `spacing_nm` from centre to centre if that is given.
-    `vacancies` is the part of the sites that is empty; `jitter` the standard deviation of the positions over the
-    spacing; `turn_deg` that of the turns; `grains` the number of grains, each turned at random, with boundaries
-    between them; `coverage` the part of the field that islands of the lattice cover. Particles that overlap with their
-    neighbours, where they are too large or at a boundary, are left out.
+    Its `cell` is hexagonal, or square (a rectangle for long particles). Neighbours are `gap_nm` apart, by their largest
+    extent, or `spacing_nm` from centre to centre if that is given. `vacancies` is the part of the sites that is empty;
+    `jitter` the standard deviation of the positions over the spacing; `turn_deg` that of the turns; `grains` the number
+    of grains, each turned at random, with boundaries between them; `coverage` the part of the field that islands of the
+    lattice cover. Particles that overlap with neighbours, where they are too large or at a boundary, are left out.
     """
 
     kind: Literal["lattice"] = "lattice"

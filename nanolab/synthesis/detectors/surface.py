@@ -24,16 +24,17 @@ _CRUMBS = np.float32(1.5)
 class SurfaceElectrons(Instrument):
     """Signal of the electrons that leave a surface. See `SecondaryElectrons` and `HeliumIons`.
 
-    A level surface under open sky has its `..._level`, a particle's own with a spread (SD of the logarithm) of
-    `particle_spread` and a fine texture of SD `surface_texture`, `texture_px` wide; `crumbs` brightens grains that wide
-    that lie on it, or darkens pits, and `wrinkles` lines on it, folds or cracks, `wrinkles_px` apart. The yield at an
-    angle of incidence t is that at normal incidence times cos(t)^-`edge_exponent`, and stops rising at cos(t) =
-    `edge_cosine`. `rim` brightens particles within `rim_nm` of edges and ridges, where electrons leave by two sides.
-    What leaves a point is collected in proportion to the open sky above it, to the power `particle_shadow` or
-    `substrate_shadow`. A detector at the side brightens faces turned to it by `side`, and particles cast a shadow of
-    depth `shadow` away from it, as if it stood `elevation_deg` above the horizon. `charging` brightens a particle by
-    that fraction for each micrometre of height, `halo` does so to the ground around particles within `halo_nm`, and
-    `trail` to what the beam meets after a charged particle, fading over `trail_nm` along the line.
+    A level surface under open sky has the signal `substrate_level`, one of a particle `particle_level`. A particle's
+    own has a spread of `particle_spread` (SD of the logarithm) and a fine texture of SD `surface_texture`, `texture_px`
+    wide; `crumbs` brightens grains that wide that lie on it, or darkens pits, and `wrinkles` lines on it, folds or
+    cracks, `wrinkles_px` apart. The yield at an angle of incidence t is that at normal incidence times
+    cos(t)^-`edge_exponent`, and stops rising at cos(t) = `edge_cosine`. `rim` brightens particles within `rim_nm` of
+    edges and ridges, where electrons leave by two sides. What leaves a point is collected in proportion to the open sky
+    above it, to the power `particle_shadow` or `substrate_shadow`. A detector at the side brightens faces turned to it
+    by `side`, and particles cast a shadow of depth `shadow` away from it, as if it stood `elevation_deg` above the
+    horizon. `charging` brightens a particle by that fraction for each micrometre of height, `halo` does so to the
+    ground around particles within `halo_nm`, and `trail` to what the beam meets after a charged particle, fading over
+    `trail_nm` along the line.
     """
 
     substrate_level: Positive

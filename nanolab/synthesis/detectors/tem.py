@@ -32,7 +32,8 @@ class BrightField(Instrument):
     Out of focus by `defocus_nm` (above 0: underfocus, bright fringes), a potential of `inner_potential_v` gives edges
     Fresnel fringes, and the random places of atoms in a film of `film_nm` and in particles give both a grain,
     `granularity` times that of carbon (see `phase_contrast`). The bare film is displayed at `background_level`, no
-    electrons at `black_level`.
+    electrons at `black_level`. The electrons have been accelerated by `voltage_kv` and reach the specimen within an
+    angle of `convergence_mrad`, which blurs fringes.
     """
 
     sees_through: ClassVar[bool] = True

@@ -52,7 +52,8 @@ class Kind(Model):
     `share` is the weight of a kind among those that are arranged together; `contrast` the signal of its material, or in
     transmission how strongly it scatters, relative to the detector's particles; `orientation` how it lies: turned at
     random, flat on its largest face or its side, or upright; either of these turned at random about the beam, and
-    tilted by `tilt_deg` towards any side, as on dirt or on another particle.
+    tilted by `tilt_deg` towards any side, as on dirt or on another particle. `surface` makes it rough or porous; `core`
+    gives it an inside of other matter, or a hollow.
     """
 
     SIZE: ClassVar[str] = "diameter_nm"

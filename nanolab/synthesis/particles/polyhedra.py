@@ -18,7 +18,7 @@ Form = Literal["cube", "octahedron", "cuboctahedron", "dodecahedron", "irregular
 
 
 class Sphere(Kind):
-    """A sphere of the given diameter."""
+    """A sphere of diameter `diameter_nm`."""
 
     BALL: ClassVar[bool] = True
 

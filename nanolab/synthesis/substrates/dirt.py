@@ -13,7 +13,7 @@ __all__ = ["Blobs", "Contamination", "Drops", "Outlines", "Smears", "Specks"]
 
 
 class Outlines(PatchyLayer):
-    """Thin curved lines, as rims of dried residue: level lines of smooth noise, `width_nm` wide."""
+    """Thin curved lines, `width_nm` wide, as rims of dried residue: level lines of noise of up to `scale_nm`."""
 
     kind: Literal["outlines"] = "outlines"
     scale_nm: Positive

@@ -27,7 +27,10 @@ class Grain(PatchyLayer):
 
 
 class Relief(PatchyLayer):
-    """A wrinkled or rough film seen under a tilt: the slope of octave noise along a random direction."""
+    """A wrinkled or rough film seen under a tilt: the slope of octave noise along a random direction.
+
+    The noise has features up to `scale_nm`; `roughness` weighs the fine octaves.
+    """
 
     kind: Literal["relief"] = "relief"
     scale_nm: Positive
@@ -80,7 +83,7 @@ class Scratches(PatchyLayer):
 
 
 class Holes(Layer):
-    """Round holes in the film, in a square lattice of pitch `pitch_nm`, as in a holey or a lacey grid.
+    """Round holes in the film, `diameter_nm` wide, in a square lattice of pitch `pitch_nm`, as in a holey grid.
 
     `level` is the relative change of the signal in a hole, where nothing of the film is seen; `rim` that on its edge,
     over `rim_nm`, where the film is thicker. `irregularity` takes the holes from equal ones in a perfect lattice (0) to

@@ -32,7 +32,10 @@ class Layer(Model):
 
 
 class PatchyLayer(Layer):
-    """A layer that may lie in random patches; `coverage` is the part of the image they take."""
+    """A layer that may lie in random patches; `coverage` is the part of the image they take.
+
+    `amplitude` is how much brighter it makes the ground, or darker below 0, relative to the ground's own signal.
+    """
 
     coverage: Fraction = default(1.0)
     amplitude: Distribution

@@ -208,7 +208,7 @@ def test_the_report_has_tables_and_figures_and_needs_no_network(
 ) -> None:
     monkeypatch.chdir(finished.parents[1])
     (finished.parents[1] / "papermill_runs").symlink_to(finished.parent)
-    shown = CliRunner().invoke(app, ["report", "small"])
+    shown = CliRunner().invoke(app, ["sweep-report", "small"])
     assert shown.exit_code == 0, shown.output
     page = (finished / "report" / "report.html").read_text(encoding="utf-8")
     assert "4 complete" in page
