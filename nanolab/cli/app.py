@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,8 @@ from nanolab.core.checks import InputError, check_between
 __all__ = [
     "Parameters",
     "PixelSizeNm",
+    "Recursive",
+    "Scales",
     "Settings",
     "Verb",
     "app",
@@ -23,6 +26,7 @@ __all__ = [
     "failing",
     "pairs",
     "report_errors",
+    "typed_scales",
 ]
 
 _PAIRS = ("-p", "--parameter", "--set")
@@ -120,6 +124,20 @@ def _pixel_size(value: float | None) -> float | None:
 PixelSizeNm = Annotated[
     float | None, typer.Option(callback=_pixel_size, help="Edge of a pixel in nm, over what the files say.")
 ]
+Scales = Annotated[
+    Path | None,
+    typer.Option(metavar="CSV", help="Edges of the pixels of each image: a table with columns image and nm per px."),
+]
+Recursive = Annotated[bool, typer.Option("-r", "--recursive", help="Also look into the folders of folders.")]
+
+
+def typed_scales(pixel_size_nm: float | None, scales: Path | None) -> float | dict[str, float] | None:
+    """Return what the two options say of pixel sizes: one for all, or one by the name of the image."""
+    from nanolab.images.scale_table import read_scales
+
+    if scales is not None and pixel_size_nm is not None:
+        raise InputError(f"--scales: {scales} gives each image its own pixel size; leave out --pixel-size-nm")
+    return pixel_size_nm if scales is None else read_scales(scales)
 
 
 def _version(show: bool) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nanolab.cli.app import PixelSizeNm, app, report_errors
+from nanolab.cli.app import PixelSizeNm, Recursive, Scales, app, report_errors, typed_scales
 from nanolab.core.checks import InputError
 
 if TYPE_CHECKING:
@@ -20,8 +20,16 @@ def measure(
     output: Annotated[
         Path, typer.Option("-o", "--output", help="A folder for all results, or a CSV file for the table alone.")
     ],
-    images: Annotated[Path | None, typer.Option(help="Folder of the micrographs, of the same names.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the micrographs, of the same names; if not where segment found them.")
+    ] = None,
+    recursive: Recursive = False,
     pixel_size_nm: PixelSizeNm = None,
+    scales: Scales = None,
+    without_scale: Annotated[
+        str,
+        typer.Option(help="Where some images have no pixel size: refuse, leave out (these), or px (for all)."),
+    ] = "refuse",
     fit: Annotated[str, typer.Option(help="auto (best by BIC), kde, normal, log-normal, weibull or mixture.")] = "auto",
     quantity: Annotated[str, typer.Option(help="What the size is: ecd, sqrt_area, feret_min, feret_max...")] = "ecd",
     border: Annotated[
@@ -43,7 +51,8 @@ def measure(
         raise InputError(f"{output}: must be a folder or a CSV file; a folder gets tables in all formats")
     if output.suffix.lower() == ".csv" and (report or rois or compare is not None):
         raise InputError(f"{output}: must be a folder for --report, --rois or --compare, got a CSV file")
-    images_measured, errors = measure_files(labels, images=images, pixel_size_nm=pixel_size_nm)
+    files, typed = label_files(*labels, recursive=recursive), typed_scales(pixel_size_nm, scales)
+    images_measured, errors = measure_files(files, images=images, pixel_size_nm=typed)
     if images_measured and output.suffix.lower() == ".csv":
         _write_table(images_measured, output)
     elif images_measured:
@@ -52,13 +61,20 @@ def measure(
             images_measured,
             output,
             _title(labels[0]),
-            {**choices, "fit_name": fit, "page": report, "rois": rois, "label_maps": rois},
+            {
+                **choices,
+                "fit_name": fit,
+                "page": report,
+                "rois": rois,
+                "label_maps": rois,
+                "without_scale": without_scale,
+            },
         )
         if compare is not None:
-            others, wrong = measure_files([compare], pixel_size_nm=pixel_size_nm)
+            others, wrong = measure_files([compare], pixel_size_nm=typed)
             report_errors(wrong, f"{len(others) + len(wrong)} label maps of {compare}")
             _compare(images_measured, others, output, choices, (_title(labels[0]), _title(compare)))
-    report_errors(errors, f"{len(label_files(*labels))} label maps")
+    report_errors(errors, f"{len(files)} label maps")
 
 
 def _title(path: Path) -> str:

@@ -1,17 +1,15 @@
-"""Label maps on disk, with what belongs to them: their images, the pixel size, the table of the segmentation."""
+"""Label maps on disk, with what belongs to them: their images and the pixel size."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
 
 from nanolab.core.checks import InputError
 from nanolab.images.folders import find_files, label_files
 from nanolab.images.formats.image_file import IMAGE_SUFFIXES
-from nanolab.images.labels import read_labels
-from nanolab.images.micrograph import read
-from nanolab.images.pixel_size import PixelSize, Source, pixel_size_from_metadata
+from nanolab.images.labels import LabelFile, read_label_file
+from nanolab.images.micrograph import Micrograph, read
+from nanolab.images.pixel_size import PixelSize
+from nanolab.images.scale_table import typed_scale
 from nanolab.measurement.summary import MeasuredImage, measure_image
 
 __all__ = ["measure_files"]
@@ -23,7 +21,7 @@ def measure_files(
     paths: Iterable[Path | str],
     *,
     images: Path | str | None = None,
-    pixel_size_nm: float | None = None,
+    pixel_size_nm: float | Mapping[str, float] | None = None,
 ) -> tuple[list[MeasuredImage], dict[str, str]]:
     """Measure label maps, such as those that `nanolab segment` has written.
 
@@ -33,9 +31,9 @@ def measure_files(
         Label maps, or folders of them.
     images
         Folder of their micrographs, of the same names; for grey values and to show. A data bar at the bottom does not
-        belong to the image. Without images, the `particles.csv` beside a label map says where the data bar begins.
+        belong to the image. Without it, the images that label maps name are taken where they still are.
     pixel_size_nm
-        Typed by hand, over what the label maps, or else the images, say.
+        Typed by hand, of all or by the name of the image, over what the label maps, or else the images, say.
 
     Returns
     -------
@@ -54,40 +52,37 @@ def measure_files(
     return done, failures
 
 
-def _measured(path: Path, images: Path | str | None, pixel_size_nm: float | None) -> MeasuredImage:
-    labels = read_labels(path)
-    name = path.stem.removesuffix(_SUFFIX)
-    pixel_size = pixel_size_from_metadata(path) if pixel_size_nm is None else PixelSize.typed(pixel_size_nm)
-    if images is None:
-        source, height = _segmented(path, name)
-        if pixel_size_nm is None and pixel_size.nm is not None and source is not None:
-            pixel_size = PixelSize(pixel_size.nm, source, f"as {path.with_name('particles.csv')} says")
-        return measure_image(name, labels[:height], pixel_size=pixel_size)
-    micrograph = read(_image_of(name, Path(images)))
+def _measured(
+    path: Path, images: Path | str | None, pixel_size_nm: float | Mapping[str, float] | None
+) -> MeasuredImage:
+    file, name = read_label_file(path), path.stem.removesuffix(_SUFFIX)
+    micrograph = _recorded(path, file) if images is None else read(_image_of(name, Path(images)))
+    known = file.pixel_size if file.pixel_size.nm is not None or micrograph is None else micrograph.pixel_size
+    nm = typed_scale(pixel_size_nm, name, Path(file.image).name)
+    pixel_size = known if nm is None else PixelSize.typed(nm)
+    if micrograph is None:
+        return measure_image(name, file.labels[: file.image_rows], pixel_size=pixel_size)
     cropped = micrograph.crop_data_bar()
-    if labels.shape not in (micrograph.pixels.shape, cropped.pixels.shape):
+    if file.labels.shape not in (micrograph.pixels.shape, cropped.pixels.shape):
         raise InputError(
-            f"{path}: must be of the size of {micrograph.path}, got {labels.shape} and {micrograph.pixels.shape} "
+            f"{path}: must be of the size of {micrograph.path}, got {file.labels.shape} and {micrograph.pixels.shape} "
             "(height, width)"
         )
-    pixel_size = micrograph.pixel_size if pixel_size.nm is None else pixel_size
-    return measure_image(name, labels[: len(cropped.pixels)], pixel_size=pixel_size, image=cropped.pixels)
+    rows = file.image_rows or len(cropped.pixels)
+    seen = cropped if rows == len(cropped.pixels) else micrograph
+    return measure_image(name, file.labels[:rows], pixel_size=pixel_size, image=seen.pixels[:rows])
 
 
-def _segmented(path: Path, name: str) -> tuple[Source | None, int | None]:
-    """Return what the table of the segmentation beside a label map says: source of the scale, rows above the bar."""
-    table = path.with_name("particles.csv")
-    if not (path.stem.endswith(_SUFFIX) and table.is_file()):
-        return None, None
+def _recorded(path: Path, file: LabelFile) -> Micrograph | None:
+    """Return the image that a label map names, if it is still there and as it was; sizes do not need it."""
+    image = path.parent / file.image
+    if not (file.image and image.suffix.lower() in IMAGE_SUFFIXES and image.is_file()):
+        return None
     try:
-        rows = pd.read_csv(table, dtype={"image": str}, usecols=["image", "scale_source", "image_height_px"])
-    except ValueError:  # a table of something else
-        return None, None
-    rows = rows[rows["image"].str.removeprefix("'") == name]
-    if not len(rows) or not np.isfinite(rows["image_height_px"].iloc[0]):
-        return None, None
-    said: dict[str, Source] = {"typed": "typed", "scale bar": "scale bar"}  # what a label map's metadata do not keep
-    return said.get(str(rows["scale_source"].iloc[0])), int(rows["image_height_px"].iloc[0])
+        micrograph = read(image)
+    except InputError:
+        return None
+    return micrograph if micrograph.pixels.shape == file.labels.shape else None
 
 
 def _image_of(name: str, folder: Path) -> Path:

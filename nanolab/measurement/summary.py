@@ -1,8 +1,8 @@
 """The sizes of one sample: its images measured, statistics with intervals, fits, and what a reader must know."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,11 @@ from nanolab.measurement.precision import between_images, iso_particles, more_ne
 from nanolab.measurement.size_sample import Border, SizeSample, size_sample
 from nanolab.measurement.statistics import FEW_IMAGES, FEW_PARTICLES, statistics
 
-__all__ = ["MeasuredImage", "SizeReport", "measure_image", "particles_of", "summarise_sizes"]
+__all__ = ["MeasuredImage", "SizeReport", "WithoutScale", "measure_image", "particles_of", "summarise_sizes"]
 
+
+#: What becomes of images without a pixel size where others have one.
+WithoutScale = Literal["refuse", "leave out", "px"]
 
 _ERROR = 0.05  # precision that the count needed is given for
 _REJECTED = 0.05  # p-value of a fit below which its test rejects it
@@ -143,6 +146,7 @@ def summarise_sizes(
     min_area_px: int = 0,
     seed: int = 0,
     repeats: int = 999,
+    without_scale: WithoutScale = "refuse",
 ) -> SizeReport:
     """Compute statistics, intervals and fits of the images of one sample.
 
@@ -154,17 +158,15 @@ def summarise_sizes(
         "auto" (lowest BIC), or one of `nanolab.measurement.fits.FITS`.
     repeats
         Bootstrap samples behind the intervals.
+    without_scale
+        Where some images have no pixel size: "refuse" them, "leave out" these, or measure all in "px".
 
     Raises
     ------
     InputError
         If there is no particle, some images have a pixel size and others none, or the fit is impossible.
     """
-    images = list(images)
-    known = {each.name: each.pixel_size.nm is not None for each in images if len(each.particles)}
-    if len(set(known.values())) > 1:
-        lacking = ", ".join(name for name, is_known in known.items() if not is_known)
-        raise InputError(f"{lacking}: no pixel size, but others have one; type it for all, or report them apart")
+    images, notes = _of_one_scale(list(images), without_scale)
     particles = particles_of(images)
     sample = size_sample(particles, quantity, border=border, min_area_px=min_area_px)
     result = statistics(sample, rng=generator(seed, 0), repeats=repeats)
@@ -176,8 +178,42 @@ def summarise_sizes(
     needed = _needed(sample, result)
     particles.loc[sample.rows, ["weight", "volume_weight"]] = np.column_stack([sample.weights, sample.volume_weights])
     report = SizeReport(title, particles, sample, result, fits, chosen, goodness, needed, scales, min_area_px)
-    report.notes.extend(_notes(report))
+    report.notes.extend([*_notes(report), *notes])
     return report
+
+
+def _of_one_scale(images: list[MeasuredImage], without_scale: WithoutScale) -> tuple[list[MeasuredImage], list[str]]:
+    """Return images whose sizes can be pooled, and what a reader must know of it."""
+    if without_scale not in get_args(WithoutScale):
+        raise InputError(f"without_scale must be one of {', '.join(get_args(WithoutScale))}, got {without_scale!r}")
+    known = {each.pixel_size.nm for each in images if len(each.particles)} - {None}
+    lacking = [each.name for each in images if each.pixel_size.nm is None and len(each.particles)]
+    if without_scale == "px" and known:
+        if len(known) > 1:
+            shown = ", ".join(f"{nm:.4g}" for nm in sorted(filter(None, known)))
+            raise InputError(
+                f"px: pixels of different size cannot be pooled, got {shown} nm; give every image its scale"
+            )
+        return [_in_px(each) for each in images], [
+            f"All in pixels as asked; {len(images) - len(lacking)} images have nm."
+        ]
+    if not (known and lacking):
+        return images, []
+    if without_scale == "leave out":
+        return [each for each in images if each.name not in lacking], [
+            f"Left out, no pixel size: {', '.join(lacking)}."
+        ]
+    raise InputError(
+        f"{', '.join(lacking)}: no pixel size, but others have one; give a table of scales (--scales), "
+        "or choose --without-scale 'leave out' or px"
+    )
+
+
+def _in_px(image: MeasuredImage) -> MeasuredImage:
+    in_nm = [name for name in image.particles if name.endswith(("_nm", "_nm2"))]
+    unknown = PixelSize.unknown("all images in px")
+    table = image.particles.drop(columns=in_nm).assign(scale_source=unknown.source)
+    return replace(image, pixel_size=unknown, particles=table)
 
 
 def _fits(sample: SizeSample, name: str) -> tuple[list[Fit], Fit | None]:

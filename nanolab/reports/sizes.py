@@ -19,7 +19,14 @@ from nanolab.measurement.fits import fit_table
 from nanolab.measurement.particles import DESCRIPTORS
 from nanolab.measurement.size_sample import Border, size_sample
 from nanolab.measurement.statistics import statistics_table
-from nanolab.measurement.summary import MeasuredImage, SizeReport, measure_image, particles_of, summarise_sizes
+from nanolab.measurement.summary import (
+    MeasuredImage,
+    SizeReport,
+    WithoutScale,
+    measure_image,
+    particles_of,
+    summarise_sizes,
+)
 
 # what samplesizes has is here as well, so that a report needs one import
 __all__ = [
@@ -47,6 +54,7 @@ def size_report(
     page: bool = True,
     rois: bool = False,
     label_maps: bool = False,
+    without_scale: WithoutScale = "refuse",
 ) -> SizeReport:
     """Measure a sample and write all of it into a folder.
 
@@ -57,13 +65,13 @@ def size_report(
     out
         The folder. It gets `particles.csv`, `sizes.xlsx`, `sizes.json`; with `page` `report.pdf` and `report.png`; with
         `rois` `rois/<name>.zip` for ImageJ; with `label_maps` `labels/<name>.labels.tif`.
-    quantity, fit_name, border, min_area_px, seed
+    quantity, fit_name, border, min_area_px, seed, without_scale
         See `summarise_sizes`.
 
     Raises
     ------
     InputError
-        As `summarise_sizes`, or if the folder cannot be written. `particles.csv` is there even where that fails.
+        As `summarise_sizes`, and then nothing is written; or if the folder cannot be.
 
     Examples
     --------
@@ -73,13 +81,6 @@ def size_report(
     """
     images = list(images)
     out = output_folder(out)
-    write_csv(out / "particles.csv", particles_of(images))
-    for each in images:
-        if rois:
-            write_imagej_rois(_inside(out / "rois", f"{each.name}.zip"), each.labels)
-        if label_maps:
-            path = _inside(out / "labels", f"{each.name}.labels.tif")
-            write_labels(path, each.labels, pixel_size=each.pixel_size, image=each.name)
     report = summarise_sizes(
         images,
         title=title,
@@ -88,7 +89,14 @@ def size_report(
         border=border,
         min_area_px=min_area_px,
         seed=seed,
+        without_scale=without_scale,
     )
+    for each in images:
+        if rois:
+            write_imagej_rois(_inside(out / "rois", f"{each.name}.zip"), each.labels)
+        if label_maps:
+            path = _inside(out / "labels", f"{each.name}.labels.tif")
+            write_labels(path, each.labels, pixel_size=each.pixel_size, image=each.name)
     write_tables(report, out)
     if page:
         write_page(report, images, out)

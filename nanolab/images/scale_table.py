@@ -1,0 +1,56 @@
+"""A table of pixel sizes typed by hand, for images whose files do not know theirs."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from nanolab.core.checks import InputError, check_file
+
+__all__ = ["read_scales", "typed_scale"]
+
+_COLUMNS = ("image", "nm per px")
+
+
+def read_scales(path: Path | str) -> dict[str, float]:
+    """Read a CSV table of two columns, `image` (a file name, with or without suffix) and `nm per px`.
+
+    Semicolons and decimal commas, as spreadsheets of some languages write them, are read too.
+
+    Raises
+    ------
+    InputError
+        If it is no such table, names an image twice, or has a size that is no number above 0.
+    """
+    path = check_file(path, "table of scales")
+    try:
+        table = pd.read_csv(path, sep=None, engine="python", dtype=str, encoding="utf-8-sig")
+    except (ValueError, UnicodeError) as error:  # pandas' own errors are ValueErrors
+        raise InputError(f"{path}: must be a CSV table with columns {' and '.join(_COLUMNS)} ({error})") from error
+    table.columns = [str(name).strip().replace("_", " ") for name in table.columns]
+    if missing := [name for name in _COLUMNS if name not in table]:
+        raise InputError(f"{path}: must have the columns {' and '.join(_COLUMNS)}, {missing[0]} is missing")
+    scales: dict[str, float] = {}
+    for name, text in table[list(_COLUMNS)].astype(str).itertuples(index=False):
+        if name.strip() in scales:
+            raise InputError(f"{path}: must name each image once, got {name.strip()} twice")
+        scales[name.strip()] = _size(text, f"{path}: {name.strip()}")
+    return scales
+
+
+def _size(text: str, where: str) -> float:
+    try:
+        nm = float(text.strip().replace(",", "."))
+    except ValueError:
+        nm = math.nan
+    if not (math.isfinite(nm) and nm > 0):
+        raise InputError(f"{where}: nm per px must be a number above 0, got {text!r}")
+    return nm
+
+
+def typed_scale(scales: float | Mapping[str, float] | None, *names: str) -> float | None:
+    """Return the pixel size typed for an image: the one for all, or that of the first of its names in the table."""
+    if not isinstance(scales, Mapping):
+        return scales
+    return next((scales[name] for name in names if name in scales), None)
