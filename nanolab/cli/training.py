@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nanolab.cli.app import PixelSizeNm, Settings, app, pairs, report_errors
+from nanolab.cli.app import PixelSizeNm, Recursive, Scales, Settings, app, pairs, report_errors, typed_scales
 from nanolab.core.checks import InputError
 
 __all__ = ["segment", "train"]
@@ -76,7 +76,7 @@ def train(
 
 @app.command()
 def segment(
-    images: Annotated[list[Path], typer.Argument(help="Micrographs.")],
+    images: Annotated[list[Path], typer.Argument(help="Micrographs, folders of them, or patterns.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the label maps and particles.csv.")],
     model: Annotated[
         Path | None,
@@ -85,7 +85,9 @@ def segment(
     epoch: Annotated[
         int | None, typer.Option(min=1, help="Epoch of the training; the selected one if not given.")
     ] = None,
+    recursive: Recursive = False,
     pixel_size_nm: PixelSizeNm = None,
+    scales: Scales = None,
     find_scale_bar: Annotated[
         bool, typer.Option("--find-scale-bar", help="Read the scale bar in the picture where a file has no pixel size.")
     ] = False,
@@ -124,14 +126,17 @@ def segment(
     outlines: Annotated[
         bool, typer.Option("--outlines", help="Also write whole, overlapping outlines (networks with stardist only).")
     ] = False,
+    overlays: Annotated[bool, typer.Option(help="Write each image with its particles outlined, as PNG.")] = True,
 ) -> None:
     """Find the particles in micrographs and measure them."""
+    from nanolab.images.folders import image_files
     from nanolab.models.readouts.base import MIN_AREA_PX
     from nanolab.models.shipped import shipped_model
     from nanolab.segmentation.files import segment_files
     from nanolab.segmentation.magnification import parse_magnification
     from nanolab.segmentation.segmenter import Segmenter
 
+    files, typed = image_files(*images, recursive=recursive), typed_scales(pixel_size_nm, scales)
     if model is None:
         if epoch is not None:
             raise InputError(
@@ -140,7 +145,7 @@ def segment(
         model = shipped_model()
         magnification = magnification or "auto"
     done = segment_files(
-        images,
+        files,
         Segmenter(
             model,
             epoch,
@@ -153,11 +158,14 @@ def segment(
             min_diameter_px=min_diameter,
         ),
         output,
-        pixel_size_nm=pixel_size_nm,
+        pixel_size_nm=typed,
         find_scale_bar=find_scale_bar,
         outlines=outlines,
+        overlays=overlays,
     )
-    report_errors(done.failures, f"{len(images)} images")
-    typer.echo(f"{output}: {len(images)} label maps and particles.csv")
-    if dropped := sum(done.dropped.values()):
-        typer.echo(f"{dropped} particles were too small and are left out; --min-diameter sets how small they may be")
+    if len(done.table):
+        typer.echo(done.table.drop(columns="too_small").fillna("").to_string(index=False))
+        typer.echo(f"{output}: {len(done.table)} label maps and particles.csv")
+        if dropped := done.table["too_small"].sum():
+            typer.echo(f"{dropped} particles were too small and left out; --min-diameter sets how small they may be")
+    report_errors(done.failures, f"{len(files)} images")

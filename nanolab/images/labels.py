@@ -59,15 +59,18 @@ class LabelFile:
     pixel_size
         Edge of a pixel in nm and where that number came from when the image was segmented.
     image
-        File name of the image; empty where the file does not say.
+        Where the image is, from the folder of the label map, or its name alone; empty where the file does not say.
     image_rows
         Rows above the data bar, which the label map may go on to; None where the file does not say.
+    made_by
+        What has found the particles, in words.
     """
 
     labels: LabelMap
     pixel_size: PixelSize
     image: str = ""
     image_rows: int | None = None
+    made_by: str = ""
 
 
 def read_labels(path: Path | str, *, kind: MaskKind = "auto", shape: tuple[int, int] | None = None) -> LabelMap:
@@ -106,7 +109,7 @@ def read_label_file(path: Path | str) -> LabelFile:
     path = check_file(path, "label map")
     labels, pixel_size = read_labels(path), pixel_size_from_metadata(path)
     record = image_record(path) or ImageRecord()
-    return LabelFile(labels, pixel_size, record.image, record.image_rows)
+    return LabelFile(labels, pixel_size, record.image, record.image_rows, record.made_by)
 
 
 def write_labels(
@@ -117,6 +120,7 @@ def write_labels(
     pixel_size: PixelSize | None = None,
     image: str = "",
     image_rows: int | None = None,
+    made_by: str = "",
 ) -> None:
     """Write a label map as a calibrated TIFF, atomically: uint16, or uint32 beyond 65535 particles.
 
@@ -128,14 +132,12 @@ def write_labels(
         Edge of a pixel, where nothing else is known of it.
     pixel_size
         The same with its source, which the file then carries.
-    image
-        File name of the image, carried by the file.
-    image_rows
-        Rows of the image above its data bar, carried by the file.
+    image, image_rows, made_by
+        Carried by the file, see `LabelFile`.
     """
     check_label_map(labels, str(path))
     largest = labels.max() if labels.size else 0
-    record = ImageRecord(image, image_rows, pixel_size)
+    record = ImageRecord(image, image_rows, pixel_size, made_by)
     write_tiff(
         path,
         labels.astype(np.uint16 if largest < 2**16 else np.uint32),

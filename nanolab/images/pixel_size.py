@@ -69,11 +69,12 @@ class PixelSize:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """What a label map carries about its image: file name, rows above the data bar, and pixel size with its source."""
+    """What a label map carries about its image, see `nanolab.images.labels.LabelFile`."""
 
     image: str = ""
     image_rows: int | None = None
     pixel_size: PixelSize | None = None
+    made_by: str = ""
 
 
 def image_record(path: Path) -> ImageRecord | None:

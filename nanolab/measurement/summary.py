@@ -47,6 +47,8 @@ class MeasuredImage:
         Of `nanolab.measurement.particles.measure`.
     image
         Shape (height, width) in [0, 1], if at hand.
+    made_by
+        What has found the particles, in words, if known.
     """
 
     name: str
@@ -54,6 +56,7 @@ class MeasuredImage:
     pixel_size: PixelSize
     particles: pd.DataFrame
     image: AnyImage | None = None
+    made_by: str = ""
 
 
 def measure_image(
@@ -63,10 +66,11 @@ def measure_image(
     pixel_size: PixelSize,
     image: AnyImage | None = None,
     classes: Mapping[int, str] | None = None,
+    made_by: str = "",
 ) -> MeasuredImage:
     """Measure a label map; see `nanolab.measurement.particles.measure`."""
     table = measure(labels, pixel_size=pixel_size, image=image, name=name, classes=classes)
-    return MeasuredImage(name, labels, pixel_size, table, image)
+    return MeasuredImage(name, labels, pixel_size, table, image, made_by)
 
 
 def particles_of(images: Iterable[MeasuredImage]) -> pd.DataFrame:

@@ -1,42 +1,57 @@
 """Many image files to label maps and one table of particles."""
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import PIL.Image
+from skimage.segmentation import find_boundaries
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
-from nanolab.core.files import output_folder
+from nanolab.core.files import atomic, output_folder
 from nanolab.core.tables import write_csv
+from nanolab.core.typing import Image, LabelMap
 from nanolab.images.folders import image_files
 from nanolab.images.labels import write_labels
 from nanolab.images.micrograph import read
-from nanolab.measurement.particles import measure
+from nanolab.images.pixel_size import PixelSize
+from nanolab.images.scale_table import typed_scale
+from nanolab.measurement.particles import measure, sizes_of
+from nanolab.measurement.statistics import FEW_PARTICLES
 from nanolab.segmentation.segmenter import Segmenter
 
 __all__ = ["SegmentedFiles", "segment_files"]
 
 
-@dataclass(frozen=True)
+#: More particles that the border cuts than this part make a sample small at heart.
+_MUCH_BORDER = 0.25
+# Okabe & Ito's colours, told apart with any colour vision (jfly.uni-koeln.de/color)
+_COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167)])
+
+
+@dataclass(frozen=True, eq=False)
 class SegmentedFiles:
     """What became of many files.
 
     Attributes
     ----------
+    table
+        One row per image done: image, particles, median (of the ECD, of those that no border cuts), unit, scale with
+        its source, too_small (how many were dropped), and what is doubtful.
     failures
         What was wrong with each file that could not be used, by its path; the others are done.
-    dropped
-        How many particles were too small to be kept, by the path of the image.
     """
 
-    failures: dict[str, str] = field(default_factory=dict)
-    dropped: dict[str, int] = field(default_factory=dict)
+    table: pd.DataFrame
+    failures: dict[str, str]
 
 
 def segment_files(
@@ -44,9 +59,10 @@ def segment_files(
     model: "Segmenter | PathLike[str] | str",
     out: Path | str,
     *,
-    pixel_size_nm: float | None = None,
+    pixel_size_nm: float | Mapping[str, float] | None = None,
     find_scale_bar: bool = False,
     outlines: bool = False,
+    overlays: bool = True,
     progress: bool = True,
 ) -> SegmentedFiles:
     """Find and measure the particles of many micrographs.
@@ -64,12 +80,14 @@ def segment_files(
     out
         Folder for the results.
     pixel_size_nm
-        Pixel size typed by hand, over what the files say.
+        Pixel size typed by hand, of all or by the name of the image, over what the files say.
     find_scale_bar
         Where a file says nothing, read the scale bar in the picture.
     outlines
         Also write the whole outlines, which may overlap, to `OUT/<stem>.outlines.json` in COCO's format with scores;
         only with the read-out `stardist`.
+    overlays
+        Also write each image with its particles outlined, `OUT/<stem>.overlay.png`.
     progress
         Show a progress bar.
 
@@ -85,31 +103,73 @@ def segment_files(
         segmenter.check_outlines()
         from nanolab.models.readouts.outlines import write_outlines
     tables: list[pd.DataFrame] = []
-    done = SegmentedFiles()
+    rows: list[dict[str, Any]] = []
+    failures: dict[str, str] = {}
     for path, name in tqdm(names.items(), desc="segment", unit="image", disable=not progress):
         try:
-            micrograph = read(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
+            typed = typed_scale(pixel_size_nm, path.name, path.stem)
+            micrograph = read(path, pixel_size_nm=typed, find_scale_bar=find_scale_bar)
             cropped = micrograph.crop_data_bar()
             found = segmenter.find(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm, outlines=outlines)
         except InputError as error:
-            done.failures[str(path)] = _naming(path, error)
+            failures[str(path)] = _naming(path, error)
             continue
-        done.dropped[str(path)] = found.dropped
         bar = len(micrograph.pixels) - len(found.labels)
         whole = np.pad(found.labels, ((0, bar), (0, 0)))
         write_labels(
             out / f"{name}.labels.tif",
             whole,
             pixel_size=micrograph.pixel_size,
-            image=path.name,
+            image=_seen_from(out, path),
             image_rows=len(found.labels),
+            made_by=segmenter.made_by,
         )
+        if overlays:
+            _write_overlay(out / f"{name}.overlay.png", cropped.pixels, found.labels)
         if found.outlines is not None:
             write_outlines(out / f"{name}.outlines.json", found.outlines, whole.shape, path.name)
         tables.append(measure(found.labels, pixel_size=cropped.pixel_size, name=name))
+        rows.append(_row(name, tables[-1], cropped.pixel_size, found.dropped))
     if tables:
         write_csv(out / "particles.csv", pd.concat([each for each in tables if len(each)] or tables, ignore_index=True))
-    return done
+    return SegmentedFiles(pd.DataFrame(rows), failures)
+
+
+def _row(name: str, particles: pd.DataFrame, pixel_size: PixelSize, dropped: int) -> dict[str, Any]:
+    cut = particles["touches_border"].to_numpy(dtype=bool)
+    sizes, unit = sizes_of(particles[~cut])
+    doubts = {
+        "no scale": pixel_size.nm is None,
+        "no particles": not len(particles),
+        f"few particles (below {FEW_PARTICLES})": 0 < len(particles) < FEW_PARTICLES,
+        f"{cut.mean() if len(cut) else 0:.0%} cut by the border": len(cut) and cut.mean() > _MUCH_BORDER,
+    }
+    return {
+        "image": name,
+        "particles": len(particles),
+        "median": float(f"{np.median(sizes):.4g}") if len(sizes) else None,
+        "unit": unit,
+        "scale": str(pixel_size),
+        "too_small": dropped,
+        "doubtful": ", ".join(doubt for doubt, is_so in doubts.items() if is_so),
+    }
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    """Return where an image is, so that both can be moved together; whole, if it is on another drive."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return path.resolve().as_posix()
+
+
+def _write_overlay(path: Path, image: Image, labels: LabelMap) -> None:
+    """Write an image, shape (height, width) in [0, 1], with the outlines of its particles, inside them."""
+    shown = np.repeat(np.rint(255 * image).astype(np.uint8)[..., None], 3, axis=2)
+    outline = find_boundaries(labels, mode="inner")
+    shown[outline] = _COLOURS[labels[outline] % len(_COLOURS)]
+    with atomic(path) as temporary:
+        PIL.Image.fromarray(shown).save(temporary, compress_level=3)
 
 
 def _naming(path: Path, error: InputError) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from math import pi
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from nanolab import __version__
 from nanolab.core.checks import InputError, check_between, check_image, check_positive
 from nanolab.core.typing import Image, LabelMap
 from nanolab.images.labels import remove_small
@@ -102,6 +104,8 @@ class Segmenter:
     ----------
     readout
         What the network predicts.
+    made_by
+        What will have found the particles, in words: version, network, options.
 
     Raises
     ------
@@ -139,7 +143,11 @@ class Segmenter:
             raise InputError(f"tile_px must be a multiple of {SIZE_MULTIPLE_PX} above {OVERLAP_PX}, got {tile_px}")
         if dynamic is not None and postprocessing is not None:
             raise InputError(f"dynamic: {postprocessing} separates particles in its own way; leave one of the two out")
-        network, readout, self.record = load_network(checkpoint_of(model, epoch))
+        checkpoint = checkpoint_of(model, epoch)
+        network, readout, self.record = load_network(checkpoint)
+        chosen = {"magnification": magnification, "flips": flips, "postprocessing": postprocessing, "dynamic": dynamic}
+        said = [f"{name} {value}" for name, value in chosen.items() if value not in (None, False, 1)]
+        self.made_by = ", ".join([f"nanolab {__version__}", Path(*checkpoint.parts[-3:]).as_posix(), *said])
         self.readout = readout if dynamic is None else with_dynamic(readout, dynamic)
         self._clahe = bool(self.record["settings"].get("clahe", False))  # trained so, used so
         self._device = choose_device(device)

@@ -226,7 +226,10 @@ def test_from_images_to_scores(run: Run, tmp_path: Path, rng: np.random.Generato
     segmented = run("segment", "--model", "training", "-o", "found", *images)
     assert segmented.exit_code == 2
     assert "1 of the 3 images could not be used" in segmented.stderr
-    assert {path.name for path in (tmp_path / "found").iterdir()} == {"0.labels.tif", "1.labels.tif", "particles.csv"}
+    assert {path.name for path in (tmp_path / "found").iterdir()} == {
+        *("0.labels.tif", "1.labels.tif", "0.overlay.png", "1.overlay.png"),
+        "particles.csv",
+    }
 
     judged = run("evaluate", "--truth", "set/masks", "--pred", "found", "-o", "metrics.json")
     assert judged.exit_code == 0, judged.output

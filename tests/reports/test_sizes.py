@@ -117,7 +117,7 @@ def test_images_with_and_without_a_scale_are_not_mixed(tmp_path: Path) -> None:
     images = [measure_image("a", discs(0), pixel_size=KNOWN), measure_image("b", discs(1), pixel_size=UNKNOWN)]
     with pytest.raises(InputError, match="b: no pixel size, but others have one"):
         size_report(images, tmp_path)
-    assert len(pd.read_csv(tmp_path / "particles.csv")) == 32  # the table is there all the same
+    assert list(tmp_path.iterdir()) == []  # no half of a folder
     with pytest.raises(InputError, match="at least one particle, got none"):
         size_report([measure_image("a", np.zeros((9, 9), int), pixel_size=KNOWN)], tmp_path)
 
@@ -160,19 +160,20 @@ def test_two_samples_are_compared_on_disk(tmp_path: Path) -> None:
     assert (tmp_path / "comparison.png").stat().st_size > 10_000
 
 
+BAR = PixelSize(2.5, "scale bar", "200 nm over 80 px", 0.9)
+
+
 @pytest.fixture
 def segmented(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Write label maps as `nanolab segment` does: the last 40 rows are a data bar, its table knows of it."""
+    """Write label maps as `nanolab segment` does: the last 40 rows are a data bar, which the files carry."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "segmented"
-    tables = []
     for k in range(2):
         labels = discs(k)
         labels[119][labels[119] == 0] = 99  # a particle cut by the data bar
         labels[120:] = 0
-        write_labels(folder / f"i{k}.labels.tif", labels, pixel_size_nm=2.5)
-        tables.append(measure_image(f"i{k}", labels[:120], pixel_size=PixelSize.typed(2.5)).particles)
-    pd.concat(tables).to_csv(folder / "particles.csv", index=False)
+        path = folder / f"i{k}.labels.tif"
+        write_labels(path, labels, pixel_size=BAR, image=f"../raw/i{k}.tif", image_rows=120, made_by="network")
     return folder
 
 
@@ -181,7 +182,7 @@ def test_what_segment_wrote_can_be_measured_at_once(segmented: Path) -> None:
     assert failures == {}
     assert [each.labels.shape for each in found] == [(120, 160)] * 2
     assert found[0].particles["touches_border"].tolist()[-1]
-    assert set(found[0].particles["scale_source"]) == {"typed"}
+    assert (found[0].pixel_size, found[0].image, found[0].made_by) == (BAR, None, "network")
     result = CliRunner().invoke(app, ["measure", "segmented", "-o", "out", "--report", "--fit", "normal"])
     assert result.exit_code == 0, result.output
     assert "out: 26 particles of 2 label maps" in result.stdout
@@ -193,6 +194,72 @@ def test_what_segment_wrote_can_be_measured_at_once(segmented: Path) -> None:
         "report.png",
     }
     assert read_json("out/sizes.json")["statistics"]["touching_border"] == 2
+
+
+def test_label_maps_lead_to_their_images(segmented: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (160, 160), dtype=np.uint8)
+    write_tiff(Path("raw/i0.tif"), image, pixel_size_nm=3.0)
+    write_tiff(Path("raw/i1.tif"), image[:50], pixel_size_nm=3.0)  # another one by now
+    (first, second), _ = measure_files([segmented])
+    np.testing.assert_allclose(first.image, image[:120] / 255)
+    assert first.pixel_size == second.pixel_size == BAR
+    assert second.image is None
+    (first,), failures = measure_files([segmented], images="raw")
+    assert (first.pixel_size, set(failures)) == (BAR, {str(segmented / "i1.labels.tif")})
+
+
+def test_a_table_of_scales_goes_over_the_files(segmented: Path) -> None:
+    Path("scales.csv").write_text("\ufeffimage;nm per px\ni0;4,5\ni1.tif;3\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["measure", "segmented", "-o", "out.csv", "--scales", "scales.csv"])
+    assert result.exit_code == 0, result.output
+    table = pd.read_csv("out.csv").groupby("image")[["pixel_size_nm", "scale_source"]].first()
+    assert table.to_numpy().tolist() == [[4.5, "typed"], [3.0, "typed"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,nm per px\ni0,0\n", "i0: nm per px must be a number above 0, got '0'"),
+        ("image,nm per px\ni0,two\n", "i0: nm per px must be a number above 0, got 'two'"),
+        ("image,nm_per_px\ni0,1\ni0,2\n", "must name each image once, got i0 twice"),
+        ("image,size\ni0,1\n", "must have the columns image and nm per px, nm per px is missing"),
+        ("", "scales.csv"),
+    ],
+)
+def test_a_wrong_table_of_scales_is_refused(segmented: Path, text: str, message: str) -> None:
+    Path("scales.csv").write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(app, ["measure", "segmented", "-o", "out", "--scales", "scales.csv"])
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(("how", "unit", "images"), [("leave out", "nm", ["i0"]), ("px", "px", ["i0", "i1"])])
+def test_an_image_without_a_scale_does_not_spoil_the_report(
+    segmented: Path, how: str, unit: str, images: list[str]
+) -> None:
+    write_labels(segmented / "i1.labels.tif", discs(1))
+    refused = CliRunner().invoke(app, ["measure", "segmented", "-o", "out"])
+    assert "i1: no pixel size, but others have one; give a table of scales (--scales)" in refused.stderr
+    assert list(Path("out").iterdir()) == []
+    result = CliRunner().invoke(app, ["measure", "segmented", "-o", "out", "--report", "--without-scale", how])
+    assert result.exit_code == 0, result.output
+    saved = read_json("out/sizes.json")
+    assert (saved["statistics"]["unit"], sorted(saved["pixel_size"])) == (unit, images)
+    assert any(("Left out" if how == "leave out" else "All in pixels as asked") in note for note in saved["notes"])
+    assert [name for name in pd.read_csv("out/particles.csv") if name.endswith(("_nm", "_nm2"))] == [] or unit == "nm"
+
+
+def test_pixels_of_different_size_are_never_pooled(tmp_path: Path) -> None:
+    scales = {"a": PixelSize.typed(1.0), "b": PixelSize.typed(2.0), "c": UNKNOWN}
+    images = [measure_image(name, discs(0), pixel_size=size) for name, size in scales.items()]
+    with pytest.raises(InputError, match="pixels of different size cannot be pooled, got 1, 2 nm"):
+        size_report(images, tmp_path, without_scale="px")
+    with pytest.raises(InputError, match="area: no length of the particle table"):
+        size_report(images[:2], tmp_path, quantity="area")
+    with pytest.raises(InputError, match="without_scale must be one of refuse, leave out, px, got 'drop'"):
+        size_report(images, tmp_path, without_scale="drop")  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_measure_takes_grey_values_from_images(segmented: Path) -> None:

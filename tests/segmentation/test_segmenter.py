@@ -5,11 +5,13 @@ import pandas as pd
 import pytest
 import torch
 from helpers.discs import THRESHOLD, TINY, Threshold, disc_labels, disc_sample, valleys
+from PIL import Image
+from skimage.segmentation import find_boundaries
 from torch import nn
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
-from nanolab.images.labels import read_labels
+from nanolab.images.labels import read_label_file, read_labels
 from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import pixel_size_from_metadata
 from nanolab.images.tiff import write_tiff
@@ -190,10 +192,18 @@ def test_options_out_of_range_are_refused(model: Path) -> None:
             Segmenter(model, tile_px=tile_px)
 
 
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 def test_files_become_label_maps_and_a_table(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
     image = write_image(tmp_path / "a.tif", picture(discs))
     assert segment_files([image], model, tmp_path / "out", progress=False).failures == {}
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.labels.tif", "particles.csv"]
+    assert names_in(tmp_path / "out") == [
+        "a.labels.tif",
+        "a.overlay.png",
+        "particles.csv",
+    ]
     labels = read_labels(tmp_path / "out" / "a.labels.tif")
     np.testing.assert_array_equal(labels, Segmenter(model).segment(picture(discs)))
     assert pixel_size_from_metadata(tmp_path / "out" / "a.labels.tif").nm == pytest.approx(2.5)
@@ -214,7 +224,11 @@ def test_a_bad_file_does_not_stop_the_others(model: Path, discs: np.ndarray, tmp
     failures = segment_files([black, missing, good, truncated], model, tmp_path / "out", progress=False).failures
     assert list(failures) == [str(black), str(missing), str(truncated)]
     assert all(path in message for path, message in failures.items())
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["good.labels.tif", "particles.csv"]
+    assert names_in(tmp_path / "out") == [
+        "good.labels.tif",
+        "good.overlay.png",
+        "particles.csv",
+    ]
 
 
 def test_if_no_file_is_any_good_there_is_no_table(model: Path, tmp_path: Path) -> None:
@@ -245,6 +259,33 @@ def test_even_case_alone_keeps_names_apart(tmp_path: Path) -> None:
     assert len(set(names.values())) == 4
     assert names[tmp_path / "c.tif"] == "c"
     assert names[tmp_path / "b" / "a.tif"] == "b__a"
+
+
+def test_a_folder_is_segmented_and_told_image_by_image(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
+    for name, most in (("a", discs.max()), ("sub/b", 5)):
+        write_image(tmp_path / f"in/{name}.tif", picture(np.where(discs <= most, discs, 0)), None)
+    options = {"progress": False, "overlays": False, "pixel_size_nm": {"a.tif": 2.0}}
+    done = segment_files([tmp_path / "in/a.tif", tmp_path / "in/sub"], model, tmp_path / "out", **options)
+    table = done.table.set_index("image")
+    counted = pd.read_csv(tmp_path / "out/particles.csv").groupby("image")
+    assert table["particles"].to_dict() == counted.size().to_dict()
+    assert table["scale"]["a"] == "2 nm (typed)"
+    assert table["unit"].tolist() == ["nm", "px"]
+    assert table["doubtful"].to_dict() == {"a": "", "b": "no scale, few particles (below 30)"}
+    file = read_label_file(tmp_path / "out/b.labels.tif")
+    assert (file.image, file.image_rows) == ("../in/sub/b.tif", len(discs))
+    assert file.made_by.endswith(".safetensors")
+    assert names_in(tmp_path / "out") == ["a.labels.tif", "b.labels.tif", "particles.csv"]
+
+
+def test_an_overlay_is_the_image_with_outlines(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
+    image = write_image(tmp_path / "a.tif", picture(discs))
+    segment_files([image], model, tmp_path / "out", progress=False)
+    shown = np.asarray(Image.open(tmp_path / "out/a.overlay.png"))
+    labels = read_labels(tmp_path / "out/a.labels.tif")
+    coloured = (shown != shown[..., :1]).any(axis=2)
+    np.testing.assert_array_equal(coloured, find_boundaries(labels, mode="inner"))
+    np.testing.assert_array_equal(shown[~coloured][:, 0], np.rint(255 * read(image).pixels)[~coloured])
 
 
 def test_an_image_without_particles_is_no_failure(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
@@ -415,4 +456,4 @@ def test_files_tell_how_many_particles_were_too_small(model: Path, tmp_path: Pat
     image = np.full((60, 60), 0.2, dtype=np.float32)
     image[5:10, 5:10] = image[30:40, 30:40] = 0.8
     path = write_image(tmp_path / "a.tif", image)
-    assert segment_files([path], model, tmp_path / "out", progress=False).dropped == {str(path): 1}
+    assert segment_files([path], model, tmp_path / "out", progress=False).table["too_small"].tolist() == [1]
