@@ -55,8 +55,6 @@ def train(
     shares: list[float] | list[None] = share or [None] * len(parts)
     if leave_one_out and (len(parts) > 1 or validate is not None):
         raise InputError("--leave-one-out: takes one data set, and validates on its images")
-    if validate is None and validate_mask is not None:
-        raise InputError("--validate-mask: is the annotation of --validate, which must be given with it")
     sets = [Source(open_images(where), count, each, where) for (where, count), each in zip(parts, shares, strict=True)]
     watched = None if validate is None else read_annotated(validate, validate_mask)
 

@@ -22,6 +22,14 @@ class InputError(ValueError):
 
     The message says what was expected, what was found and where, and what to do. The command line prints
     it without a traceback and ends with exit code 2.
+
+    Examples
+    --------
+    >>> try:
+    ...     check_positive(-1, "pixel size", "nm")
+    ... except InputError as error:
+    ...     print(error)
+    pixel size must be a number of nm above 0, got -1
     """
 
 

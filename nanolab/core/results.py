@@ -28,6 +28,17 @@ def save_results(run_folder: Path | str, results: Mapping[str, Any]) -> Path:
     """Write `results.json` in a run's folder, atomically, and return its path.
 
     NumPy values become Python's, a path its text, and NaN or infinity, which JSON lacks, becomes null.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     print(save_results(folder, {"f1": np.float32(0.5), "undefined": float("nan")}).read_text())
+    {
+      "f1": 0.5,
+      "undefined": null
+    }
+    <BLANKLINE>
     """
     path = Path(run_folder) / "results.json"
     write_json(path, _as_json(results))
@@ -51,7 +62,16 @@ def _as_json(value: Any) -> Any:
 
 
 def save_figure(run_folder: Path | str, name: str, figure: "Figure", *, dpi: int = 200) -> Path:
-    """Write a figure as `<name>.png` in a run's folder, atomically, and return its path."""
+    """Write a figure as `<name>.png` in a run's folder, atomically, and return its path.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from matplotlib.figure import Figure
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_figure(folder, "sizes", Figure(), dpi=20).name
+    'sizes.png'
+    """
     path = Path(run_folder) / f"{plain_name(name, 'figure name')}.png"
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=dpi)

@@ -39,6 +39,14 @@ def write_csv(path: Path | str, table: pd.DataFrame) -> Path:
 
     A text that a spreadsheet would take for a formula, such as the name of a file `=cmd.tif`, gets an apostrophe in
     front, in column names too. Numbers stay as they are.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = write_csv(Path(folder, "a.csv"), pd.DataFrame({"image": ["=a"], "ecd_nm": [2.5]}))
+    ...     path.read_text().split()
+    ['image,ecd_nm', "'=a,2.5"]
     """
     path = Path(path)
     safe = table.rename(columns=_as_text)

@@ -25,16 +25,18 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel
 
 from nanolab.core.checks import InputError, check_label_map, check_same_shape
-from nanolab.core.files import atomic, output_folder, read_json, sha256, write_json
+from nanolab.core.files import atomic, output_folder, read_record, sha256, write_json
+from nanolab.core.validation import validated
 from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.datasets.parts import Part, matches, write_table
 from nanolab.images.labels import read_labels, write_labels
 from nanolab.images.micrograph import read
 from nanolab.images.tiff import write_tiff
 
-__all__ = ["AnnotatedImage", "Dataset", "DatasetWriter", "LazyImages"]
+__all__ = ["AnnotatedImage", "Dataset", "DatasetWriter", "LazyImages", "read_manifest"]
 
 _PACKAGES = ("nanolab", "numpy", "pandas", "pyarrow", "tifffile")
 
@@ -46,6 +48,17 @@ class Dataset(LazyImages):
     ------
     InputError
         If there are no images, a mask has no image, two images share a stem, or the dataset was never finished.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from nanolab.images.tiff import write_tiff
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tiff(Path(folder, "images", "a.tif"), np.eye(32, dtype=np.uint8), pixel_size_nm=2.0)
+    ...     dataset = Dataset(folder)
+    ...     len(dataset), dataset.names, dataset[0].pixel_size.nm
+    (1, ('a',), 2.0)
     """
 
     def __init__(self, folder: Path | str) -> None:
@@ -70,7 +83,10 @@ class Dataset(LazyImages):
         path = self.folder / "particles.parquet"
         if not path.is_file():
             raise InputError(f"{path}: not found; only a rendered dataset has it, measure the masks instead")
-        return pq.read_table(path).to_pandas()
+        try:
+            return pq.read_table(path).to_pandas()
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path}: not a parquet file, or damaged ({error}); render the dataset again") from error
 
     def verify(self) -> None:
         """Compare every file with the SHA-256 it had when it was made.
@@ -89,7 +105,7 @@ class Dataset(LazyImages):
 
     def _read_manifest(self) -> dict[str, Any] | None:
         if (self.folder / "manifest.json").exists():
-            return dict(read_json(self.folder / "manifest.json"))
+            return read_manifest(self.folder / "manifest.json")
         if (self.folder / "recipe.yaml").exists():
             raise InputError(f"{self.folder}: rendering it was interrupted; give the same command again to complete it")
         return None
@@ -112,6 +128,19 @@ class Dataset(LazyImages):
             labels = read_labels(self._masks[name])
             check_same_shape(micrograph.pixels, labels, f"{micrograph.path} and {self._masks[name]}")
         return AnnotatedImage(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path)
+
+
+class _Manifest(BaseModel):
+    files: dict[str, str]
+    records: dict[str, dict[str, Any] | None]
+    settings: dict[str, Any] = {}
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Return the content of a dataset's `manifest.json`; an InputError says what is wrong with it."""
+    content = read_record(path)
+    validated(_Manifest, content, f"{path}: not the manifest of a dataset, or damaged; make the dataset again")
+    return content
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
@@ -235,7 +264,7 @@ class DatasetWriter:
         manifest = self.folder / "manifest.json"
         if not manifest.exists() and not settings.exists():
             write_json(settings, self._settings)
-        there = read_json(manifest)["settings"] if manifest.exists() else read_json(settings)
+        there = read_manifest(manifest)["settings"] if manifest.exists() else read_record(settings)
         if differing := [key for key in {**there, **self._settings} if there.get(key) != self._settings.get(key)]:
             key = differing[0]
             raise InputError(
@@ -252,7 +281,7 @@ class DatasetWriter:
 
     def _manifest(self) -> dict[str, Any]:
         path = self.folder / "manifest.json"
-        return dict(read_json(path)) if path.exists() else {"files": {}, "records": {}}
+        return read_manifest(path) if path.exists() else {"files": {}, "records": {}}
 
     def _finished_files(self) -> dict[str, str]:
         """Return the hashes in the manifest, none if the particle table that goes with them is lost."""

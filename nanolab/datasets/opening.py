@@ -30,6 +30,16 @@ def open_images(where: Path | str, *, labels: Path | str | None = None) -> LazyI
     ------
     InputError
         If there is nothing of the kind, or labels are given for a set that has its own.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from nanolab.images.tiff import write_tiff
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tiff(Path(folder, "a.tif"), np.eye(32, dtype=np.uint8), pixel_size_nm=2.0)
+    ...     [(image.name, image.image.shape) for image in open_images(folder)]
+    [('a', (32, 32))]
     """
     folder = Path(where)
     if not folder.exists() and str(where) in PUBLIC:

@@ -45,10 +45,10 @@ class Part:
         """Read a part; None if it is not there or not whole."""
         try:
             table = pq.read_table(path)
-        except (FileNotFoundError, pa.ArrowInvalid):
+            state = json.loads(table.schema.metadata[b"state"])
+            return cls(table.replace_schema_metadata(), state["files"], state["record"])
+        except (OSError, pa.ArrowException, TypeError, KeyError, ValueError):
             return None
-        state = json.loads(table.schema.metadata[b"state"])
-        return cls(table.replace_schema_metadata(), state["files"], state["record"])
 
     def write(self, path: Path) -> None:
         """Write the part, atomically."""

@@ -209,6 +209,12 @@ def public_images(name: str) -> LazyImages:
     ------
     InputError
         If the set is not on this machine or incomplete.
+
+    Examples
+    --------
+    >>> images = public_images("emps")  # doctest: +SKIP
+    >>> images[0].labels.max()  # doctest: +SKIP
+    42
     """
     data, folder = _public(name), locate(name)
     if folder is None:

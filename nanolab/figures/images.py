@@ -38,6 +38,12 @@ def plot_images(
         One for all images or one each; an image of unknown pixel size gets no scale bar.
     columns
         Images in a row.
+
+    Examples
+    --------
+    >>> figure = plot_images([np.eye(32)], titles=["a diagonal"], pixel_size_nm=2.0)
+    >>> len(figure.axes)
+    1
     """
     count = len(images)
     if count == 0:
@@ -62,7 +68,16 @@ def plot_particles(
     title: str = "",
     pixel_size_nm: float | None = None,
 ) -> Figure:
-    """Show one image, shape (height, width), with each particle of its label map outlined and tinted."""
+    """Show one image, shape (height, width), with each particle of its label map outlined and tinted.
+
+    Examples
+    --------
+    >>> labels = np.zeros((32, 32), dtype=np.int32)
+    >>> labels[8:16, 8:16] = 1
+    >>> figure = plot_particles(np.eye(32), labels, title="one particle", pixel_size_nm=2.0)
+    >>> figure.axes[0].get_title()
+    'one particle'
+    """
     figure, (axes,) = make_panels(1, 1, aspect=image.shape[0] / image.shape[1], panel_in=2 * PANEL_IN)
     draw_micrograph(axes, image, labels, pixel_size_nm, title)
     return figure

@@ -97,6 +97,14 @@ def read_labels(path: Path | str, *, kind: MaskKind = "auto", shape: tuple[int, 
     ------
     InputError
         If the file cannot be read, has another size or more than one page, or its values are no mask.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_labels(Path(folder, "a.labels.tif"), np.diag([0, 1, 0, 2]))
+    ...     read_labels(Path(folder, "a.labels.tif")).max()
+    2
     """
     path = check_file(path, "label map")
     reader = _tiff_values if file_kind(path) == "tiff" else _picture_values
@@ -134,6 +142,14 @@ def write_labels(
         The same with its source, which the file then carries.
     image, image_rows, made_by
         Carried by the file, see `LabelFile`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_labels(Path(folder, "a.labels.tif"), np.eye(8, dtype=np.int32), pixel_size_nm=2.5)
+    ...     read_label_file(Path(folder, "a.labels.tif")).pixel_size.nm
+    2.5
     """
     check_label_map(labels, str(path))
     largest = labels.max() if labels.size else 0

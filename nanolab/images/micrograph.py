@@ -31,6 +31,12 @@ class Micrograph:
         ``format``; ``dtype`` as stored; ``grey_range``, the stored values that became 0 and 1, and ``stretched``,
         whether it was found in the values; ``vendor``, what the instrument wrote; and once `crop_data_bar` has cut
         one off, ``data_bar_rows``: the first row cut and the one after the last.
+
+    Examples
+    --------
+    >>> pixels = np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4)
+    >>> Micrograph(pixels, PixelSize.typed(2.5), Path("grid.tif"))
+    Micrograph('grid', 4 x 3 px, pixel size 2.5 nm (typed))
     """
 
     pixels: npt.NDArray[np.float32]
@@ -102,6 +108,15 @@ def read(path: Path | str, *, pixel_size_nm: float | None = None, find_scale_bar
     InputError
         If the file is missing, empty, truncated, of another type, too large for the free memory, or holds no single
         picture; or if `pixel_size_nm` is not a number above zero.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from nanolab.images.tiff import write_tiff
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_tiff(Path(folder, "a.tif"), np.eye(32, dtype=np.uint8), pixel_size_nm=2.5)
+    ...     read(Path(folder, "a.tif")).pixel_size_nm
+    2.5
     """
     path = Path(path)
     typed = None if pixel_size_nm is None else PixelSize.typed(pixel_size_nm)

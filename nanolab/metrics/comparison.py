@@ -159,6 +159,14 @@ def compare(
     scores
         Shape (found,): how sure the network is of each particle found, in the order of ascending labels; for COCO's
         average precision (see `nanolab.metrics.coco.coco_scores`).
+
+    Examples
+    --------
+    >>> truth, found = np.zeros((2, 8, 8), dtype=np.int32)
+    >>> truth[1:5, 1:5], found[1:5, 1:4] = 1, 1
+    >>> scores = compare(truth, found, pixel_size_nm=2.0)
+    >>> scores.pixels.precision, scores.pixels.recall, scores.instances.f1
+    (1.0, 0.75, 1.0)
     """
     if pixel_size_nm is not None:
         check_positive(pixel_size_nm, "pixel size", "nm")

@@ -11,13 +11,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from nanolab.core.checks import InputError, check_file
-from nanolab.core.files import digest, output_folder, read_record, sha256
+from nanolab.core.files import digest, output_folder, sha256
 from nanolab.core.results import plain_name
 from nanolab.core.versions import versions
 from nanolab.runs.fingerprints import data_fingerprints, notebook_fingerprint
 from nanolab.runs.kernels import NotebookError, NotebookStoppedError, execute, is_stopped, thread_limits
 from nanolab.runs.parameters import check_parameters, notebook_parameters
-from nanolab.runs.record import keep_record
+from nanolab.runs.record import keep_record, read_run
 
 __all__ = ["NotebookError", "NotebookStoppedError", "Plan", "execute_plan", "plan_run", "run", "run_lock"]
 
@@ -119,6 +119,11 @@ def run(
         or is going on; also if a cell raises one.
     NotebookError
         If a cell fails otherwise, takes longer than `timeout`, or the kernel dies.
+
+    Examples
+    --------
+    >>> run("notebooks/00_quickstart.ipynb", {"seed": 1}, run="second")  # doctest: +SKIP
+    PosixPath('papermill_runs/00_quickstart/second')
     """
     plan = plan_run(path, parameters)
     name = plain_name(name or plan.notebook.stem, "name")
@@ -227,8 +232,6 @@ def execute_plan(
 
 
 def _refuse_other_parameters(folder: Path, values: Mapping[str, Any]) -> None:
-    if not (folder / "parameters.json").exists():
-        return
-    earlier = read_record(folder / "parameters.json", "parameters")["parameters"]
+    earlier = read_run(folder).get("parameters", values)
     if changed := [name for name in {**earlier, **values} if earlier.get(name) != values.get(name)]:
         raise InputError(f"{folder}: made with other parameters ({', '.join(changed)}); choose another run name")

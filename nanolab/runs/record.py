@@ -10,10 +10,37 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nanolab.core.files import write_json
+from pydantic import BaseModel
+
+from nanolab.core.files import read_record, write_json
+from nanolab.core.validation import validated
 from nanolab.core.versions import versions
 
-__all__ = ["keep_record"]
+__all__ = ["keep_record", "read_run"]
+
+
+class _Record(BaseModel):
+    identity: str = ""
+    status: str = ""
+    parameters: dict[str, Any] = {}
+    duration_s: float | None = None
+    versions: dict[str, str] = {}
+    git: dict[str, Any] | None = None
+    machine: dict[str, Any] = {}
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Return the record of a run, empty if there is none.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    path = folder / "parameters.json"
+    content = read_record(path) if path.exists() else {}
+    validated(_Record, content, f"{path}: not the record of a run, or damaged; remove its folder")
+    return content
 
 
 @contextmanager

@@ -82,6 +82,13 @@ def render(
         If the folder cannot be used, or `count` is below 1.
     nanolab.synthesis.rendering.client.RenderError
         If Blender fails at a scene twice; what was finished before stays.
+
+    Examples
+    --------
+    >>> from nanolab.synthesis.recipe import load_recipe
+    >>> dataset = render(load_recipe("spheres_sem"), "data/synthetic/spheres", 10, seed=0)  # doctest: +SKIP
+    >>> dataset[0].labels.max()  # doctest: +SKIP
+    31
     """
     if count < 1:
         raise InputError(f"count must be at least 1, got {count}")

@@ -158,6 +158,12 @@ def load_recipe(recipe: str | Path) -> Recipe:
     ------
     InputError
         If it does not exist or is not valid; the message names every wrong key, its value and what was expected.
+
+    Examples
+    --------
+    >>> recipe = load_recipe("spheres_sem")
+    >>> recipe.image.pixel_size_nm
+    5.0
     """
     shipped = shipped_recipes()
     if str(recipe) in shipped:

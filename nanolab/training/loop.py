@@ -82,6 +82,13 @@ def train(
         trains, or holds a training that is not to be resumed or differs in data or settings, memory or disk are too
         small, a script trains with the read-out StarDist outside `if __name__ == "__main__":`, or the loss is no longer
         finite. Finished epochs stay.
+
+    Examples
+    --------
+    >>> from nanolab.datasets.dataset import Dataset
+    >>> run = train([Dataset("data/synthetic/spheres")], "training", TrainingSettings(epochs=4))  # doctest: +SKIP
+    >>> run.selected_epoch  # doctest: +SKIP
+    4
     """
     folder = output_folder(folder)
     started = (folder / "run.json").exists()

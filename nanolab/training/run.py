@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nanolab.core.checks import InputError, check_file
+from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
+from nanolab.core.tables import read_csv
 from nanolab.images.tiff import read_tiff, write_tiff
 from nanolab.models.checkpoint import epoch_file, epochs_of, selected_epoch
 from nanolab.models.readouts.base import Readout, make_readout
@@ -108,8 +109,7 @@ class TrainingRun:
         """Return one row per epoch: epoch, loss, learning_rate, seconds and, if there is an annotated validation image,
         its validation_loss, dice, precision, recall and instance_f1_50.
         """  # noqa: D205
-        path = check_file(self.folder / "log.csv", "training log (it is written after the first epoch)")
-        return pd.read_csv(path)
+        return read_csv(self.folder / "log.csv", "training log (it is written after the first epoch)")
 
     def validation_prediction(self, epoch: int) -> npt.NDArray[np.float32]:
         """Return what an epoch predicts for the validation image, (C, height, width), as far as it is kept: to 1/510.

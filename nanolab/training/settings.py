@@ -109,6 +109,12 @@ class TrainingSettings(NetworkSettings):
     ------
     InputError
         If a key is unknown or a value out of its range; the message names each.
+
+    Examples
+    --------
+    >>> settings = TrainingSettings(epochs=4, augmentation={"noise": 0})
+    >>> settings.steps, settings.augmentation.noise, settings.augmentation.blur_px
+    (400, 0.0, 1.5)
     """
 
     what: ClassVar[str] = "training settings"

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from nanolab.core.checks import InputError, check_positive
 from nanolab.core.files import atomic, output_folder, read_json, sha256, write_json
 from nanolab.datasets.annotations.pairing import Format, Pair, find_pairs
-from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.dataset import Dataset, read_manifest
 from nanolab.datasets.parts import matches
 from nanolab.images.labels import relabel, write_labels
 from nanolab.images.micrograph import Micrograph, read
@@ -117,7 +117,7 @@ def _claimed(out: Path | str, recipe: str) -> Path:
         raise InputError(f"{folder}: holds something else; choose another folder")
     if there != recipe:
         manifest = folder / "manifest.json"
-        if manifest.exists() and not read_json(manifest)["left_out"]:
+        if manifest.exists() and not read_manifest(manifest).get("left_out"):
             raise InputError(f"{path}: the folder was made of other files or settings; choose another folder")
         with atomic(path) as temporary:
             temporary.write_text(recipe, encoding="utf-8", newline="\n")
@@ -129,9 +129,9 @@ def _written_before(out: Path) -> dict[str, Part]:
     """Return what an earlier import wrote of each image, by the image's name."""
     parts: dict[str, Part] = {}
     if (out / "manifest.json").exists():
-        manifest = read_json(out / "manifest.json")
+        manifest = read_manifest(out / "manifest.json")
         for name, record in manifest["records"].items():
-            files = {file: manifest["files"][file] for file in _files(name)}
+            files = {file: manifest["files"].get(file, "") for file in _files(name)}
             parts[name] = {"files": files, "record": record}
     return parts | {path.stem: read_json(path) for path in (out / ".parts").glob("[!.]*.json")}
 

@@ -124,7 +124,7 @@ def _image(name: str, there: dict[str, Path]) -> Path | None:
 
 
 def _unpaired(annotation: Annotation, folder: Path) -> str:
-    if not annotation.image:
+    if annotation.remarks and not annotation.image:
         return shortened(annotation.remarks)
     remedy = "name the folder of the images"
     if annotation.particles is None or annotation.image == "RoiSet":

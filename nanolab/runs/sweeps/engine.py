@@ -12,8 +12,9 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from nanolab.core.files import output_folder, read_record, write_json
+from nanolab.core.files import output_folder, write_json
 from nanolab.runs.notebook import Plan, run_lock
+from nanolab.runs.record import read_run
 from nanolab.runs.sweeps.backends import Backend, dask_backend, local_backend
 from nanolab.runs.sweeps.jobs import Job, Outcome, do, is_finished, set_aside
 from nanolab.runs.sweeps.paper import paper_rows
@@ -76,6 +77,12 @@ def sweep(
         If the file, the notebook or a parameter is not valid, before anything is run.
     KeyboardInterrupt
         After Ctrl-C, when all kernels have ended.
+
+    Examples
+    --------
+    >>> done = sweep("papermill_runs/sweeps/default_training.yaml", size="smoke")  # doctest: +SKIP
+    >>> len(done.of("complete"))  # doctest: +SKIP
+    2
     """
     sweep = load_sweep(path, size)
     plans = plan_sweep(sweep)
@@ -149,7 +156,7 @@ def _take_over(folder: Path, plans: Mapping[str, Plan], again: bool) -> None:
     """Give finished runs the names they have now, or set them aside if they shall be done again."""
     wanted = {plan.identity: name for name, plan in plans.items()}
     for path in sorted(folder.glob("*/parameters.json")):
-        run, name = path.parent, wanted.get(read_record(path).get("identity", ""))
+        run, name = path.parent, wanted.get(read_run(path.parent).get("identity", ""))
         if name is None or not is_finished(run, plans[name].identity):
             continue
         with run_lock(run, wait=True):

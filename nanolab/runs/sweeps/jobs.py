@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from nanolab.core.checks import InputError
 from nanolab.core.dask import worker_threads
-from nanolab.core.files import read_record
 from nanolab.core.versions import versions
 from nanolab.runs.notebook import NotebookError, NotebookStoppedError, Plan, execute_plan, run_lock
+from nanolab.runs.record import read_run
 
 __all__ = ["Job", "Outcome", "do", "is_finished", "set_aside"]
 
@@ -46,13 +46,8 @@ class Outcome:
 
 def is_finished(folder: Path, identity: str) -> bool:
     """Tell whether a run's folder holds a complete run of this identity."""
-    record = _record(folder)
+    record = read_run(folder)
     return record.get("status") == "complete" and record.get("identity") == identity
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    path = folder / "parameters.json"
-    return read_record(path) if path.exists() else {}
 
 
 def set_aside(folder: Path) -> None:
@@ -74,16 +69,16 @@ def do(job: Job) -> Outcome:
     try:
         _check_machine(job)
         with run_lock(job.folder, wait=True, group=job.group):
-            record = _record(job.folder)
+            record = read_run(job.folder)
             if record and record.get("identity") != job.plan.identity:
                 set_aside(job.folder)
             if not is_finished(job.folder, job.plan.identity):
                 _try(job)
-            return Outcome(job.folder.name, "complete", _record(job.folder)["duration_s"])
+            return Outcome(job.folder.name, "complete", read_run(job.folder)["duration_s"])
     except NotebookStoppedError:
         raise
     except (InputError, NotebookError) as error:
-        return Outcome(job.folder.name, "failed", _record(job.folder).get("duration_s") or 0.0, str(error))
+        return Outcome(job.folder.name, "failed", read_run(job.folder).get("duration_s") or 0.0, str(error))
 
 
 def _check_machine(job: Job) -> None:

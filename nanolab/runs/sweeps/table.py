@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_record
 from nanolab.core.tables import read_csv
+from nanolab.core.validation import validated
+from nanolab.runs.record import read_run
 from nanolab.runs.sweeps.jobs import is_finished
 from nanolab.runs.sweeps.paper import paper_numbers
 
@@ -33,7 +36,21 @@ def sweep_folder(sweep: Path | str, root: Path = Path("papermill_runs")) -> Path
 
 def sweep_state(folder: Path) -> dict[str, Any]:
     """Return what `sweep.json` says."""
-    return read_record(folder / "sweep.json", "runs", "varying", "collect")
+    content = read_record(folder / "sweep.json")
+    validated(_State, content, f"{folder / 'sweep.json'}: not the state of a sweep; give `nanolab sweep` again")
+    return content
+
+
+class _Run(BaseModel):
+    identity: str
+    parameters: dict[str, Any]
+
+
+class _State(BaseModel):
+    varying: list[str]
+    collect: list[str]
+    runs: dict[str, _Run]
+    paper: list[dict[str, Any]] = []
 
 
 def collect(
@@ -74,8 +91,7 @@ def collect(
 
 
 def _row(run: Path, name: str, about: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    path = run / "parameters.json"
-    record = read_record(path) if path.exists() else {}
+    record = read_run(run)
     status = "missing" if not record else "complete" if is_finished(run, about["identity"]) else "outdated"
     if record.get("identity") == about["identity"]:
         status = record["status"]

@@ -68,6 +68,13 @@ def cut_and_paste(
     ------
     InputError
         If the folder cannot be used, `count` is below 1, or no pair can be used.
+
+    Examples
+    --------
+    >>> from nanolab.synthesis.cutpaste.settings import PRESETS
+    >>> from nanolab.datasets.annotated import read_annotated
+    >>> pair = read_annotated("image.tif", "mask.tif")  # doctest: +SKIP
+    >>> cut_and_paste([pair], "pasted", 20, PRESETS["realistic"], seed=0)  # doctest: +SKIP
     """
     if count < 1:
         raise InputError(f"count must be at least 1, got {count}")
