@@ -40,31 +40,30 @@ def key_page(title: str, lead: str, model: type[BaseModel], prefix: str) -> str:
 
 
 def parts(model: type[BaseModel]) -> list[type[BaseModel]]:
-    """Return the model and all models within it, each once, in the order in which a reader meets them."""
-    found: list[type[BaseModel]] = []
-    _collect(model, found)
+    """Return the model and all models within it, each once: first what it holds itself, then what these hold."""
+    found = [model]
+    for part in found:  # grows meanwhile
+        for field in part.model_fields.values():
+            found += [one for one in dict.fromkeys(_models(field.annotation)) if one not in found]
     return found
 
 
-def _collect(annotation: Any, found: list[type[BaseModel]]) -> None:
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        if annotation not in found:
-            found.append(annotation)
-            for field in annotation.model_fields.values():
-                _collect(field.annotation, found)
-    else:
-        for inner in get_args(annotation):
-            _collect(inner, found)
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _models(inner)
 
 
 def _section(model: type[BaseModel], prefix: str, *, first: bool) -> str:
     rows = [
-        f"| `{key}` | {' '.join(values(field, prefix))} | {default(field)} | {unit(key)} | {meaning(model, key)} |"
+        f"| `{key}` | {', '.join(filter(None, [*values(field, prefix), unit(key)]))} | {default(field)} | "
+        f"{meaning(model, key)} |"
         for key, field in model.model_fields.items()
     ]
-    header = ["| key | value | default | unit | meaning |", "|---|---|---|---|---|"]
-    summary = "" if first else _escaped(_paragraphs(model)[0])
-    return "\n".join([f"({anchor(model, prefix)})=", f"## {heading(model)}", "", summary, "", *header, *rows])
+    header = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    title, summary = ("The file", "") if first else (heading(model), _escaped(_paragraphs(model)[0]))
+    return "\n".join([f"({anchor(model, prefix)})=", f"## {title}", "", summary, "", *header, *rows])
 
 
 def anchor(model: type[BaseModel], prefix: str) -> str:
@@ -81,8 +80,9 @@ def heading(model: type[BaseModel]) -> str:
 
 
 def unit(key: str) -> str:
-    """Return the unit that a key's name ends with; a share or a factor has none."""
-    return UNITS.get(key.rsplit("_", 1)[-1], "") if "_" in key else ""
+    """Return the unit that a key's name ends with, such as `in nm`; a share or a factor has none."""
+    word = UNITS.get(key.rsplit("_", 1)[-1], "") if "_" in key else ""
+    return f"in {word}" if word else ""
 
 
 def default(field: FieldInfo) -> str:
@@ -122,7 +122,7 @@ def _kind(annotation: Any, prefix: str) -> tuple[str, list[Any]]:
     if get_origin(annotation) in (list, tuple, dict):
         return _container(get_origin(annotation), get_args(annotation), prefix), []
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"[{heading(annotation)}](#{anchor(annotation, prefix)})", []
+        return f"[{heading(annotation).split(': ')[-1].strip('`').lower()}](#{anchor(annotation, prefix)})", []
     return SIMPLE.get(annotation, str(getattr(annotation, "__name__", annotation))), []
 
 
@@ -156,7 +156,7 @@ def _range(limits: list[Any]) -> str:
         low = f"{limit.ge:g}" if isinstance(limit, Ge) else f"above {limit.gt:g}" if isinstance(limit, Gt) else low
         high = f"{limit.le:g}" if isinstance(limit, Le) else f"below {limit.lt:g}" if isinstance(limit, Lt) else high
         if isinstance(limit, MinLen) and limit.min_length == 1:
-            return "(not empty)"
+            return "at least one"
     if low and high:
         return f"{low} {'and ' if high.startswith('below') else 'to '}{high}"
     if low:

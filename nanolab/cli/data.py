@@ -42,7 +42,7 @@ def import_labels(
     annotations: Annotated[Path, typer.Argument(help="An annotation file, or a folder of them.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
     images: Annotated[
-        Path | None, typer.Option(help="Folder of the images; beside the annotations if not given.")
+        Path | None, typer.Option(help="Folder of the images; next to the annotations if not given.")
     ] = None,
     kind: Annotated[
         str,

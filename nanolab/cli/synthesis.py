@@ -17,7 +17,7 @@ def render(
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Images in the data set when it is done.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Blender processes; one a core if not given.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Blender processes; one per core if not given.")] = None,
     device: Annotated[str, typer.Option(help="auto: a GPU where Blender finds one; cpu: never.")] = "auto",
     passes: Annotated[
         Path | None, typer.Option(help="Folder to keep what Blender computes in, and to take it from if it is there.")
@@ -65,7 +65,7 @@ def cutpaste(
     size: Annotated[int | None, typer.Option(min=16, help="Side of an image in px.")] = None,
     preset: Annotated[str, typer.Option(help="default, realistic, or utile2023: the paper's tool.")] = "default",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
     pixel_size_nm: PixelSizeNm = None,
 ) -> None:
     """Cut the particles out of annotated micrographs and paste them into new ones."""

@@ -43,7 +43,7 @@ def worker_pool(workers: int) -> Iterator[Executor]:
         yield pool
     except BrokenProcessPool as error:
         raise InputError(
-            f"a process that worked beside this one has ended before its work: {_GUARD}; if it does, there was too "
+            f"a process that worked next to this one has ended before its work: {_GUARD}; if it does, there was too "
             "little memory, so lower the number of processes ($NANOLAB_THREADS) or the size of the work"
         ) from error
     finally:

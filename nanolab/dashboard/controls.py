@@ -133,7 +133,7 @@ class Controls:
 
     @property
     def chosen_model(self) -> str:
-        """The model as it is named beside its results."""
+        """The model as it is named next to its results."""
         return str(self.model.value) if self.dynamic is None else f"{self.model.value}, cut {self.cutting.value}"
 
     def layout(self) -> Any:

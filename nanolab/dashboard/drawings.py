@@ -174,7 +174,7 @@ def _short(quantity: str) -> str:
 
 
 def _columns(image: WorkbenchImage | None, quantity: str) -> dict[str, Any]:
-    """Return one row a particle: its outline, colour and numbers."""
+    """Return one row per particle: its outline, colour and numbers."""
     names = ("x", "y", "label", "value", "alpha", "dash", "quantity", "size", "area", "feret", "aspect")
     if image is None or not len(image.particles):
         return {name: [] for name in (*names, "circularity", "solidity", "remark")}

@@ -91,7 +91,7 @@ def serve_dashboard(
 
 
 def open_dashboard(models: Models, bench: Workbench, *, upload_mb: float = MOST_UPLOAD_MB) -> Dashboard:
-    """Serve the dashboard of one workbench beside a notebook, which then shows it; corrections are in the workbench.
+    """Serve the dashboard of one workbench next to a notebook, which then shows it; corrections are in the workbench.
 
     It listens on this machine alone.
     """

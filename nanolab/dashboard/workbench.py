@@ -99,7 +99,7 @@ class WorkbenchImage:
 
     @cached_property
     def particles(self) -> pd.DataFrame:
-        """One row a particle, see `nanolab.measurement.particles.measure`."""
+        """One row per particle, see `nanolab.measurement.particles.measure`."""
         pixels = self.micrograph.pixels
         return measure(self.labels, pixel_size=self.micrograph.pixel_size, image=pixels, name=self.name)
 

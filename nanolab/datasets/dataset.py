@@ -6,7 +6,7 @@ Layout of a dataset that nanolab made::
     images/000000.tif         uint8 or uint16, calibrated
     masks/000000.tif          uint16 or uint32 label map
     <map>/000000.tif          further maps of the same shape that the writer was given
-    particles.parquet         one row a particle
+    particles.parquet         one row per particle
     manifest.json             seed, settings, versions, SHA-256 of every file, the record of each image; written last
 
 While it is being written, `.parts/000000.parquet` holds the particle rows of image 0 together with its record and the
@@ -73,7 +73,7 @@ class Dataset(LazyImages):
         super().__init__(sorted(self._images), self._read)
 
     def particles(self) -> pd.DataFrame:
-        """Return what the renderer knows of every particle: one row a particle, true sizes in nm.
+        """Return what the renderer knows of every particle: one row per particle, true sizes in nm.
 
         Raises
         ------
@@ -210,7 +210,7 @@ class DatasetWriter:
         labels
             Shape (height, width), 0 = background.
         particles
-            One row a particle; a column `image` is put in front.
+            One row per particle; a column `image` is put in front.
         pixel_size_nm
             Written to both files, None if unknown.
         extra

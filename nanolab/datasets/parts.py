@@ -22,7 +22,7 @@ class Part:
     Attributes
     ----------
     rows
-        One row a particle, the column `image` in front.
+        One row per particle, the column `image` in front.
     files
         SHA-256 of each file by its path within the dataset.
     record

@@ -197,7 +197,7 @@ def public_images(name: str) -> LazyImages:
     """Return the images of a public set with their annotation, read when asked for.
 
     `bam-tio2`: image and mask are cut off at row 704, above the data bar. The mask is as annotated: touching particles
-    are cut by lines one pixel wide, and between and beside these lie fragments, 199 of the 3256 components of a single
+    are cut by lines one pixel wide, and between and next to these lie fragments, 199 of the 3256 components of a single
     pixel. Fragments are particle area like any other, so they stay in the label maps and in pixel scores. To count,
     match or measure particles leave out those below `PUBLIC["bam-tio2"].min_area_px` = 20 px, an ECD of 37 nm where the
     median is 177 nm: seen in the images, components of 8 to 19 px still are gaps between particles and rims cut off,
@@ -223,7 +223,7 @@ def public_images(name: str) -> LazyImages:
 
 
 def image_classes() -> pd.DataFrame:
-    """Return what each image of `emps` shows: one row an image, indexed by its name.
+    """Return what each image of `emps` shows: one row per image, indexed by its name.
 
     Columns `shape` (sphere, cube, rod or other), `modality` (sem, tem or stem-df), `polarity` (of the particles: bright
     or dark), `usable` (whether the annotation is complete enough to test with) and others. The table was made for
@@ -243,7 +243,7 @@ def image_classes() -> pd.DataFrame:
 
 
 def status() -> list[dict[str, Any]]:
-    """Return one row a public set: name, title, folder (None if absent), n_images there, licence, asks, citation."""
+    """Return one row per public set: name, title, folder (None if absent), n_images there, licence, asks, citation."""
     return [_row(data) for data in PUBLIC.values()]
 
 

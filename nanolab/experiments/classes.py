@@ -155,7 +155,7 @@ class ClassTrial:
     log
         See `nanolab.classification.learning.Learned.log`.
     predictions
-        One row a test image: image, shape (the true class), predicted, and the probability of each class.
+        One row per test image: image, shape (the true class), predicted, and the probability of each class.
     learned_from
         Names of the real images learned from, by class.
     """

@@ -29,7 +29,7 @@ def scores_by_iteration(run: TrainingRun, test: Sequence[AnnotatedImage], *, pro
     Returns
     -------
     table
-        One row an epoch: iteration (steps so far), and the pooled `PIXEL_SCORES`.
+        One row per epoch: iteration (steps so far), and the pooled `PIXEL_SCORES`.
 
     Raises
     ------

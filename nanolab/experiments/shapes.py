@@ -19,7 +19,7 @@ __all__ = ["CASES", "SHAPES", "can_be_cut_up", "images_of", "rendered_like"]
 #: Shape classes that recipes ship for.
 SHAPES = ("sphere", "cube", "rod")
 
-_SEVERAL = 15  # particles in an image, from which on rods lie beside each other
+_SEVERAL = 15  # particles in an image, from which on rods lie next to each other
 
 #: The cases of UTILE-Gen's table 4, 10.1021/acsnanoscienceau.3c00020. It does not list its images; these come nearest.
 CASES: dict[str, Callable[[pd.DataFrame], "pd.Series[bool]"]] = {

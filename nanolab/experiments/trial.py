@@ -49,7 +49,7 @@ class Trial:
 
     @property
     def by_image(self) -> pd.DataFrame:
-        """One row a test image, its name in the column `image`."""
+        """One row per test image, its name in the column `image`."""
         rows = [{"image": name, **each.scores(_IOU)} for name, each in self.comparisons.items()]
         return pd.DataFrame(rows)
 
@@ -114,7 +114,7 @@ def cross_validate(
     folder
         Where the trainings are kept.
     min_area_px, postprocessing
-        As of `run_trial`.
+        See `run_trial`.
     """
     if folds is None:
         clock = Stopwatch()

@@ -39,7 +39,7 @@ _LINEAR = 1e-3  # smaller shortfalls, which nobody could see, lie on a linear sc
 def plot_study(answers: Sequence[Answer], scores: pd.DataFrame, *, by: str = "dice") -> Figure:
     """Draw figure 3 of Mill et al.: a, which epochs each participant picked; b, the mean and SD of their scores.
 
-    Beside the participants stands the choice of the five epochs of the highest score.
+    Next to the participants stands the choice of the five epochs of the highest score.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def plot_training(log: pd.DataFrame, *, selected: int | None = None) -> Figure:
     Parameters
     ----------
     log
-        One row an epoch, columns `epoch`, `loss` and any of `dice` and `instance_f1_50` (see
+        One row per epoch, columns `epoch`, `loss` and any of `dice` and `instance_f1_50` (see
         `nanolab.training.run.TrainingRun.log`).
     selected
         The epoch to mark.

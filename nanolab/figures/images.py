@@ -33,7 +33,7 @@ def plot_images(
     images
         Each of shape (height, width), values in [0, 1]; 0 is shown black and 1 white in all of them.
     titles, labels
-        One an image.
+        One for each image.
     pixel_size_nm
         One for all images or one each; an image of unknown pixel size gets no scale bar.
     columns
@@ -85,7 +85,7 @@ def plot_particles(
 
 @styled
 def plot_results(results: Mapping[str, Any]) -> Figure:
-    """Draw results as a table of two columns; a mapping among them becomes one row an item."""
+    """Draw results as a table of two columns; a mapping among them becomes one row per item."""
     rows = _rows(results)
     figure, (axes,) = make_panels(1, 1, aspect=(len(rows) + 1) * 0.055, panel_in=4.5)
     axes.axis("off")

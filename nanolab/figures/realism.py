@@ -46,7 +46,7 @@ def plot_realism_map(comparison: RealismComparison) -> Figure:
 
 @styled
 def plot_realism_scores(comparison: RealismComparison) -> Figure:
-    """Draw each distance between synthetic and real beside its baseline, real against other real images."""
+    """Draw each distance between synthetic and real next to its baseline, real against other real images."""
     figure, panels = make_panels(2, 3, aspect=0.5, panel_in=3.2)
     _scores(panels, comparison)
     return figure

@@ -34,7 +34,7 @@ def measures(table: pd.DataFrame, state: Mapping[str, Any]) -> list[str]:
 def means(table: pd.DataFrame, state: Mapping[str, Any]) -> pd.DataFrame:
     """Return mean, standard deviation (n - 1) and number of each measure over the runs that differ by their seed alone.
 
-    One row a combination of parameters, in the order of the file. Where a paper gives a number for it, that is the
+    One row per combination of parameters, in the order of the file. Where a paper gives a number for it, that is the
     fourth, `paper`.
     """
     names, keys = measures(table, state), _keys(state)

@@ -18,7 +18,7 @@ def nice_length_nm(most_nm: float, digits: tuple[int, ...] = (1, 2, 5)) -> float
 
 
 def length_text(length_nm: float, gap: str = " ", micro: str = "u") -> str:
-    """Return a length as it is written beside a scale bar; some fonts have no Greek letters.
+    """Return a length as it is written next to a scale bar; some fonts have no Greek letters.
 
     Examples
     --------

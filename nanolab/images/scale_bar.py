@@ -56,7 +56,7 @@ class _Match:
 def read_scale_bar(pixels: npt.NDArray[np.float32]) -> PixelSize:
     """Return the pixel size that the scale bar in an image gives, or that it is unknown.
 
-    The label must be a length alone on its line, such as ``200 nm``, and a bar must lie beside, above, below or around
+    The label must be a length alone on its line, such as ``200 nm``, and a bar must lie next to, above, below or around
     it: a solid bar, a line with or without end ticks, or Hitachi's row of eleven ticks. The confidence is that of the
     reading, lowered for lengths that scale bars seldom have, for bars far from the label or out of its middle, and
     where another bar would fit as well. Below 0.55 the pixel size is unknown.
@@ -78,7 +78,7 @@ def weigh(texts: Sequence[Text], pixels: npt.NDArray[np.float32]) -> PixelSize:
         (match for label in labels for match in _matches(label, texts, pixels)), key=lambda m: -m.confidence
     )
     if not matches:
-        return PixelSize.unknown(f"no bar was found beside the label {labels[0].text.content!r}")
+        return PixelSize.unknown(f"no bar was found next to the label {labels[0].text.content!r}")
     best = matches[0]
     rival = max((match.confidence for match in matches if not _agree(match, best)), default=0.0)
     confidence = best.confidence * min(1.0, 1.5 - rival / best.confidence)

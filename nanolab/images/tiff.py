@@ -41,7 +41,7 @@ def write_tiff(
 ) -> None:
     """Write an image or label map, shape (height, width), as a deflate-compressed TIFF, atomically.
 
-    Fiji opens it calibrated: the pixel size stands where ImageJ puts it, a resolution in pixels per unit beside
+    Fiji opens it calibrated: the pixel size stands where ImageJ puts it, a resolution in pixels per unit next to
     ``unit=nm`` in the image description. That holds for uint32 label maps too, which ImageJ itself cannot write
     but opens as 32-bit images.
 

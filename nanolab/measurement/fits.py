@@ -206,7 +206,7 @@ def fit_all(sample: SizeSample) -> list[Fit]:
 
 
 def fit_table(fits: Iterable[Fit]) -> pd.DataFrame:
-    """Return one row a fit: name, BIC, AIC, log-likelihood, parameters."""
+    """Return one row per fit: name, BIC, AIC, log-likelihood, parameters."""
     rows = [
         {
             "fit": each.name,

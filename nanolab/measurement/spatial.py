@@ -47,7 +47,7 @@ def radial_distribution(
     Returns
     -------
     table
-        One row a ring: `r` (its middle), `g`, `pairs` (each counted once; g scatters by about 1 / sqrt(pairs)).
+        One row per ring: `r` (its middle), `g`, `pairs` (each counted once; g scatters by about 1 / sqrt(pairs)).
 
     References
     ----------
@@ -116,7 +116,7 @@ def agglomerates(
     Returns
     -------
     table
-        One row an agglomerate, single particles among them: image, agglomerate, `primary_particles` (how many),
+        One row per agglomerate, single particles among them: image, agglomerate, `primary_particles` (how many),
         area_px, radius_of_gyration_px, primary_diameter_px (mean ECD of its particles), the same in nm if known,
         touches_border.
     membership

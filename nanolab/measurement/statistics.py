@@ -155,7 +155,7 @@ def _mode(sample: SizeSample, weighting: str) -> float | None:
 
 
 def statistics_table(result: dict[str, Any]) -> pd.DataFrame:
-    """Return `statistics` as a table of one row a statistic: unit, and value, low and high of each weighting."""
+    """Return `statistics` as a table of one row per statistic: unit, and value, low and high of each weighting."""
     rows = []
     for name in (*_LENGTHS, "mode", *_RATIOS):
         row: dict[str, Any] = {"statistic": name, "unit": result["unit"] if name not in _RATIOS else ""}

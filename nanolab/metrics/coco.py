@@ -108,7 +108,7 @@ def coco_scores(
     Parameters
     ----------
     both
-        As of `nanolab.metrics.instance.overlaps`.
+        See `nanolab.metrics.instance.overlaps`.
     scores
         Shape (found,): how sure the network is of each particle, in the order of ascending labels. Without, no order
         of the particles is better than another, and they all enter the precision-recall curve at once, which is what

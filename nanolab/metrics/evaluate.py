@@ -112,7 +112,7 @@ def evaluate_many(
     Returns
     -------
     result
-        As of `summarise`.
+        See `summarise`.
     """
     comparisons = {}
     for name, (truth, predicted) in pairs.items() if isinstance(pairs, Mapping) else pairs:
@@ -158,7 +158,7 @@ def scores_table(result: Mapping[str, Any]) -> pd.DataFrame:
     Returns
     -------
     table
-        One row an image, first its name in the column `image`, then one column a score; NaN where it is undefined.
+        One row per image, first its name in the column `image`, then one column per score; NaN where it is undefined.
     """
     rows = [{"image": name, **scores} for name, scores in result["images"].items()]
     table = pd.DataFrame(rows)
@@ -189,7 +189,7 @@ def evaluate_folders(
     Returns
     -------
     result
-        `settings`; `images`, `pooled` and `intervals` as of `summarise`; `errors`, a message by stem for what has no
+        `settings`; `images`, `pooled` and `intervals` as for `summarise`; `errors`, a message by stem for what has no
         partner or cannot be compared, which does not stop the others.
 
     Raises

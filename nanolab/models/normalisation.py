@@ -23,7 +23,7 @@ def normalise(image: npt.NDArray[np.floating], where: str = "image", *, clahe: b
     """Stretch the grey values of a whole micrograph, shape (height, width), to [0, 1] and clip the rest.
 
     The percentiles are those of the whole image, never of a patch or tile, so that all tiles agree and empty regions
-    are not stretched to look like particles. In a large image every k-th row and column stands for all.
+    are not stretched to look like particles. In a large image every n-th row and column stands for all.
 
     With `clahe`, the local contrast is evened out then, in 256 grey levels: contrast limited adaptive histogram
     equalisation (Zuiderveld 1994, 10.1016/B978-0-12-336156-1.50061-6), as Mill et al. 2021 do.

@@ -45,7 +45,7 @@ _LEAST_STEP = 0.02  # grey values; a smaller one is lost in noise
 
 
 def describe(patches: Patches) -> pd.DataFrame:
-    """Return the properties of each patch, one row a patch; NaN where a patch does not show what a property is of.
+    """Return the properties of each patch, one row per patch; NaN where a patch does not show what a property is of.
 
     Columns are the keys of `DESCRIPTORS`. Levels and spreads are grey values in [0, 1]. `rim` is the mean of the
     outermost 4 px of particles over their interior (5 px and more from the edge), `halo` that of the ground within
@@ -167,7 +167,7 @@ def what_differs(
     Returns
     -------
     table
-        One row a property: property, real_median, real_low, real_high (10th and 90th percentile), the same of
+        One row per property: property, real_median, real_low, real_high (10th and 90th percentile), the same of
         synthetic, auc (see `separability`), baseline_auc (mean over the halvings, mirrored to at least 0.5), and
         excess: how far auc is from 0.5 beyond that.
     """

@@ -31,7 +31,7 @@ class Patches:
     particle
         Which pixels are particle, shape (patches, size, size); all False where nobody annotated the image.
     table
-        One row a patch: image (name), image_index, row_px and column_px of its upper left corner, particle_fraction
+        One row per patch: image (name), image_index, row_px and column_px of its upper left corner, particle_fraction
         (of the area, NaN if unknown) and kind (one of `KINDS`).
     """
 

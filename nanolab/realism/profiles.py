@@ -52,7 +52,7 @@ def edge_distance(particle: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
     if inside.all() or not inside.any():
         return np.full(particle.shape, np.inf if inside.all() else -np.inf, dtype=np.float32)
     inner, outer = (cv2.distanceTransform(mask, cv2.DIST_L2, cv2.DIST_MASK_PRECISE) for mask in (inside, 1 - inside))
-    # The edge runs between pixels, half a pixel from the centres beside it.
+    # The edge runs between pixels, half a pixel from the centres next to it.
     return np.asarray(np.where(inside > 0, inner - 0.5, 0.5 - outer), dtype=np.float32)
 
 

@@ -69,7 +69,7 @@ def write_report(
 ) -> dict[str, Any]:
     """Write the page as `realism.pdf` and `realism.png`, `results.json` and `patches.csv`; return the results.
 
-    `patches.csv` has one row a patch: set, image, place in it, kind, particle fraction, place on the map, and the
+    `patches.csv` has one row per patch: set, image, place in it, kind, particle fraction, place on the map, and the
     probability of being synthetic that a classifier gives it.
     """
     page = plot_realism(comparison)
@@ -83,7 +83,7 @@ def write_report(
 
 
 def score_table(comparison: RealismComparison) -> pd.DataFrame:
-    """Return each score beside its baseline, one row a group of patches and measure; ranges are the middle 90 %."""
+    """Return each score next to its baseline, one row per group of patches and measure; ranges are the middle 90 %."""
     rows = [
         {
             "patches": group,
@@ -101,7 +101,7 @@ def score_table(comparison: RealismComparison) -> pd.DataFrame:
 
 
 def summary(results: Mapping[str, Any]) -> list[str]:
-    """Return the outcome in lines of text: each score beside its baseline, what differs most, and the notes.
+    """Return the outcome in lines of text: each score next to its baseline, what differs most, and the notes.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ def run(
 ) -> Path:
     """Execute a notebook with papermill in the current folder and return the folder of the run, `root/name/run`.
 
-    The notebook learns that folder from its parameter `run_folder`. Beside what it writes there itself, the folder has
+    The notebook learns that folder from its parameter `run_folder`. Besides what it writes there itself, the folder has
     the executed notebook, `<name>.ipynb`, and `parameters.json`: every parameter, defaults included, the hashes of the
     data they name, the versions, the commit and the machine, when the run started, how long it took and how it ended.
     A run that is given the name of an earlier one with the same parameters goes on in its folder. Any number of runs

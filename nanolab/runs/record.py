@@ -56,7 +56,7 @@ def keep_record(path: Path, about: Mapping[str, Any], repository: Path, *, stopp
     repository
         A folder; the commit checked out there is recorded.
     stopped
-        The error that says that somebody stopped the run, beside KeyboardInterrupt.
+        The error that says that somebody stopped the run, besides KeyboardInterrupt.
     """
     record = {
         **about,

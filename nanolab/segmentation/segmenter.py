@@ -201,7 +201,7 @@ class Segmenter:
         Parameters
         ----------
         image, pixel_size_nm
-            As of `segment`.
+            See `segment`.
         outlines
             Also the whole outlines, the best first. They may overlap, and go as far as the network believes a particle
             to go; one that learned from label maps, in which nothing is hidden, hardly follows a particle beneath
@@ -210,7 +210,7 @@ class Segmenter:
         Raises
         ------
         InputError
-            As of `segment`; or if there are to be outlines and the network has no such read-out.
+            See `segment`; or if there are to be outlines and the network has no such read-out.
         """
         outlining = self.check_outlines() if outlines else None
         check_image(image, "image")

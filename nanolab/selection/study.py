@@ -50,7 +50,7 @@ class Answer:
 
 
 class Study:
-    """The answers of a study in its folder, one file a participant, written whenever an answer changes.
+    """The answers of a study in its folder, one file per participant, written whenever an answer changes.
 
     Parameters
     ----------
@@ -157,5 +157,5 @@ def by_participant(answers: Sequence[Answer], scores: pd.DataFrame, by: str = "d
 
 
 def analytical(scores: pd.DataFrame, by: str = "dice") -> tuple[str, str, list[int]]:
-    """Return name, role and picks of the choice by a score, to stand beside the participants."""
+    """Return name, role and picks of the choice by a score, to stand next to the participants."""
     return "by F1", "analytical", best_epochs(scores, by, MOST_PICKS)

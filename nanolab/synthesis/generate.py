@@ -65,8 +65,8 @@ def render(
     seed
         The run's one seed.
     workers
-        Processes that render side by side, each with a Blender of its own; by default one a processor core. Cores that
-        are left over are shared out among them.
+        Processes that render side by side, each with a Blender of its own; by default one per core. Cores
+        that are left over are shared out among them.
     device
         "auto" renders on a GPU where Blender finds one, "cpu" never does.
     passes

@@ -80,7 +80,7 @@ class Recipe(_Population):
     """Everything that makes a set of synthetic micrographs, but for the seed and the count.
 
     `labels` says what the label maps show: each particle, or the rings that particles form together, as in PLOS ONE
-    2024, 10.1371/journal.pone.0311228; the particles' own map is then kept beside it. `data_bar` writes on the
+    2024, 10.1371/journal.pone.0311228; the particles' own map is then kept next to it. `data_bar` writes on the
     micrographs what instruments and authors write there; `degradation` makes them as poor as published ones were made.
 
     Attributes

@@ -50,7 +50,7 @@ class Keep:
     kind
         All epochs, every n-th and the last, or so many of the best.
     count
-        Which n-th, or how many.
+        Every how many, or how many.
     by
         The score by which the best are found.
     """
@@ -99,7 +99,7 @@ def check_room(folder: Path, *, weights: int, state: int, validation: int, epoch
     InputError
         If there is too little room.
     """
-    # a file is written beside the one it replaces
+    # a file is written next to the one it replaces
     need = weights * (keep.most(epochs) + 1) + 2 * state + (validation + _PICTURE_BYTES) * epochs
     there = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     free = shutil.disk_usage(folder).free

@@ -72,7 +72,7 @@ def train(
     tensorboard
         Write what TensorBoard shows.
     workers
-        Threads that make patches, and processes beside them where the read-out's targets keep Python's lock; patches
+        Threads that make patches, and processes next to them where the read-out's targets keep Python's lock; patches
         do not depend on it. One for a CPU, up to eight for a GPU if None.
 
     Raises

@@ -1,4 +1,4 @@
-"""A recipe's editor: sliders for its numbers, the image beside them, and a button that saves the recipe."""
+"""A recipe's editor: sliders for its numbers, the image next to them, and a button that saves the recipe."""
 
 import base64
 import io

@@ -258,7 +258,7 @@ def test_cutpaste_makes_a_data_set_of_one_pair(tmp_path: Path) -> None:
 
 
 def annotate(folder: Path, name: str, height: int = 60) -> None:
-    """Write an image and beside it labelme's file: a square of 20 px, another upon its right half, one outside."""
+    """Write an image and next to it labelme's file: a square of 20 px, another upon its right half, one outside."""
     image = np.random.default_rng(0).integers(60, 200, (60, 80), dtype=np.uint8)
     write_tiff(folder / f"{name}.tif", image, pixel_size_nm=2.5)
     boxes = [[[10, 10], [30, 30]], [[20, 10], [40, 30]], [[200, 10], [220, 30]]]

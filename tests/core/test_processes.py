@@ -1,4 +1,4 @@
-"""Processes beside this one: what happens when they cannot work."""
+"""Processes next to this one: what happens when they cannot work."""
 
 import os
 import subprocess
@@ -42,6 +42,6 @@ def test_a_guarded_script_works(tmp_path: Path) -> None:
 def test_a_script_without_guard_says_so_and_does_not_wait_for_itself(tmp_path: Path) -> None:
     ended = run(tmp_path, "if True:\n")
     assert ended.returncode == 1
-    assert "InputError: a process that worked beside this one has ended" in ended.stderr
+    assert "InputError: a process that worked next to this one has ended" in ended.stderr
     assert 'under `if __name__ == "__main__":`' in ended.stderr
     assert not list(tmp_path.glob("cache/*/shared.json"))

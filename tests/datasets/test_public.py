@@ -111,7 +111,7 @@ def test_a_file_that_is_not_the_published_one_is_refused_and_not_kept(tmp_path: 
         get("toy", root=tmp_path, urls=[server.url])
     kept = contents(tmp_path / "toy")
     assert "masks/1_m.tif" not in kept
-    assert kept.items() <= UPSTREAM.items()  # and nothing half-written beside them
+    assert kept.items() <= UPSTREAM.items()  # and nothing half-written next to them
 
 
 def test_a_changed_file_on_disk_is_fetched_again(tmp_path: Path, server: Server) -> None:

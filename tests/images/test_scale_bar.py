@@ -173,7 +173,7 @@ class TestPairs:
 
     def test_no_bar(self, rng):
         found = self.found(canvas(rng), label("200 nm"))
-        assert found == PixelSize.unknown("no bar was found beside the label '200 nm'")
+        assert found == PixelSize.unknown("no bar was found next to the label '200 nm'")
 
     def test_bars_far_away_do_not_count(self, rng):
         image = canvas(rng)

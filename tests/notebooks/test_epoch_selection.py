@@ -63,7 +63,7 @@ def test_headless_the_notebook_chooses_by_score(training: TrainingRun, tmp_path:
     assert results["chosen"] == {"epochs": selection.epochs, "how": selection.how}
     assert results["participants"] == ["P1"]
     assert min(results["mean_shortfall"]["dice"].values()) >= 0
-    for name in ("judgement", "chosen", "study", "landing_dice", "landing_instance_f1_50"):
+    for name in ("judgement", "chosen", "study", "shortfall_dice", "shortfall_instance_f1_50"):
         with Image.open(folder / f"{name}.png") as figure:
             assert np.ptp(np.asarray(figure.convert("L"))) > 100  # something is drawn on it
     executed = read_json(folder / "05_epoch_selection.ipynb")

@@ -88,7 +88,7 @@ def test_figure_3_shows_every_pick() -> None:
         plot_study([], SCORES)
 
 
-def test_the_figure_of_landings_has_the_best_way_on_top() -> None:
+def test_the_figure_of_shortfalls_has_the_best_way_on_top() -> None:
     landed = pd.DataFrame({"way": ["dice", "dice", "mirrors", "mirrors"], "shortfall": [0.0, 0.02, 0.03, 0.05]})
     (axes,) = plot_shortfalls(landed).axes
     assert [text.get_text() for text in axes.get_yticklabels()] == [

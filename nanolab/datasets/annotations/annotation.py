@@ -76,7 +76,7 @@ class Regions:
     Parameters
     ----------
     image, where, size
-        As of `Annotation`.
+        See `Annotation`.
     """
 
     def __init__(self, image: str, where: str, size: tuple[int, int] | None = None) -> None:

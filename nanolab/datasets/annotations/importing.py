@@ -50,7 +50,7 @@ def import_labels(
         An annotation file, or a folder of them. Masks and ImageJ's regions belong to the image of the same name, to
         which `_mask`, `_labels`, `_m`, `_RoiSet` and the like may be added.
     images
-        The folder of the images; where None, they lie beside the annotations. A path within an annotation file is not
+        The folder of the images; where None, they lie next to the annotations. A path within an annotation file is not
         followed; only the name at its end is looked for in this folder.
     out
         The dataset's folder.

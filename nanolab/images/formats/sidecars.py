@@ -1,4 +1,4 @@
-"""Pixel sizes in the text files that Hitachi and JEOL microscopes write beside an image."""
+"""Pixel sizes in the text files that Hitachi and JEOL microscopes write next to an image."""
 
 import re
 from pathlib import Path

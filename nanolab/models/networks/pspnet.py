@@ -1,4 +1,4 @@
-"""PSPNet: what fields of four sizes show on average, beside every pixel."""
+"""PSPNet: what fields of four sizes show on average, next to every pixel."""
 
 from torch import Tensor, nn
 

@@ -13,7 +13,7 @@ __all__ = ["network_table"]
 
 
 def network_table(out_channels: int = 1) -> pd.DataFrame:
-    """Return one row a network of `nanolab.models.registry.NETWORKS`, in that order.
+    """Return one row per network of `nanolab.models.registry.NETWORKS`, in that order.
 
     Columns: `network` (its name), `summary` (the first line of its documentation), `paper` (what that cites),
     `parameters` and `pretrained` (how many weights it has, and whether some of them begin as learned on ImageNet).

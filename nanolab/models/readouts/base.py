@@ -41,7 +41,7 @@ class Readout(Protocol):
     kept
         One name, fit for a file name, for each array that `pack` returns.
     holds_lock
-        Whether `targets` keeps Python's lock, so that only other processes can compute them beside a training.
+        Whether `targets` keeps Python's lock, so that only other processes can compute them next to a training.
     """
 
     @property

@@ -31,7 +31,7 @@ class Backend:
 def local_backend(workers: int) -> Iterator[Backend]:
     """Do runs on this machine, so many side by side, each in a kernel process that a thread waits for.
 
-    What a run costs this process is a few hundredths of a second, so it needs no processes of its own beside kernels.
+    What a run costs this process is a few hundredths of a second, so it needs no processes of its own besides kernels.
     """
     with ThreadPoolExecutor(workers, thread_name_prefix="sweep") as executor:
         yield Backend(executor, stop_kernels, max(1, processor_cores() // workers), f"{workers} on this machine")

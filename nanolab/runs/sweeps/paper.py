@@ -1,4 +1,4 @@
-"""The numbers of a paper beside those of a sweep."""
+"""The numbers of a paper next to those of a sweep."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

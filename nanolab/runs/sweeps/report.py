@@ -17,7 +17,7 @@ def report_sweep(
 ) -> Path:
     """Write a page about a sweep into `report/` in its folder, and return the HTML file.
 
-    It has the outcome of every run, means over the seeds, and each result against what was varied. Beside it lie the
+    It has the outcome of every run, means over the seeds, and each result against what was varied. Next to it lie the
     notebook it comes from, `table.csv` and `means.csv`, and the figure.
 
     Parameters

@@ -56,7 +56,7 @@ class _State(BaseModel):
 def collect(
     sweep: Path | str, *, table: str | None = None, root: Path = Path("papermill_runs"), unfinished: bool = False
 ) -> pd.DataFrame:
-    """Return the runs of a sweep in one tidy table, one row a run.
+    """Return the runs of a sweep in one tidy table, one row per run.
 
     Columns, from the left: run, status; the parameters that vary; the results that the sweep's file says to collect,
     or all numbers, texts and flags of `results.json`, nested ones with dots; the other parameters; how the run came
@@ -69,7 +69,7 @@ def collect(
     sweep
         The sweep's name, with its size if it had one, such as "epochs-smoke", or its folder.
     table
-        A CSV file that each run writes, such as a curve: all of them below each other then, one row a row of that.
+        A CSV file that each run writes, such as a curve: all of them below each other then, one row per row of that.
     root
         Where sweeps are kept.
     unfinished

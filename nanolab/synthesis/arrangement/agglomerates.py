@@ -39,9 +39,9 @@ class Agglomerates(_Falling):
     """Clusters that grow particle by particle, each dropped from above onto the substrate or onto the cluster.
 
     This is ballistic deposition (Vold, J. Colloid Sci. 1959, 10.1016/0095-8522(59)90041-8) around growing clusters.
-    `cluster_size` is the number of particles in one; `chain` is the chance that a particle goes beside the newest
-    one, which makes strings, rather than beside any; `pile` is the chance that it stays where it lands instead of
-    rolling to a low place, and how far over its neighbour it may land (0: beside it; 1: right above it); `overlap`
+    `cluster_size` is the number of particles in one; `chain` is the chance that a particle goes next to the newest
+    one, which makes strings, rather than next to any; `pile` is the chance that it stays where it lands instead of
+    rolling to a low place, and how far over its neighbour it may land (0: next to it; 1: right above it); `overlap`
     is the fraction of the smaller radius by which two may intersect.
     """
 

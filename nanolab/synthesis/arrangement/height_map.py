@@ -18,7 +18,7 @@ POINTS = 2048
 
 @dataclass(frozen=True)
 class Stamp:
-    """A body as the map sees it: its underside and top (h, w) in nm from its centre, NaN beside it.
+    """A body as the map sees it: its underside and top (h, w) in nm from its centre, NaN next to it.
 
     `row` and `column` are where they begin, in points from the centre; `half_nm` is half its height.
     """

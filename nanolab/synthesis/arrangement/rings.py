@@ -1,4 +1,4 @@
-"""Small particles along circles and lines, with loose ones beside them."""
+"""Small particles along circles and lines, with loose ones next to them."""
 
 from typing import Annotated, Literal
 
@@ -29,7 +29,7 @@ class Rings(Counted):
     bent in and out by `wobble` times the radius; the part `complete` of it bears particles. Of `lines` there are so
     many, `line_nm` long, their ends turned against each other by `line_bend_deg`, and of `loose` particles so many.
     Neighbours are `gap` times their diameter apart, from one to the next by a factor whose logarithm has the SD
-    `gap_spread`, and lie beside the axis by a normal deviation of `scatter_nm`. A small ring may lie in a large one.
+    `gap_spread`, and lie next to the axis by a normal deviation of `scatter_nm`. A small ring may lie in a large one.
 
     The label of a ring is the band that its particles cover, between an inner and an outer outline: see
     `nanolab.synthesis.scene.structures`.
@@ -107,7 +107,7 @@ class _Beads:
     def stations(
         self, line: FloatArray, values: dict[str, float], *, closed: bool
     ) -> list[tuple[int, FloatArray, FloatArray]]:
-        """Return the particles that fit on a line (n, 2), one beside the other: which, where, and the way there."""
+        """Return the particles that fit on a line (n, 2), one next to the other: which, where, and the way there."""
         line = np.concatenate([line, line[:1]]) if closed else line
         along = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(line, axis=0).T))])
         tangents = np.gradient(line, along, axis=0)

@@ -82,7 +82,7 @@ class _Growth:
         return None
 
     def beside(self, shape: Footprint) -> tuple[FloatArray, float] | None:
-        """Return a place beside a member of the cluster, and a turn, if one is found."""
+        """Return a place next to a member of the cluster, and a turn, if one is found."""
         for _ in range(TRIES // 5):
             in_row = self.rng.random() < self.values["row"]
             neighbour = self.members[-1] if in_row else self.members[self.rng.integers(len(self.members))]
@@ -101,7 +101,7 @@ class _Growth:
         return None
 
     def _free(self, shape: Footprint, neighbour: int, angles: FloatArray) -> FloatArray:
-        """Return the places (n, 2) beside a neighbour where nobody lies."""
+        """Return the places (n, 2) next to a neighbour where nobody lies."""
         directions = np.column_stack([np.cos(angles), np.sin(angles)])
         places = self.plane.contact(shape, neighbour, directions, self.values["gap_nm"])
         gaps = self.plane.gaps(shape, places, self.values["gap_nm"])

@@ -117,7 +117,7 @@ def _turned(line: FloatArray, angle: float) -> FloatArray:
 
 
 def _beside(leader: FloatArray, own: FloatArray, spread: float, rng: np.random.Generator) -> FloatArray:
-    """Return a wire's line (n, 2) that follows the bundle's first one, somewhere beside it and shifted along it."""
+    """Return a wire's line (n, 2) that follows the bundle's first one, somewhere next to it and shifted along it."""
     steps = np.hypot(*np.diff(leader, axis=0).T)
     along = np.concatenate([[0], np.cumsum(steps)])
     tangents = np.gradient(leader, axis=0)

@@ -37,7 +37,7 @@ class Composition:
     labels
         The same shape, int32: what is visible of each particle, 1..N.
     particles
-        One row a particle, hidden ones too (label 0).
+        One row per particle, hidden ones too (label 0).
     """
 
     image: npt.NDArray[np.uint8]

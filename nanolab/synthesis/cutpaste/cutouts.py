@@ -163,7 +163,7 @@ def _window(array: npt.NDArray, window: tuple[slice, ...]) -> npt.NDArray:
 def _isolated(contrast: Image, mask: Mask, seen: Mask, shadow_px: float) -> Image:
     """Return the contrast of a particle and its rim as if it had no neighbours.
 
-    Where the ground beside it is seen, the image itself has the right soft edge. Where a neighbour hides it, the edge
+    Where the ground next to it is seen, the image itself has the right soft edge. Where a neighbour hides it, the edge
     is that of the smoothed mask. Farther out the rim is smooth, since the new ground has noise of its own.
     """
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), _MASK_SD_PX)

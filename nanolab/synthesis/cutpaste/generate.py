@@ -62,7 +62,7 @@ def cut_and_paste(
     seed
         The run's one seed.
     workers
-        Processes that work side by side; by default one a processor core. With 1 no process is started.
+        Processes that work side by side; by default one per processor core. With 1 no process is started.
 
     Raises
     ------

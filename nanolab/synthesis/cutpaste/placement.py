@@ -21,7 +21,7 @@ _STEPS = 64  # places in a pixel
 _SPARE_CELLS = 1.2
 # Two particles of an agglomerate may intersect by this part of their radii.
 _OVERLAP = (0.0, 0.25)
-# Chance that a particle goes beside the newest one, which makes strings, rather than beside any.
+# Chance that a particle goes next to the newest one, which makes strings, rather than next to any.
 _CHAIN = 0.5
 
 
@@ -61,7 +61,7 @@ def _agglomerated(
 def _beside(
     there: Sequence[tuple[Centre, float]], radius: float, settings: CutPasteSettings, rng: np.random.Generator
 ) -> Centre:
-    """Find a place beside one that is there and not deep in any other; after some tries the last one is taken."""
+    """Find a place next to one that is there and not deep in any other; after some tries the last one is taken."""
     centres = np.array([centre for centre, _ in there])
     radii = np.array([each for _, each in there])
     point = centres[0]

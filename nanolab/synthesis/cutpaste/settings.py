@@ -30,14 +30,14 @@ class CutPasteSettings(Model):
     particles
         Particles to paste into an image: a number, or the smallest and largest.
     arrangement
-        "overlapping": anywhere, later ones on top. "agglomerated": most beside one that is there, so that chains and
+        "overlapping": anywhere, later ones on top. "agglomerated": most next to one that is there, so that chains and
         clusters grow. "separate": anywhere, none touching another. "grid": none touching, one a cell.
     gap_px
         Background pixels between two particles that are "separate" or on a "grid", at least.
     tries
         Places tried for a particle before it is left out.
     cluster_fraction
-        Chance that a particle of an "agglomerated" image goes beside another one.
+        Chance that a particle of an "agglomerated" image goes next to another one.
     angle_deg, scale
         Ranges of the rotation and of the change of size; the scale is a factor on lengths.
     min_area_fraction

@@ -57,7 +57,7 @@ class Pasted:
         return labels, number[1:], self._visible_px[1:]
 
     def _clear_splinters(self, particle: int) -> None:
-        """Give pieces of a particle that are too small to the highest number beside them, which lies on top."""
+        """Give pieces of a particle that are too small to the highest number next to them, which lies on top."""
         there = self.numbers[self._windows[particle - 1]]
         _, pieces, stats, _ = cv2.connectedComponentsWithStats((there == particle).astype(np.uint8), connectivity=4)
         areas = stats[1:, cv2.CC_STAT_AREA]

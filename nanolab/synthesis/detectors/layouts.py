@@ -1,4 +1,4 @@
-"""Where microscopes and figures put their scale bar and what they write beside it."""
+"""Where microscopes and figures put their scale bar and what they write next to it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -99,7 +99,7 @@ def _thermo(shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generat
     for name, value in entries:
         wide = max(extent_px(text, text_px, font)[1] for text in (name, value))
         if x + wide + round(0.05 * shape[1]) > right - length_px:
-            break  # no room left beside the bar
+            break  # no room left next to the bar
         texts += [[name, top + round(0.12 * height), x, text_px, font, _WHITE]]
         texts += [[value, top + round(0.56 * height), x, text_px, font, _WHITE]]
         x += wide + round(0.02 * shape[1])

@@ -10,7 +10,7 @@ from nanolab.synthesis.mesh import Mesh
 __all__ = ["arc_steps", "circle", "polygon", "rounded_ends", "sweep"]
 
 
-# Beside each rounding a flat has a second row of points, this part of its length away: its shading stays flat.
+# Next to each rounding a flat has a second row of points, this part of its length away: its shading stays flat.
 RIM = 0.03
 
 

@@ -68,7 +68,7 @@ def _thickness(
 def _next_centre(
     centres: list[FloatArray], shape: tuple[int, int], radius_px: float, rng: np.random.Generator
 ) -> FloatArray:
-    """Return where the next particle lies, (row, column): beside another one in or near the image, or anywhere."""
+    """Return where the next particle lies, (row, column): next to another one in or near the image, or anywhere."""
     low, high = np.full(2, -radius_px), np.array(shape) + radius_px
     if centres and rng.random() < JOINING:
         angle, distance = rng.uniform(0, 2 * np.pi), 2 * radius_px * rng.uniform(*DISTANCE)

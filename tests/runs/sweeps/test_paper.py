@@ -1,4 +1,4 @@
-"""A paper's numbers beside a sweep's own."""
+"""A paper's numbers next to a sweep's own."""
 
 from pathlib import Path
 
@@ -73,5 +73,5 @@ def test_shipped_sweeps_name_columns_that_are_there(path: Path, monkeypatch: pyt
     rows = paper_rows(sweep.paper)
     assert bool(rows) == (sweep.paper is not None)
     runs = [{**run} for size in (None, "full") for run in load_sweep(path, size).combinations()]
-    for row in rows:  # each number of the paper stands beside some run
+    for row in rows:  # each number of the paper stands next to some run
         assert any(paper_numbers([row], run) for run in runs), row
