@@ -25,6 +25,7 @@ python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 napoleon_google_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
 napoleon_use_rtype = False
 default_role = "code"
 add_module_names = False
@@ -48,4 +49,4 @@ html_theme_options = {
     "pygments_light_style": "a11y-light",
     "pygments_dark_style": "a11y-dark",
 }
-html_sidebars = {"start": [], "gallery": [], "changelog": []}
+html_sidebars = {page: [] for page in ("start", "recipes", "changelog", "contributing")}

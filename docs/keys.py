@@ -5,7 +5,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
@@ -57,11 +57,11 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _section(model: type[BaseModel], prefix: str, *, first: bool) -> str:
     rows = [
-        f"| `{key}` | {', '.join(filter(None, [*values(field, prefix), unit(key)]))} | {default(field)} | "
+        f"| `{key}` | {', '.join(filter(None, [*values(field, prefix), unit(key)]))}; {default(field)} | "
         f"{meaning(model, key)} |"
         for key, field in model.model_fields.items()
     ]
-    header = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    header = ["| key | value | meaning |", "|---|---|---|"]
     title, summary = ("The file", "") if first else (heading(model), _escaped(_paragraphs(model)[0]))
     return "\n".join([f"({anchor(model, prefix)})=", f"## {title}", "", summary, "", *header, *rows])
 
@@ -86,19 +86,17 @@ def unit(key: str) -> str:
 
 
 def default(field: FieldInfo) -> str:
-    """Return the default as it would be written in YAML."""
+    """Return the default as it would be written in YAML, or that there is none."""
     if field.is_required():
-        return "*must be given*"
+        return "**must be given**"
     value = field.get_default(call_default_factory=True)
     if isinstance(value, BaseModel):
-        return "all defaults"
+        return "default: all of its own"
     words = {None: "none", True: "true", False: "false", "": "empty"}
     if isinstance(value, (str, bool, types.NoneType)):
-        return words.get(value, f"`{value}`")
-    if isinstance(value, Mapping) and set(value) == {"kind", "value"}:
-        value = value["value"]
+        return f"default {words.get(value, f'`{value}`')}"
     text = str(list(value) if isinstance(value, tuple) else value).replace("'", "")
-    return f"`{text}`"
+    return f"default `{text}`"
 
 
 def values(field: FieldInfo, prefix: str) -> Iterator[str]:

@@ -200,7 +200,7 @@ def recipes() -> str:
     sections = []
     for name, path in sorted(shipped_recipes().items()):
         about = " ".join(load_recipe(name).description.split())
-        fence = f"````{{dropdown}} `{name}.yaml`\n```yaml\n{path.read_text('utf-8').strip()}\n```\n````"
+        fence = f"::::{{dropdown}} {name}.yaml\n```yaml\n{path.read_text('utf-8').strip()}\n```\n::::"
         sections.append(f"## `{name}`\n\n{about}\n\n{fence}")
     return "\n\n".join([text.strip(), *sections]) + "\n"
 

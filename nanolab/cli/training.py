@@ -35,7 +35,7 @@ def train(
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the training in the folder.")] = False,
 ) -> None:
-    """Train a network; one checkpoint an epoch.
+    """Train a network; one checkpoint for each epoch.
 
     On several GPUs: torchrun --nproc-per-node 2 -m nanolab train ...
     """
