@@ -9,9 +9,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+import yaml
+from helpers.discs import disc_sample
 
 import nanolab
+from nanolab.images.tiff import write_tiff
+from nanolab.runs.sweeps.spec import Sweep
+from nanolab.synthesis.recipe import parse_recipe
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -99,6 +105,28 @@ def test_commands_that_a_page_shows_exist(pages: ModuleType, page: str) -> None:
         verb = " ".join(words[:2]) if words[0] == "data" else words[0]
         known = {option for parameter in verbs[verb].params for option in parameter.opts}
         assert {word for word in words if re.match(r"--?[a-z]", word)} <= known, " ".join(words)
+
+
+def test_the_recipe_and_the_sweep_that_pages_show_are_valid() -> None:
+    blocks = re.findall(
+        r"^```yaml\n(name: .*?|notebook: .*?)^```", PAGES["howto/recipe"] + PAGES["howto/sweeps"], re.M | re.S
+    )
+    assert parse_recipe(blocks[0], "howto/recipe").name == "my_spheres"
+    assert len(list(Sweep.model_validate(yaml.safe_load(blocks[1])).combinations())) == 8
+
+
+@pytest.mark.slow
+def test_the_first_example_works_as_printed(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```python\n(.*?)^```", TEXTS["README"], re.M | re.S)
+    assert block in PAGES["start"]
+    pixels = np.rint(np.clip(disc_sample(1, (256, 256), 40).image, 0, 1) * 255).astype(np.uint8)
+    write_tiff(tmp_path / "image.tif", pixels, pixel_size_nm=2.0)
+    (tmp_path / "example.py").write_text(block + "print(len(particles), particles['ecd_nm'].median())\n", "utf-8")
+    done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    count, median_nm = done.stdout.split()
+    assert int(count) > 10
+    assert 20 < float(median_nm) < 36  # radii of 5 to 9 px at 2 nm a pixel
 
 
 @pytest.mark.slow
