@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from helpers.discs import disc_sample
 
 import nanolab
 from nanolab.images.tiff import write_tiff
-from nanolab.runs.sweeps.spec import Sweep
+from nanolab.runs.sweeps.spec import load_sweep
 from nanolab.synthesis.recipe import parse_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -107,12 +106,14 @@ def test_commands_that_a_page_shows_exist(pages: ModuleType, page: str) -> None:
         assert {word for word in words if re.match(r"--?[a-z]", word)} <= known, " ".join(words)
 
 
-def test_the_recipe_and_the_sweep_that_pages_show_are_valid() -> None:
+def test_the_recipe_and_the_sweep_that_pages_show_are_valid(tmp_path: Path) -> None:
     blocks = re.findall(
         r"^```yaml\n(name: .*?|notebook: .*?)^```", PAGES["howto/recipe"] + PAGES["howto/sweeps"], re.M | re.S
     )
     assert parse_recipe(blocks[0], "howto/recipe").name == "my_spheres"
-    assert len(list(Sweep.model_validate(yaml.safe_load(blocks[1])).combinations())) == 8
+    (tmp_path / "my_sweep.yaml").write_text(blocks[1], "utf-8")
+    assert len(list(load_sweep(tmp_path / "my_sweep.yaml").combinations())) == 8
+    assert len(list(load_sweep(tmp_path / "my_sweep.yaml", "smoke").combinations())) == 2
 
 
 @pytest.mark.slow
