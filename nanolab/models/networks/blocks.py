@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from nanolab.core.checks import InputError
 
-__all__ = ["DROPOUT", "Pooled", "classifier", "conv_norm_relu", "resize", "stacked"]
+__all__ = ["DROPOUT", "Attention", "Pooled", "classifier", "conv_norm_relu", "resize", "stacked"]
 
 #: Share of the features that a head drops before its last convolution while it learns, as its papers do.
 DROPOUT = 0.1
@@ -53,6 +53,17 @@ class Pooled(nn.Module):
             )
         pooled: Tensor = self.mix(functional.adaptive_avg_pool2d(features, self.bins))
         return pooled
+
+
+class Attention(nn.Module):
+    """What layers share that add to each pixel what others say, weighted by likeness: see their `forward`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query = nn.Conv2d(width, width // 8, 1)
+        self.key = nn.Conv2d(width, width // 8, 1, bias=False)  # softmax would take a bias away again
+        self.value = nn.Conv2d(width, width, 1)
+        self.share = nn.Parameter(torch.zeros(1))
 
 
 def stacked(*features: Tensor) -> Tensor:

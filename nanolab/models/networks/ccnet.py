@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from nanolab.models.networks.blocks import classifier, conv_norm_relu
+from nanolab.models.networks.blocks import Attention, classifier, conv_norm_relu
 from nanolab.models.networks.encoder import CHANNELS, OnEncoder
 
 __all__ = ["CCHead", "CrissCrossAttention", "ccnet"]
@@ -58,15 +58,8 @@ class CCHead(nn.Module):
         return logits
 
 
-class CrissCrossAttention(nn.Module):
+class CrissCrossAttention(Attention):
     """Adds to each pixel what the pixels of its row and column say, weighted by likeness; keeps the shape."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.query = nn.Conv2d(width, width // 8, 1)
-        self.key = nn.Conv2d(width, width // 8, 1, bias=False)  # softmax would take a bias away again
-        self.value = nn.Conv2d(width, width, 1)
-        self.share = nn.Parameter(torch.zeros(1))
 
     def forward(self, features: Tensor) -> Tensor:
         query, key, value = self.query(features), self.key(features), self.value(features)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nanolab.models.networks.blocks import classifier, conv_norm_relu
+from nanolab.models.networks.blocks import Attention, classifier, conv_norm_relu
 from nanolab.models.networks.encoder import CHANNELS, OnEncoder
 
 __all__ = ["ChannelAttention", "DAHead", "PositionAttention", "danet"]
@@ -52,15 +52,8 @@ class DAHead(nn.Module):
         return logits
 
 
-class PositionAttention(nn.Module):
+class PositionAttention(Attention):
     """Adds to each pixel what all pixels say, weighted by likeness; keeps the shape."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.query = nn.Conv2d(width, width // 8, 1)
-        self.key = nn.Conv2d(width, width // 8, 1, bias=False)  # softmax would take a bias away again
-        self.value = nn.Conv2d(width, width, 1)
-        self.share = nn.Parameter(torch.zeros(1))
 
     def forward(self, features: Tensor) -> Tensor:
         query, key, value = (conv(features).flatten(2).mT for conv in (self.query, self.key, self.value))
