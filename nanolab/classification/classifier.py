@@ -49,13 +49,11 @@ class ClassifierNetwork(nn.Module):
         """Return what the frozen layers make of views, shape (views, side, side) in [0, 1]."""
         device = self.head.weight.device
         colours = ((torch.from_numpy(views)[:, None] - self._mean) / self._sd).to(device)
-        features: torch.Tensor = self.frozen(colours.contiguous(memory_format=torch.channels_last))
-        return features
+        return self.frozen(colours.contiguous(memory_format=torch.channels_last))
 
     def forward(self, fixed: torch.Tensor) -> torch.Tensor:
         """Class scores, shape (views, classes), of what `fixed_features` returns."""
-        scores: torch.Tensor = self.head(self.tuned(fixed))
-        return scores
+        return self.head(self.tuned(fixed))
 
 
 class ImageClassifier:

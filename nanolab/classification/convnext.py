@@ -37,8 +37,7 @@ class ConvNeXtBase(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Class scores, shape (images, classes), of images of shape (images, 3, height, width), at least 32 px."""
-        scores: torch.Tensor = self.classifier(self.avgpool(self.features(images)))
-        return scores
+        return self.classifier(self.avgpool(self.features(images)))
 
 
 class _LayerNorm2d(nn.LayerNorm):
@@ -78,5 +77,4 @@ class _Block(nn.Module):
         self.layer_scale = nn.Parameter(torch.full((width, 1, 1), 1e-6))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        added: torch.Tensor = features + self.layer_scale * self.block(features)
-        return added
+        return features + self.layer_scale * self.block(features)

@@ -48,8 +48,7 @@ class Xception(nn.Module):
         features = images
         for stage in self.stages():
             features = stage(features)
-        scores: torch.Tensor = self.fc(features.mean(dim=(2, 3)))
-        return scores
+        return self.fc(features.mean(dim=(2, 3)))
 
 
 class _Separable(nn.Module):
@@ -61,8 +60,7 @@ class _Separable(nn.Module):
         self.pointwise = nn.Conv2d(channels, out, 1, bias=False)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        out: torch.Tensor = self.pointwise(self.conv1(features))
-        return out
+        return self.pointwise(self.conv1(features))
 
 
 class _Block(nn.Module):
@@ -82,5 +80,4 @@ class _Block(nn.Module):
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         around = self.skipbn(self.skip(features)) if self.shrinks else features
-        added: torch.Tensor = self.rep(features) + around
-        return added
+        return self.rep(features) + around

@@ -84,5 +84,4 @@ def build(name: str, out_channels: int, **options: Any) -> "nn.Module":
     InputError
         If there is no such network or it has no such option.
     """
-    network: nn.Module = look_up(NETWORKS, name, "network")(out_channels, **options)
-    return network
+    return look_up(NETWORKS, name, "network")(out_channels, **options)

@@ -79,8 +79,7 @@ def predict(
             sw_device=device,
             device="cpu",
         )
-    probabilities: Image = found[0, :, : image.shape[0], : image.shape[1]].numpy()
-    return probabilities
+    return found[0, :, : image.shape[0], : image.shape[1]].numpy()
 
 
 def _weights(sides: list[int], overlap: int) -> Tensor:

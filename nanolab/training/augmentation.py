@@ -92,9 +92,6 @@ def cut(
     smooth
         Interpolate between pixels, or, as labels need, take the nearest.
     """
-    same = _window(array, view, side_px)
-    if same is not None:
-        return same.astype(np.float32)
     corners = view @ np.array([[0, side_px, 0, side_px], [0, 0, side_px, side_px], [1, 1, 1, 1]])
     low = np.clip(np.floor(corners.min(axis=1)).astype(int) - 2, 0, None)
     high = np.ceil(corners.max(axis=1)).astype(int) + 3
@@ -103,23 +100,6 @@ def cut(
     flags = (cv2.INTER_LINEAR if smooth else cv2.INTER_NEAREST) | cv2.WARP_INVERSE_MAP
     patch = cv2.warpAffine(window, in_window, (side_px, side_px), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     return patch.astype(np.float32)
-
-
-def _window(
-    array: npt.NDArray[np.uint8 | np.uint16 | np.float32], view: npt.NDArray[np.float64], side_px: int
-) -> npt.NDArray[np.uint8 | np.uint16 | np.float32] | None:
-    """Return what a view shows if its pixels are pixels of the array, mirrored or turned by quarter turns at most."""
-    ends = view @ np.array([[0, side_px - 1], [0, side_px - 1], [1, 1]])
-    low, high = ends.min(axis=1), ends.max(axis=1)
-    exact = np.array_equal(view, view.round()) and np.array_equal(np.sort(np.abs(view[:, :2]).ravel()), [0, 0, 1, 1])
-    if not exact or low.min() < 0 or high[1] >= array.shape[0] or high[0] >= array.shape[1]:
-        return None
-    (left, top), (right, bottom) = low.astype(int).tolist(), high.astype(int).tolist()
-    window = array[top : bottom + 1, left : right + 1]
-    turn = view[:, :2].astype(int)
-    if turn[0, 0] == 0:  # a row of the patch is a column of the array
-        window, turn = window.T, turn[::-1]
-    return window[:: turn[1, 1], :: turn[0, 0]]
 
 
 @cache

@@ -69,8 +69,7 @@ class Processes:
         """Return the network such that its gradients become the mean over all processes."""
         if self._accelerator is None:
             return network
-        prepared: nn.Module = self._accelerator.prepare_model(network)
-        return prepared
+        return self._accelerator.prepare_model(network)
 
     def mean(self, value: torch.Tensor) -> float:
         """Return the mean over all processes of a scalar."""

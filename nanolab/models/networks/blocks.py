@@ -51,8 +51,7 @@ class Pooled(nn.Module):
                 "batch_size: this network averages over whole patches and normalises these averages over the batch, "
                 "which needs at least 2 patches, got 1; take batch_size 2 or more, or the network unet"
             )
-        pooled: Tensor = self.mix(functional.adaptive_avg_pool2d(features, self.bins))
-        return pooled
+        return self.mix(functional.adaptive_avg_pool2d(features, self.bins))
 
 
 class Attention(nn.Module):

@@ -54,8 +54,7 @@ class CCHead(nn.Module):
         context = self.reduce(levels[-1])
         for _ in range(self.recurrence):
             context = self.attention(context)
-        logits: Tensor = self.logits(self.join(torch.cat([levels[-1], self.refine(context)], dim=1)))
-        return logits
+        return self.logits(self.join(torch.cat([levels[-1], self.refine(context)], dim=1)))
 
 
 class CrissCrossAttention(Attention):

@@ -48,8 +48,7 @@ class DAHead(nn.Module):
         self.logits = classifier(width, out_channels)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
-        logits: Tensor = self.logits(self.position(levels[-1]) + self.channel(levels[-1]))
-        return logits
+        return self.logits(self.position(levels[-1]) + self.channel(levels[-1]))
 
 
 class PositionAttention(Attention):

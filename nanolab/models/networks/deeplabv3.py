@@ -49,5 +49,4 @@ class DeepLabV3Head(nn.Module):
         deepest = levels[-1]
         branches = [branch(deepest) for branch in self.branches]
         context = resize(self.context(deepest), deepest)
-        logits: Tensor = self.logits(self.join(torch.cat([*branches, context], dim=1)))
-        return logits
+        return self.logits(self.join(torch.cat([*branches, context], dim=1)))

@@ -47,8 +47,7 @@ class EncHead(nn.Module):
         self.logits = classifier(width, out_channels)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
-        logits: Tensor = self.logits(self.context(self.reduce(levels[-1])))
-        return logits
+        return self.logits(self.context(self.reduce(levels[-1])))
 
 
 class Encoding(nn.Module):

@@ -47,8 +47,7 @@ class FastFCNHead(nn.Module):
         self.logits = classifier(width, out_channels)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
-        logits: Tensor = self.logits(self.context(self.reduce(self.upsample(levels[-3:]))))
-        return logits
+        return self.logits(self.context(self.reduce(self.upsample(levels[-3:]))))
 
 
 class JointPyramidUpsampling(nn.Module):

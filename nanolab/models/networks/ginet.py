@@ -55,8 +55,7 @@ class GIHead(nn.Module):
         self.logits = classifier(width, out_channels)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
-        logits: Tensor = self.logits(self.interaction(self.reduce(levels[-1])))
-        return logits
+        return self.logits(self.interaction(self.reduce(levels[-1])))
 
 
 class GraphInteraction(nn.Module):
@@ -105,5 +104,4 @@ class GraphConvolution(nn.Module):
         self.exchange, self.update = nn.Linear(nodes, nodes), nn.Linear(states, states, bias=False)
 
     def forward(self, graph: Tensor) -> Tensor:
-        updated: Tensor = self.update(torch.relu(graph + self.exchange(graph.mT).mT))
-        return updated
+        return self.update(torch.relu(graph + self.exchange(graph.mT).mT))

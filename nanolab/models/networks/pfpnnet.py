@@ -49,8 +49,7 @@ class PFPNHead(nn.Module):
         for finer in reversed(lateral[:-1]):
             pyramid.insert(0, finer + functional.interpolate(pyramid[0], scale_factor=2))
         branches = zip(self.branches, self.smooth, pyramid, strict=True)
-        logits: Tensor = self.logits(sum(branch(smooth(level)) for branch, smooth, level in branches))
-        return logits
+        return self.logits(sum(branch(smooth(level)) for branch, smooth, level in branches))
 
 
 def _branch(inputs: int, width: int, doublings: int) -> nn.Sequential:

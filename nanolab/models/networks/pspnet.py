@@ -46,5 +46,4 @@ class PSPHead(nn.Module):
 
     def forward(self, levels: list[Tensor]) -> Tensor:
         deepest = levels[-1]
-        logits: Tensor = self.logits(self.join(stacked(deepest, *(pool(deepest) for pool in self.pyramid))))
-        return logits
+        return self.logits(self.join(stacked(deepest, *(pool(deepest) for pool in self.pyramid))))

@@ -88,8 +88,7 @@ class U2Net(nn.Module):
         for stage, level in zip(self.up, reversed(levels[:-1]), strict=True):
             found.append(stage(torch.cat([resize(found[-1], level), level], dim=1)))
         sides = [resize(side(features), images) for side, features in zip(self.sides, found, strict=True)]
-        logits: Tensor = self.fuse(torch.cat(sides, dim=1))
-        return logits
+        return self.fuse(torch.cat(sides, dim=1))
 
 
 class ResidualU(nn.Module):

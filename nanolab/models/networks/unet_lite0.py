@@ -56,5 +56,4 @@ class UNetLite0(nn.Module):
         features = levels.pop()
         for stage, skip in zip(self.stages, reversed(levels), strict=True):
             features = stage(torch.cat([functional.interpolate(features, scale_factor=2), skip], dim=1))
-        logits: Tensor = self.logits(features)
-        return logits
+        return self.logits(features)

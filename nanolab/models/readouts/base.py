@@ -121,8 +121,7 @@ def make_readout(name: str, **options: Any) -> Readout:
     InputError
         If there is no such read-out or it has no such option.
     """
-    readout: Readout = look_up(READOUTS, name, "readout")(**options)
-    return readout
+    return look_up(READOUTS, name, "readout")(**options)
 
 
 def find_particles(

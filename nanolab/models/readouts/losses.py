@@ -22,19 +22,16 @@ def soft_dice_loss(logits: Tensor, targets: Tensor) -> Tensor:
     ----------
     Milletari et al., V-Net, 10.1109/3DV.2016.79.
     """
-    loss: Tensor = _monais("DiceLoss")(logits, targets)
-    return loss
+    return _monais("DiceLoss")(logits, targets)
 
 
 def cross_entropy_and_dice(logits: Tensor, targets: Tensor) -> Tensor:
     """Return binary cross entropy, averaged over all pixels, plus soft Dice loss; shapes (batch, 1, height, width)."""
-    loss: Tensor = _monais("DiceCELoss")(logits, targets)
-    return loss
+    return _monais("DiceCELoss")(logits, targets)
 
 
 @cache
 def _monais(name: str) -> nn.Module:
     from monai import losses  # takes seconds, and only training needs it
 
-    loss: nn.Module = getattr(losses, name)(**_COUNTED)
-    return loss
+    return getattr(losses, name)(**_COUNTED)
