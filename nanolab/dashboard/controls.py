@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Awaitable, Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +10,17 @@ import panel as pn
 
 from nanolab.dashboard.drawings import DistributionDrawing, Overlay
 from nanolab.dashboard.file_dropper import LimitedDropper
-from nanolab.dashboard.workbench import FIT_CHOICES, File, Workbench
+from nanolab.dashboard.saved_work import FIT_CHOICES, QUANTITIES
+from nanolab.dashboard.workbench import File, Workbench
 
 __all__ = ["Controls"]
 
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _CHUNK = 5_000_000  # bytes of a file in one message
 _MODES = {"Show": "show", "Drop": "drop", "Merge": "merge"}
-_QUANTITIES = {
-    "ECD": "ecd",
-    "√area": "sqrt_area",
-    "max. Feret": "feret_max",
-    "min. Feret": "feret_min",
-    "major axis": "major_axis",
-    "minor axis": "minor_axis",
-    "perimeter": "perimeter",
-}
+_QUANTITIES = dict(
+    zip(("ECD", "√area", "max. Feret", "min. Feret", "major axis", "minor axis", "perimeter"), QUANTITIES, strict=True)
+)
 _BORDERS = {"corrected": "correct", "left out": "drop", "counted": "keep"}
 #: Where touching particles are cut apart: the read-out's `dynamic`.
 _CUTTING = {
@@ -39,7 +35,10 @@ _DOWNLOADS: dict[File, str] = {
     "sizes.xlsx": "Tables (Excel)",
     "labels.zip": "Labels (TIFF)",
     "report.pdf": "Report (PDF)",
+    "session.json": "Session (JSON)",
 }
+# Browsers ask only who has touched the page; what the question says is theirs.
+_WARN = "window.onbeforeunload = source.active ? (event) => { event.preventDefault(); return ''; } : null"
 
 
 class Controls:
@@ -82,15 +81,17 @@ class Controls:
         )
         self.model = widgets.Select(label="Model", options=models, **stretch)
         self.cutting = widgets.Select(label="Cut touching particles apart", options=list(_CUTTING), **stretch)
+        self.quick = widgets.Checkbox(label="Quick: usual sizes alone", value=False, **stretch)
         self.again = widgets.Button(label="Find again this way", visible=False, **stretch)
         self.scale_bars = widgets.Checkbox(label="Read scale bars if files lack it", value=True, **stretch)
         self.progress = widgets.indicators.Progress(
             label="progress", value=0, max=100, visible=False, height=12, bar_color="info", **stretch
         )
+        self.cancel = widgets.Button(label="Cancel", visible=False, **stretch)
         self.images = widgets.Select(label="Images", options={}, size=6, visible=False, **stretch)
         self.remove = widgets.Button(label="Remove image", visible=False, **stretch)
         self.failures = pn.pane.HTML("", **stretch)
-        self.pixel_size = widgets.FloatInput(label="Pixel size / nm", value=None, start=0, step=0.1, **stretch)
+        self.pixel_size = widgets.TextInput(label="Pixel size / nm", placeholder="such as 2.5", **stretch)
         self.for_all = widgets.Button(label="Use for all images", **stretch)
         self.scale = pn.pane.HTML("", **stretch)
         self.mode = widgets.RadioButtonGroup(label="On click", options=_MODES, value="show", stylesheets=[_STYLE])
@@ -109,6 +110,8 @@ class Controls:
         self.weighting = widgets.RadioButtonGroup(
             label="Weighting", options={"By number": "number", "By volume": "volume"}, **stretch
         )
+        self.unsaved = widgets.Checkbox(value=False, visible=False)
+        self.unsaved.jscallback(value=_WARN)
         self.table = pn.pane.HTML("", **stretch)
         self.downloads = [
             widgets.FileDownload(
@@ -127,31 +130,44 @@ class Controls:
         self.histogram = pn.pane.Bokeh(self.distribution.figure, sizing_mode="stretch_width")
 
     @property
-    def dynamic(self) -> float | None:
-        """Where touching particles are to be cut apart; None leaves it to the model."""
-        return _CUTTING[self.cutting.value]
+    def ways(self) -> dict[str, tuple[str, str, bool]]:
+        """All ways to find particles, as they are named next to their results: model, cutting, whether quick."""
+        return {
+            model + (f", cut {cutting}" if _CUTTING[cutting] else "") + (", quick" if quick else ""): (
+                model,
+                cutting,
+                quick,
+            )
+            for model, cutting, quick in product(self.model.options, _CUTTING, (False, True))
+        }
 
     @property
-    def chosen_model(self) -> str:
-        """The model as it is named next to its results."""
-        return str(self.model.value) if self.dynamic is None else f"{self.model.value}, cut {self.cutting.value}"
+    def way(self) -> str:
+        """The way that is chosen, one of `ways`."""
+        chosen = (self.model.value, self.cutting.value, self.quick.value)
+        return next(name for name, way in self.ways.items() if way == chosen)
+
+    def options(self, way: str) -> tuple[str, float | None, bool]:
+        """Return the model, where it cuts touching particles apart (None leaves it to the model), and whether quick."""
+        model, cutting, quick = self.ways[way]
+        return model, _CUTTING[cutting], quick
 
     def layout(self) -> Any:
         """Return all of it as Panel serves it: images, particles, sizes and downloads side by side."""
-        column: dict[str, Any] = {"stylesheets": [_STYLE], "css_classes": ["card"]}
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": 0, "stylesheets": [_STYLE]}
         left = pn.Column(
             _heading("1 · Images"),
-            self.dropper, self.progress, self.failures, self.images, self.remove,
-            self.model, self.cutting, self.again, self.scale_bars, self.pixel_size, self.scale, self.for_all,
-            width=250, **column,
+            self.dropper, self.progress, self.cancel, self.failures, self.images, self.remove,
+            self.model, self.cutting, self.quick, self.again, self.scale_bars,
+            self.pixel_size, self.scale, self.for_all, self.unsaved,
+            width=250, **_card("left"),
         )  # fmt: skip
         middle = pn.Column(
             _heading("2 · Particles"),
             pn.Row(self.mode, self.undo, self.restore, **wide), self.hint,
             self.picture, self.nothing, self.message,
             pn.Row(self.numbers, self.drop, self.merge, **wide),
-            sizing_mode="stretch_both", **column,
+            sizing_mode="stretch_both", **_card("middle"),
         )  # fmt: skip
         right = pn.Column(
             _heading("3 · Sizes"),
@@ -159,19 +175,16 @@ class Controls:
             self.histogram, self.table,
             _heading("4 · Download"),
             pn.GridBox(*self.downloads, ncols=2, sizing_mode="stretch_width", margin=0),
-            width=380, **column,
+            width=410, **_card("right"),
         )  # fmt: skip
         body = pn.Row(left, middle, right, sizing_mode="stretch_both", stylesheets=[_STYLE], css_classes=["body"])
         title = _html("<h1>nanolab <span>particle sizes from micrographs</span></h1>", css_classes=["top"], margin=0)
-        return pn.Column(
-            title,
-            body,
-            sizing_mode="stretch_both",
-            stylesheets=[_STYLE],
-            css_classes=["page"],
-            min_height=700,
-            margin=0,
-        )
+        page: dict[str, Any] = {"stylesheets": [_STYLE], "css_classes": ["page"], "min_height": 700, "margin": 0}
+        return pn.Column(title, body, sizing_mode="stretch_both", **page)
+
+
+def _card(place: str) -> dict[str, Any]:
+    return {"stylesheets": [_STYLE], "css_classes": ["card", place]}
 
 
 def _html(text: str, **options: Any) -> Any:

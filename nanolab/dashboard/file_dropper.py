@@ -17,6 +17,10 @@ class LimitedDropper(pn.widgets.FileDropper):  # type: ignore[misc]  # Panel has
         self._most_bytes = most_bytes
         self.refused: list[str] = []
 
+    def forget(self) -> None:
+        """Drop what is under way."""
+        self._file_buffer.clear()
+
     def _process_event(self, event: Any) -> None:
         data = event.data
         if event.event_name == "delete_event":

@@ -1,14 +1,27 @@
 """What the page says in HTML; whatever comes from a file or a visitor is escaped here."""
 
 import html
+import re
 from collections.abc import Mapping
 
+from nanolab.core.checks import InputError
 from nanolab.dashboard.workbench import Sizes
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import Fit
 
-__all__ = ["count_words", "failure_list", "hint", "message", "scale_words", "statistics_html"]
+__all__ = [
+    "count_words",
+    "failure_list",
+    "hint",
+    "message",
+    "parse_nm",
+    "scale_words",
+    "seconds_words",
+    "shown_nm",
+    "statistics_html",
+]
 
+_MINUTES_FROM_S = 90
 _STATISTICS = ("d10", "d50", "d90", "mean", "sd", "mode", "span", "geometric_sd")
 _WORDS = {"d10": "D10", "d50": "D50", "d90": "D90", "sd": "SD", "geometric_sd": "geometric SD"}
 
@@ -33,6 +46,33 @@ def failure_list(failures: Mapping[str, str]) -> str:
 def count_words(number: int, what: str) -> str:
     """Return "1 image" or "2 images"."""
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def parse_nm(text: str) -> float:
+    """Return the length in nm that a visitor typed, with a point or a comma before its decimals.
+
+    Raises
+    ------
+    InputError
+        If it is no number above 0, or could be two: 1,500.
+    """
+    plain = text.strip().removesuffix("nm").strip()
+    if re.fullmatch(r"[1-9]\d{0,2},\d{3}", plain):
+        one, other = plain.replace(",", "."), plain.replace(",", "")
+        raise InputError(f"pixel size: {plain} can be read in two ways; type {one} or {other}")
+    if not re.fullmatch(r"\d*[.,]?\d+([eE][+-]?\d+)?", plain) or not float(plain.replace(",", ".")):
+        raise InputError(f"pixel size: must be a number of nm above 0, such as 2.5, got {text[:20]!r}")
+    return float(plain.replace(",", "."))
+
+
+def shown_nm(nm: float) -> str:
+    """Return a length as the page shows it."""
+    return f"{nm:.6g}"
+
+
+def seconds_words(seconds: float) -> str:
+    """Return "40 s" or "3 min"."""
+    return f"{seconds:.0f} s" if seconds < _MINUTES_FROM_S else f"{seconds / 60:.0f} min"
 
 
 def scale_words(pixel_size: PixelSize) -> str:

@@ -1,26 +1,42 @@
 """The page: what a visitor sees of a workbench, and what each click does to it. Panel draws it in the browser."""
 
 import asyncio
+import hashlib
 import io
 import re
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
+from time import monotonic
 from typing import Any
 
 import panel as pn
 
 from nanolab.core.checks import InputError
 from nanolab.dashboard.controls import Controls
-from nanolab.dashboard.drawings import size_limits
-from nanolab.dashboard.html import count_words, failure_list, hint, message, scale_words, statistics_html
-from nanolab.dashboard.session import Models, VisitorFolder
-from nanolab.dashboard.workbench import File, Sizes, Workbench, safe_name
+from nanolab.dashboard.drawings import Limits, size_limits
+from nanolab.dashboard.html import (
+    count_words,
+    failure_list,
+    hint,
+    message,
+    parse_nm,
+    scale_words,
+    seconds_words,
+    shown_nm,
+    statistics_html,
+)
+from nanolab.dashboard.saved_work import parse_work
+from nanolab.dashboard.session import Models, Progress, VisitorFolder
+from nanolab.dashboard.workbench import File, Sizes, Workbench, WorkbenchImage, safe_name
 
 __all__ = ["MOST_UPLOAD_MB", "Page"]
 
 #: Largest file that is taken, in MB.
 MOST_UPLOAD_MB = 200
+
+_TELL_S = 0.5  # between two words on progress
+_TELLS_LITTLE = 0.05  # of the work that is done, on what is left
 
 _HINTS = {
     "show": "Hover or click a particle for its numbers. Wheel zooms, dragging moves.",
@@ -53,11 +69,12 @@ class Page:
 
     def __init__(self, models: Models, bench: Workbench | None = None, *, upload_mb: float = MOST_UPLOAD_MB) -> None:
         self.bench = Workbench() if bench is None else bench
+        self._own = bench is None  # that of a notebook lives on there
         self._models, self._upload_mb = models, upload_mb
         self._folder = VisitorFolder()
         self._pending: int | None = None  # the first of two particles to be merged
         self._waiting: list[tuple[str, bytes]] = []
-        self._working = False
+        self._working = self._cancelled = False
         self._document = pn.state.curdoc
         self._sizes: Sizes | None = None
         self._acts: deque[Callable[[], object]] = deque()
@@ -68,15 +85,20 @@ class Page:
         self._refresh_images()
 
     def close(self) -> None:
-        """Delete what the visitor had on disk."""
+        """Stop what is at work and delete what the visitor had, on disk and in memory."""
+        self._cancel()
         self._folder.remove()
+        if self._own:
+            self.bench.clear()
+            self.ui.overlay.show_image(None)
+        self.ui.dropper.forget()
 
     # what happens when
 
     def _listen(self) -> None:
         self.ui.dropper.param.watch(self._dropped, "value")
         self.ui.images.param.watch(lambda event: self._show(), "value")
-        for choice in (self.ui.model, self.ui.cutting):
+        for choice in (self.ui.model, self.ui.cutting, self.ui.quick):
             choice.param.watch(lambda event: self._show_controls(), "value")
         self.ui.pixel_size.param.watch(lambda event: self._type_pixel_size(), "value")
         for widget, name in (
@@ -88,6 +110,7 @@ class Page:
         self.ui.weighting.param.watch(lambda event: self._show_distribution(), "value")
         self.ui.mode.param.watch(lambda event: self._change_mode(), "value")
         self.ui.again.on_click(self._find_again)
+        self.ui.cancel.on_click(lambda event: self._cancel())
         self.ui.remove.on_click(lambda event: self._remove_image())
         self.ui.for_all.on_click(lambda event: self._type_pixel_size(everywhere=True))
         self.ui.undo.on_click(lambda event: self._changed(self.bench.undo))
@@ -101,6 +124,10 @@ class Page:
             raise InputError("no image yet; drop one at the left")
         return str(self.ui.images.value)
 
+    @property
+    def _image(self) -> WorkbenchImage | None:
+        return self.bench.images.get(self.ui.images.value)
+
     async def _dropped(self, event: Any) -> None:  # noqa: ARG002  # Panel passes it
         files, refused = dict(self.ui.dropper.value), list(self.ui.dropper.refused)
         if refused:
@@ -112,50 +139,91 @@ class Page:
             await self.take(files)
 
     async def take(self, files: dict[str, bytes]) -> None:
-        """Add files as they came from the browser, by their names there, one after the other."""
-        self._waiting += files.items()
+        """Add files as they came from the browser, by their names there, one after the other; saved sessions first."""
+        self._waiting += sorted(files.items(), key=lambda each: not each[0].lower().endswith(".json"))
         if self._working:  # what is at work takes these as well
             return
-        self._working, done = True, 0
+        self._working, self._cancelled, done, ready = True, False, 0, ""
         try:
             while self._waiting:
                 given, content = self._waiting.pop(0)
-                self._tell_progress(done, done + 1 + len(self._waiting), f"reading {given}")
-                name = await self._add(given, content)
+                if given.lower().endswith(".json"):
+                    ready = self._open_work(content, given)
+                    continue
+                name = await self._add(given, content, self._progress(done, done + 1 + len(self._waiting), given))
                 if not done or not self._waiting:  # of many, the first at once, and all at the end
                     self._later(partial(self._refresh_images, name))
                 done += 1
         finally:
             self._working = False
-        self._tell_ready()
+        self._tell_ready(ready)
+
+    def _open_work(self, content: bytes, given: str) -> str:
+        """Open what was saved and return what the visitor is to do next."""
+        try:
+            missing = self.bench.open_work(parse_work(content, given))
+        except InputError as error:
+            self.bench.failures[safe_name(given, [*self.bench.images, *self.bench.failures])] = str(error)
+            missing = []
+        self._later(self._show_choices)
+        self._later(self._refresh_images)
+        return f" Now drop the images of the session: {', '.join(missing)}." if missing else ""
 
     async def _find_again(self, event: Any) -> None:  # noqa: ARG002  # Panel passes it
         if self._working:
             return
-        self._working, model, names = True, self.ui.chosen_model, list(self.bench.images)
+        self._working, self._cancelled, way, names = True, False, self.ui.way, list(self.bench.images)
         try:
-            finder = await asyncio.to_thread(self._models.get, self.ui.model.value, self.ui.dynamic)
             for done, name in enumerate(names):
-                self._tell_progress(done, len(names), f"finding particles in {name}")
-                await asyncio.to_thread(self.bench.find_again, name, finder, model=model)
+                model, dynamic, quick = self.ui.options(way)
+                progress = self._progress(done, len(names), name)
+                finder = await asyncio.to_thread(self._models.get, model, dynamic, quick=quick, progress=progress)
+                await asyncio.to_thread(self.bench.find_again, name, finder, model=way)
             self._tell_ready()
         except InputError as error:
-            self._later(lambda: self.ui.progress.param.update(visible=False))
+            self._hide_progress()
             self._say(str(error), wrong=True)
         finally:
             self._working = False
             self._later(self._refresh_images)
 
-    def _tell_progress(self, done: int, of: int, doing: str) -> None:
-        value = max(2, round(100 * done / of))
-        self._later(lambda: self.ui.progress.param.update(visible=True, value=value))
-        self._say(f"{done + 1} of {of}: {doing} …")
+    def _cancel(self) -> None:
+        self._cancelled = True
+        self._waiting.clear()
 
-    def _tell_ready(self) -> None:
-        self._later(lambda: self.ui.progress.param.update(visible=False))
+    def _progress(self, done: int, of: int, name: str) -> Progress:
+        """Return what tells how far an image is, from whatever thread, and ends the work once it was cancelled."""
+        began, told = monotonic(), 0.0
+
+        def tell(part: float) -> None:
+            nonlocal told
+            if self._cancelled:
+                raise InputError("cancelled before its particles were found")
+            passed = monotonic() - began
+            if part and passed < told + _TELL_S:
+                return
+            told = passed
+            left = f", about {seconds_words(passed / part - passed)} left" if part > _TELLS_LITTLE else ""
+            self._show_progress((done + part) / of, f"{done + 1} of {of}: {name}, {part:.0%}{left} …")
+
+        tell(0.0)
+        return tell
+
+    def _show_progress(self, part: float, text: str) -> None:
+        value = max(2, round(100 * part))
+        self._later(lambda: self.ui.progress.param.update(visible=True, value=value))
+        self._later(lambda: self.ui.cancel.param.update(visible=True))
+        self._say(text)
+
+    def _hide_progress(self) -> None:
+        for shown in (self.ui.progress, self.ui.cancel):
+            self._later(partial(shown.param.update, visible=False))
+
+    def _tell_ready(self, more: str = "") -> None:
+        self._hide_progress()
         failed = len(self.bench.failures)
         unusable = f", {failed} not usable" if failed else ""
-        self._say(f"Ready: {count_words(len(self.bench.images), 'image')}{unusable}.")
+        self._say(f"Ready: {count_words(len(self.bench.images), 'image')}{unusable}.{more}")
 
     def _later(self, act: Callable[[], object]) -> None:
         """Change what is shown at the next turn, when the document's lock is held: nothing may change without it."""
@@ -169,20 +237,22 @@ class Page:
         while self._acts:
             self._acts.popleft()()
 
-    async def _add(self, given: str, content: bytes) -> str | None:
-        model, dynamic, scale_bars = self.ui.model.value, self.ui.dynamic, self.ui.scale_bars.value
-        called = self.ui.chosen_model
+    async def _add(self, given: str, content: bytes, progress: Progress) -> str | None:
+        saved = self.bench.saved_image(hashlib.sha256(content).hexdigest())
+        way = saved.model if saved is not None and saved.model in self.ui.ways else self.ui.way
+        model, dynamic, quick = self.ui.options(way)
+        scale_bars = self.ui.scale_bars.value
 
         def add() -> str | None:
             path = self._folder.keep(content, given)
             try:
-                finder = self._models.get(model, dynamic)
-                return self.bench.add(path, given, finder, model=called, find_scale_bar=scale_bars)
+                finder = self._models.get(model, dynamic, quick=quick, progress=progress)
+                return self.bench.add(path, given, finder, model=way, find_scale_bar=scale_bars)
             except InputError as error:  # of the model: `add` itself tells what is wrong with a file
                 self.bench.failures[safe_name(given, [*self.bench.images, *self.bench.failures])] = str(error)
                 return None
             finally:
-                path.unlink()
+                path.unlink(missing_ok=True)  # with the folder, of a visitor who left
 
         return await asyncio.to_thread(add)
 
@@ -193,6 +263,8 @@ class Page:
             except InputError as error:
                 self._say(str(error), wrong=True)
                 raise
+            if file == "session.json":
+                self._later(lambda: self.ui.unsaved.param.update(value=False))
             return io.BytesIO(path.read_bytes())
 
         return write
@@ -265,14 +337,18 @@ class Page:
         self._later(partial(self.ui.overlay.select, []))
 
     def _type_pixel_size(self, *, everywhere: bool = False) -> None:
-        value = self.ui.pixel_size.value
-        if self._settling or value is None or self.ui.images.value is None:
+        text = self.ui.pixel_size.value
+        if self._settling or not text or self.ui.images.value is None:
             return
         try:
-            self.bench.set_pixel_size(value, None if everywhere else [self._current])
+            nm = self.bench.pixel_size(self._current).nm
+            # the field shows six digits; the number behind them stays as long as nobody types another one
+            typed = nm if nm is not None and text == shown_nm(nm) else parse_nm(text)
+            self.bench.set_pixel_size(typed, None if everywhere else [self._current])
         except InputError as error:
             self._say(str(error), wrong=True)
             return
+        self._say("")
         self._refresh_images()
 
     def _remove_image(self) -> None:
@@ -294,45 +370,43 @@ class Page:
         self._settling = True
         self.ui.images.param.update(options=options, value=chosen)
         self._settling = False
+        self.ui.unsaved.value = self._own and bool(options)
         self._show()
 
     def _show(self) -> None:
         if self._settling:
             return
         self._pending = None
-        self._later(partial(self.ui.overlay.show_image, self.bench.images.get(self.ui.images.value)))
+        self._later(lambda: self.ui.overlay.show_image(self._image))
         self._show_particles()
         self._show_controls()
         self._show_failures()
         self._show_sizes()
 
+    def _show_choices(self) -> None:
+        self.ui.quantity.value, self.ui.fit.value = self.bench.quantity, self.bench.fit_name
+        self.ui.border.value = self.bench.border
+
     def _show_particles(self) -> None:
-        image = self.bench.images.get(self.ui.images.value)
-        limits = (0.0, 1.0) if image is None else size_limits(image.particles, self.bench.quantity)
-        self._later(partial(self.ui.overlay.show_particles, image, self.bench.quantity, limits))
+        self._later(lambda: self.ui.overlay.show_particles(self._image, self.bench.quantity, self._limits))
 
     def _show_controls(self) -> None:
-        image = self.bench.images.get(self.ui.images.value)
-        there = image is not None
+        image, there = self._image, self._image is not None
         self.ui.images.visible = self.ui.remove.visible = self.ui.images.visible or there
-        self.ui.again.visible = any(each.model != self.ui.chosen_model for each in self.bench.images.values())
+        self.ui.again.visible = any(each.model != self.ui.way for each in self.bench.images.values())
         self.ui.again.label = "Find again this way" + (
             " (corrections go)" if any(each.edits for each in self.bench.images.values()) else ""
         )
-        self.ui.picture.visible, self.ui.nothing.visible, self.ui.histogram.visible = (
-            there,
-            not there,
-            there,
-        )
+        self.ui.picture.visible = self.ui.histogram.visible = there
+        self.ui.nothing.visible = not there
         self.ui.undo.disabled = not self.bench.can_undo
         self.ui.restore.disabled = image is None or not image.edits
-        for button in (self.ui.drop, self.ui.merge, self.ui.remove, self.ui.for_all):
-            button.disabled = not there
-        for button in self.ui.downloads:
-            button.disabled = not there
-        self.ui.pixel_size.disabled = not there
+        of_an_image = (self.ui.drop, self.ui.merge, self.ui.remove, self.ui.for_all, self.ui.pixel_size)
+        for each in (*of_an_image, *self.ui.downloads):
+            each.disabled = not there
         self._settling = True
-        self.ui.pixel_size.value = None if image is None else image.micrograph.pixel_size_nm
+        nm = None if image is None else image.micrograph.pixel_size_nm
+        self.ui.pixel_size.value = "" if nm is None else shown_nm(nm)
         self._settling = False
         self.ui.scale.object = "" if image is None else scale_words(image.micrograph.pixel_size)
         self.ui.hint.object = hint(_HINTS[self.ui.mode.value])
@@ -351,8 +425,9 @@ class Page:
         self._show_distribution()
 
     def _show_distribution(self) -> None:
-        limits = (0.0, 1.0)
-        image = self.bench.images.get(self.ui.images.value)
-        if image is not None:
-            limits = size_limits(image.particles, self.bench.quantity)
-        self._later(partial(self.ui.distribution.show, self._sizes, self.ui.weighting.value, limits))
+        self._later(lambda: self.ui.distribution.show(self._sizes, self.ui.weighting.value, self._limits))
+
+    @property
+    def _limits(self) -> Limits:
+        image = self._image
+        return (0.0, 1.0) if image is None else size_limits(image.particles, self.bench.quantity)

@@ -5,8 +5,9 @@ import shutil
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +15,17 @@ import numpy.typing as npt
 from nanolab.core.checks import InputError
 from nanolab.dashboard.workbench import Finder
 from nanolab.models.shipped import shipped_model
-from nanolab.segmentation.magnification import Magnification
+from nanolab.segmentation.magnification import Magnification, pixels_seen
 
-__all__ = ["Models", "VisitorFolder"]
+if TYPE_CHECKING:
+    from nanolab.segmentation.segmenter import Segmenter
+
+__all__ = ["Models", "Progress", "VisitorFolder"]
+
+Progress = Callable[[float], object]
+
+_NEARLY_ALL = 0.97  # how many pixels a network will see is known about; what remains is told when it is done
+_ASK_S = 0.5
 
 _OWN = "nanolab's own"
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
@@ -47,15 +56,30 @@ class VisitorFolder:
         self._goes()
 
 
-class _OneAtATime:
-    """A finder that visitors share: it works for one of them at a time, as one image takes all cores."""
+class _SharedFinder:
+    """A network that visitors share: it works for one of them at a time, as one image takes all cores."""
 
-    def __init__(self, finder: Finder) -> None:
-        self._finder, self._lock = finder, threading.Lock()
+    def __init__(
+        self, segmenter: "Segmenter", magnification: Magnification, working: threading.Lock, progress: Progress
+    ) -> None:
+        self._segmenter, self._magnification = segmenter, magnification
+        self._working, self._progress = working, progress
 
     def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> npt.NDArray[np.int32]:
-        with self._lock:
-            return self._finder.segment(image, pixel_size_nm=pixel_size_nm)
+        whole, seen = pixels_seen(image.shape, self._magnification), 0
+
+        def tell(pixels: int) -> None:
+            nonlocal seen
+            seen += pixels
+            self._progress(min(seen / whole, _NEARLY_ALL))
+
+        while not self._working.acquire(timeout=_ASK_S):  # who waits may leave
+            self._progress(0.0)
+        try:
+            with self._segmenter.on_tile(tell):
+                return self._segmenter.segment(image, pixel_size_nm=pixel_size_nm)
+        finally:
+            self._working.release()
 
 
 class Models:
@@ -83,16 +107,27 @@ class Models:
             if not path.exists():
                 raise InputError(f"{path}: no such training; check the name, or train one with `nanolab train`")
             self._paths[str(path)] = path
-        self._loaded: dict[tuple[str, float | None], Finder] = {}
-        self._lock = threading.Lock()
+        self._loaded: dict[tuple[str, float | None, Magnification], Segmenter] = {}
+        self._loading, self._working = threading.Lock(), threading.Lock()
 
     @property
     def names(self) -> list[str]:
         """What the visitor chooses from."""
         return list(self._paths)
 
-    def get(self, name: str, dynamic: float | None = None) -> Finder:
-        """Return a network, ready to find particles; `dynamic` is the `Segmenter`'s.
+    def get(
+        self, name: str, dynamic: float | None = None, *, quick: bool = False, progress: Progress = lambda done: None
+    ) -> Finder:
+        """Return a network, ready to find particles.
+
+        Parameters
+        ----------
+        dynamic
+            The `Segmenter`'s.
+        quick
+            See the image once, as it is, and choose no magnification.
+        progress
+            Called with the part of an image that is done, from 0 to 1; what it raises ends the search.
 
         Raises
         ------
@@ -101,10 +136,10 @@ class Models:
         """
         from nanolab.segmentation.segmenter import Segmenter
 
-        with self._lock:
-            if (name, dynamic) not in self._loaded:
-                # it must do for particles of any size, a training only for those that it was made for
-                magnification: Magnification = "auto" if name == _OWN else 1
-                segmenter = Segmenter(self._paths[name], magnification=magnification, dynamic=dynamic)
-                self._loaded[name, dynamic] = _OneAtATime(segmenter)
-        return self._loaded[name, dynamic]
+        # it must do for particles of any size, a training only for those that it was made for
+        magnification: Magnification = "auto" if name == _OWN and not quick else 1.0
+        key = (name, dynamic, magnification)
+        with self._loading:
+            if key not in self._loaded:
+                self._loaded[key] = Segmenter(self._paths[name], magnification=magnification, dynamic=dynamic)
+        return _SharedFinder(self._loaded[key], magnification, self._working, progress)

@@ -1,9 +1,11 @@
 """What one visitor of the dashboard has: images, particles found in them, corrections, and what follows from them."""
 
+import hashlib
 import logging
 import re
 import zipfile
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,28 +15,28 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from nanolab import __version__
 from nanolab.core.checks import InputError
-from nanolab.core.files import atomic, output_folder, write_json
+from nanolab.core.files import atomic, output_folder, sha256, write_json
 from nanolab.core.seeds import generator
 from nanolab.core.tables import write_csv
 from nanolab.dashboard.edits import Edit, apply_edits
+from nanolab.dashboard.saved_work import SavedImage, SavedWork
 from nanolab.images.folders import image_files
 from nanolab.images.labels import write_labels
 from nanolab.images.micrograph import Micrograph, read
 from nanolab.images.pixel_size import PixelSize
-from nanolab.measurement.fits import FITS, Fit, fit
+from nanolab.measurement.fits import Fit, fit
 from nanolab.measurement.particles import measure
 from nanolab.measurement.size_sample import Border, SizeSample, size_sample
 from nanolab.measurement.statistics import statistics
-from nanolab.measurement.summary import MeasuredImage, summarise_sizes
-from nanolab.reports.sizes import size_report, write_page, write_tables
+from nanolab.measurement.summary import MeasuredImage, SizeReport, summarise_sizes
+from nanolab.reports.sizes import write_page, write_tables
 
-__all__ = ["FILES", "FIT_CHOICES", "File", "Finder", "Sizes", "Workbench", "WorkbenchImage", "image_files", "safe_name"]
+__all__ = ["FILES", "File", "Finder", "Sizes", "Workbench", "WorkbenchImage", "image_files", "safe_name"]
 
-#: Distributions to choose from; "auto" has the lowest BIC.
-FIT_CHOICES = ("auto", *FITS, "none")
 #: What can be downloaded.
-File = Literal["particles.csv", "sizes.xlsx", "labels.zip", "report.pdf"]
+File = Literal["particles.csv", "sizes.xlsx", "labels.zip", "report.pdf", "session.json"]
 FILES: tuple[File, ...] = get_args(File)
 
 _REPEATS = 199  # bootstrap samples behind the intervals on the page: quick enough to follow each click
@@ -81,6 +83,8 @@ class WorkbenchImage:
         Rows of the file below it: the data bar.
     model
         Name of the network.
+    sha256
+        Of the file.
     edits
         Corrections in their order.
     """
@@ -90,6 +94,7 @@ class WorkbenchImage:
     found: npt.NDArray[np.int32]
     bar_rows: int = 0
     model: str = ""
+    sha256: str = ""
     edits: tuple[Edit, ...] = ()
 
     @cached_property
@@ -107,6 +112,19 @@ class WorkbenchImage:
     def measured(self) -> MeasuredImage:
         """What a report takes."""
         return MeasuredImage(self.name, self.labels, self.micrograph.pixel_size, self.particles, self.micrograph.pixels)
+
+    @property
+    def saved(self) -> SavedImage:
+        """What is kept of it in a file."""
+        found = hashlib.sha256(self.found.tobytes()).hexdigest()
+        return SavedImage(
+            name=self.name,
+            sha256=self.sha256,
+            found=found,
+            model=self.model,
+            pixel_size=self.micrograph.pixel_size,
+            edits=self.edits,
+        )
 
     def edited(self, edits: tuple[Edit, ...]) -> "WorkbenchImage":
         """Return it with these corrections instead, or raise the InputError that says why they are impossible."""
@@ -141,8 +159,9 @@ class Workbench:
     Attributes
     ----------
     quantity, fit_name, border
-        What counts as size, which distribution is fitted (one of `FIT_CHOICES`), what becomes of particles cut by the
-        border.
+        What counts as size, which distribution is fitted, what becomes of particles cut by the border: of
+        `nanolab.dashboard.saved_work` the `QUANTITIES` and `FIT_CHOICES`, and one of
+        `nanolab.measurement.size_sample.Border`.
     failures
         What was wrong with files that could not be used, by their names.
 
@@ -160,6 +179,7 @@ class Workbench:
     images: dict[str, WorkbenchImage] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     _undone: list[tuple[str, tuple[Edit, ...]]] = field(default_factory=list)
+    _saved: dict[str, SavedImage] = field(default_factory=dict)
 
     def add(
         self,
@@ -196,8 +216,9 @@ class Workbench:
             self.failures[name] = f"could not be used ({type(error).__name__}); please report it with the file"
         else:
             bar_rows = len(whole.pixels) - len(micrograph.pixels)
+            image = WorkbenchImage(name, micrograph, found, bar_rows, model, sha256(path))
             # a new dict: others may be walking through the one that is there
-            self.images = {**self.images, name: WorkbenchImage(name, micrograph, found, bar_rows, model)}
+            self.images = {**self.images, name: self._taken_up(image)}
             return name
         return None
 
@@ -210,10 +231,54 @@ class Workbench:
             self.images[name] = replace(self.images[name], found=found, model=model, edits=())
             self._forget(name)
 
+    def saved_work(self) -> SavedWork:
+        """Return what `open_work` goes on with."""
+        return SavedWork(
+            nanolab=__version__,
+            quantity=self.quantity,
+            fit_name=self.fit_name,
+            border=self.border,
+            images=tuple(each.saved for each in self.images.values()),
+        )
+
+    def open_work(self, work: SavedWork) -> list[str]:
+        """Go on with what was saved and return the names of images that it needs and that are not there yet.
+
+        Images that are there, and those added later, get their typed pixel size and their corrections back.
+        """
+        self.quantity, self.fit_name, self.border = work.quantity, work.fit_name, work.border
+        self._saved |= {each.sha256: each for each in work.images}
+        self.images = {name: self._taken_up(each) for name, each in self.images.items()}
+        there = {each.sha256 for each in self.images.values()}
+        return [each.name for each in work.images if each.sha256 not in there]
+
+    def saved_image(self, file_sha256: str) -> SavedImage | None:
+        """Return what the work that was opened says of an image."""
+        return self._saved.get(file_sha256)
+
+    def _taken_up(self, image: WorkbenchImage) -> WorkbenchImage:
+        saved = self._saved.get(image.sha256)
+        if saved is None or image.edits:
+            return image
+        if saved.pixel_size.source == "typed" and saved.pixel_size.nm is not None:
+            image = replace(image, micrograph=image.micrograph.with_pixel_size(saved.pixel_size.nm))
+        if saved.edits and saved.found != image.saved.found:  # the numbers of particles would mean others
+            self.failures[image.name] = (
+                f"its {len(saved.edits)} corrections are left out: they are of particles found by {saved.model}; "
+                "choose that and open the session again"
+            )
+            return image
+        return image.edited(saved.edits)
+
     def remove(self, name: str) -> None:
         """Take an image away."""
         del self.images[name]
         self._forget(name)
+
+    def clear(self) -> None:
+        """Take everything away."""
+        self.images, self._saved, self._undone = {}, {}, []
+        self.failures.clear()
 
     def _forget(self, name: str) -> None:
         self._undone = [each for each in self._undone if each[0] != name]
@@ -308,8 +373,9 @@ class Workbench:
 
         `particles.csv`, `sizes.xlsx`, `sizes.json`, `report.pdf`, `report.png`, `labels.zip`, `corrections.json`.
         """
-        out = output_folder(out)
-        size_report(self._measured(), out, **self._options())
+        out, report = output_folder(out), self._report()
+        write_tables(report, out)
+        write_page(report, self._measured(), out)
         self.write_label_maps(out / "labels.zip")
         corrections = {
             each.name: {
@@ -325,24 +391,44 @@ class Workbench:
         """Write one of `FILES` into a folder and return its path."""
         path = output_folder(folder) / file
         if file == "particles.csv":
-            return write_csv(path, self.particles())
+            return write_csv(path, self._explained_particles())
         if file == "labels.zip":
             return self.write_label_maps(path)
-        report = summarise_sizes(self._measured(), **self._options())
-        if file == "sizes.xlsx":
-            write_tables(report, folder)
+        if file == "session.json":
+            write_json(path, self.saved_work().model_dump(mode="json"))
+        elif file == "sizes.xlsx":
+            write_tables(self._report(), folder)
         else:
-            write_page(report, self._measured(), folder)
+            write_page(self._report(), self._measured(), folder, png=False)
         return path
+
+    def _explained_particles(self) -> pd.DataFrame:
+        """Return the particles with what made them and how much each counts; nothing counts where units differ."""
+        table = self.particles()
+        for column, value in (("model", lambda each: each.model), ("corrections", lambda each: len(each.edits))):
+            table[column] = table["image"].map({name: value(each) for name, each in self.images.items()})
+        with suppress(InputError):
+            sample = size_sample(table, self.quantity, border=self.border)
+            table.loc[sample.rows, ["weight", "volume_weight"]] = np.column_stack(
+                [sample.weights, sample.volume_weights]
+            )
+        return table
 
     def _measured(self) -> list[MeasuredImage]:
         if not self.images:
             raise InputError("no image yet; add one")
         return [each.measured for each in self.images.values()]
 
-    def _options(self) -> dict[str, Any]:
+    def _report(self) -> SizeReport:
         fit_name = "auto" if self.fit_name == "none" else self.fit_name
-        return {"quantity": self.quantity, "border": self.border, "fit_name": fit_name}
+        report = summarise_sizes(self._measured(), quantity=self.quantity, border=self.border, fit_name=fit_name)
+        for model in dict.fromkeys(each.model for each in self.images.values()):
+            edits = [len(each.edits) for each in self.images.values() if each.model == model]
+            report.notes.append(
+                f"Particles of {len(edits)} images found by {model or 'an unnamed model'}; corrected by hand: "
+                f"{sum(edits)} times in {sum(map(bool, edits))} images."
+            )
+        return report
 
     def write_label_maps(self, path: Path) -> Path:
         """Write the label maps, each of the size of its file, as TIFFs in an archive."""

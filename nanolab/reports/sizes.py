@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -164,7 +165,7 @@ def _about(report: SizeReport) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "value"])
 
 
-def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | str) -> None:
+def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | str, *, png: bool = True) -> None:
     """Write `report.pdf` and `report.png`: of the images the one with the median number of particles is shown."""
     counted = report.particles
     counted = counted[counted["area_px"] >= report.min_area_px]
@@ -183,7 +184,8 @@ def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | 
         title=f"Particle sizes: {report.title}",
         notes=report.notes,
     )
-    for suffix, options in ((".pdf", {"metadata": {"CreationDate": None}}), (".png", {"dpi": 150})):
+    kinds: dict[str, dict[str, Any]] = {".pdf": {"metadata": {"CreationDate": None}}}
+    for suffix, options in (kinds | ({".png": {"dpi": 150}} if png else {})).items():
         with atomic(Path(out) / f"report{suffix}") as temporary:
             page.savefig(temporary, **options)
 

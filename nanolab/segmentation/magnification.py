@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
-from math import ceil
+from math import ceil, prod
 from typing import Literal
 
 import cv2
@@ -21,6 +21,7 @@ __all__ = [
     "in_shape",
     "magnified",
     "parse_magnification",
+    "pixels_seen",
 ]
 
 
@@ -88,6 +89,14 @@ def choose_magnification(find: Callable[[Image], LabelMap], image: Image) -> flo
     if best == 1:
         best = _steadiest({finest: in_shape(find(magnified(sample, finest)), sample.shape)} | found)
     return best
+
+
+def pixels_seen(shape: tuple[int, ...], magnification: Magnification) -> float:
+    """Return about how many pixels a network sees of an image of this shape: the whole of what progress is told by."""
+    if magnification != "auto":
+        return prod(shape) * magnification**2
+    sample = prod(min(side, _SAMPLE_PX) for side in shape)
+    return prod(shape) + sample * sum(each**2 for each in MAGNIFICATIONS[1:])
 
 
 def in_shape(labels: LabelMap, shape: tuple[int, ...]) -> LabelMap:

@@ -1,5 +1,6 @@
 """From a micrograph of any size to its particles."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import pi
 from os import PathLike
@@ -10,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch.utils.hooks import RemovableHandle
 
 from nanolab import __version__
 from nanolab.core.checks import InputError, check_between, check_image, check_positive
@@ -235,6 +237,13 @@ class Segmenter:
         from nanolab.models.readouts.outlines import join
 
         return Segmentation(labels, scores, dropped, join(parts))
+
+    def on_tile(self, tell: Callable[[int], None]) -> RemovableHandle:
+        """Have `tell` called with the pixels of each tile that the network has seen; what it raises ends the search.
+
+        Use it as `with segmenter.on_tile(tell): segmenter.segment(image)`.
+        """
+        return self._network.register_forward_hook(lambda network, seen, answer: tell(seen[0].numel()))
 
     def check_outlines(self) -> HasOutlines:
         """Return the read-out if it has outlines.

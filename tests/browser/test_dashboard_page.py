@@ -122,6 +122,51 @@ def test_the_only_image_goes_and_another_comes(page: Any, dashboard: Any, microg
         page.get_by_text("Drop micrographs into").wait_for()
 
 
+@pytest.mark.parametrize(("width", "height"), [(800, 600), (1280, 800), (1920, 1080)])
+def test_everything_is_inside_a_window_of_any_size(
+    page: Any, dashboard: Any, micrograph: Path, tmp_path: Path, width: int, height: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    opened(page, dashboard.url)
+    page.locator(FIELD).set_input_files(micrograph)
+    page.get_by_text("Ready: 1 image.").wait_for()
+    for shown in (page.locator("th", has_text="by volume"), page.get_by_text("Session (JSON)").first):
+        shown.scroll_into_view_if_needed()
+        box = shown.bounding_box()
+        assert 0 <= box["x"] < box["x"] + box["width"] <= width
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    picture = page.locator(".bk-Figure").first.bounding_box()
+    assert picture["width"] > 0.4 * width
+    assert picture["height"] > 350
+    page.screenshot(path=tmp_path / f"{width}.png", full_page=True)  # for a look after a failure
+
+
+def test_work_is_not_lost_by_a_reload(page: Any, dashboard: Any, micrograph: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: asked.append(dialog.type) or dialog.accept())
+    opened(page, dashboard.url)
+    page.locator(FIELD).set_input_files(micrograph)
+    page.get_by_text("Ready: 1 image.").wait_for()
+    label = int(expected(micrograph)["label"].iloc[0])
+    page.get_by_placeholder("by number").fill(str(label))
+    page.get_by_role("button", name="Drop these").click()
+    page.get_by_text(re.compile("→ .* particles")).wait_for()
+    page.reload()
+    assert asked == ["beforeunload"]
+    page.locator(FIELD).set_input_files(micrograph)
+    page.get_by_text("Ready: 1 image.").wait_for()
+    page.get_by_placeholder("by number").fill(str(label))
+    page.get_by_role("button", name="Drop these").click()
+    page.get_by_text(re.compile("→ .* particles")).wait_for()
+    (tmp_path / "session.json").write_bytes(downloaded(page, "Session (JSON)"))
+    page.wait_for_function("() => window.onbeforeunload === null")
+    page.reload()
+    assert asked == ["beforeunload"]  # saved: nothing to ask
+    page.locator(FIELD).set_input_files([tmp_path / "session.json", micrograph])
+    page.get_by_text("Ready: 1 image.").wait_for()
+    page.get_by_text(f"{micrograph.stem} ({len(expected(micrograph)) - 1})").wait_for(state="attached")
+
+
 def test_a_stranger_needs_the_token(page: Any) -> None:
     command = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "bright.py"), "0.0.0.0", "mine"]  # noqa: S104
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from nanolab.dashboard.server import serve_dashboard
-from nanolab.dashboard.session import Models
+from nanolab.dashboard.session import Models, Progress
 from nanolab.dashboard.workbench import Finder
 from nanolab.images.labels import labels_from_mask, remove_small
 
@@ -27,7 +27,9 @@ class BrightModels(Models):
     def names(self) -> list[str]:
         return ["bright", "bright as well"]
 
-    def get(self, name: str, dynamic: float | None = None) -> Finder:
+    def get(
+        self, name: str, dynamic: float | None = None, *, quick: bool = False, progress: Progress = lambda done: None
+    ) -> Finder:
         return self._finder
 
 
