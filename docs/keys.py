@@ -62,7 +62,7 @@ def _section(model: type[BaseModel], prefix: str, *, first: bool) -> str:
         for key, field in model.model_fields.items()
     ]
     header = ["| key | value | meaning |", "|---|---|---|"]
-    title, summary = ("The file", "") if first else (heading(model), _escaped(_paragraphs(model)[0]))
+    title, summary = heading(model), "" if first else _escaped(_paragraphs(model)[0])
     return "\n".join([f"({anchor(model, prefix)})=", f"## {title}", "", summary, "", *header, *rows])
 
 

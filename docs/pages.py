@@ -21,8 +21,11 @@ from keys import key_page
 
 import nanolab
 from nanolab.cli import app
+from nanolab.models.readouts.base import READOUTS
+from nanolab.models.registry import NETWORKS
 from nanolab.runs.sweeps.spec import Sweep
 from nanolab.synthesis.recipe import Recipe, load_recipe, shipped_recipes
+from nanolab.training.presets import PRESETS
 from nanolab.training.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +43,10 @@ TABLES = {
         TrainingSettings,
         "Keys of a training",
         "They are given as `nanolab train --set KEY VALUE`, as `settings` of a notebook, or to `nl.TrainingSettings`. "
-        "A dot leads into a part: `--set augmentation.gamma 0.5`.",
+        "A dot leads into a part: `--set augmentation.gamma 0.5`. "
+        f"Networks are {', '.join(f'`{name}`' for name in NETWORKS)}; "
+        f"read-outs {', '.join(f'`{name}`' for name in READOUTS)}; "
+        f"presets, for `--preset`, {', '.join(f'`{name}`' for name in PRESETS)}.",
     ),
     "sweep": (
         Sweep,

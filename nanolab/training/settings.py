@@ -68,12 +68,10 @@ class AugmentationSettings(BaseModel):
 
 
 class TrainingSettings(NetworkSettings):
-    """What is trained, how long and how.
+    """What is trained, how long and how; the keys of the network are those of `NetworkSettings`.
 
     Attributes
     ----------
-    network, network_options, readout, readout_options, clahe
-        See `nanolab.models.settings.NetworkSettings`.
     epochs, steps_per_epoch
         After each epoch of so many steps there is a checkpoint.
     batch_size, patch_px
