@@ -1,12 +1,15 @@
 """Making annotated micrographs, and judging them."""
 
 from pathlib import Path
-from typing import Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
 from nanolab.cli.app import PixelSizeNm, app, failing
 from nanolab.core.checks import InputError
+
+if TYPE_CHECKING:
+    from nanolab.datasets.dataset import Dataset
 
 __all__ = ["cutpaste", "realism", "render"]
 
@@ -33,7 +36,6 @@ def render(
     """
     from nanolab.core.dask import scheduler_executor
     from nanolab.synthesis.generate import render
-    from nanolab.synthesis.recipe import load_recipe
     from nanolab.synthesis.rendering.client import Device, RenderError
 
     if device not in get_args(Device):
@@ -43,7 +45,7 @@ def render(
         raise InputError("--workers is for this machine, --scheduler for others; give one of them")
     with failing(RenderError), scheduler_executor(scheduler) as executor:
         dataset = render(
-            load_recipe(recipe),
+            recipe,
             output,
             count,
             seed=seed,
@@ -52,7 +54,14 @@ def render(
             passes=passes,
             executor=executor,
         )
-    typer.echo(f"{output}: {len(dataset)} images")
+    typer.echo(_made(dataset))
+
+
+def _made(dataset: "Dataset") -> str:
+    from nanolab.synthesis.dataset_folder import placed_particles
+
+    placed, requested = placed_particles(dataset)
+    return f"{dataset.folder}: {len(dataset)} images; {placed} of {requested} particles asked for found a place"
 
 
 @app.command()
@@ -61,8 +70,8 @@ def cutpaste(
     mask: Annotated[list[Path], typer.Option(help="Its annotation, in the same order.")],
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Images in the data set when it is done.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
-    particles: Annotated[int | None, typer.Option(min=1, help="Particles to paste into an image.")] = None,
-    size: Annotated[int | None, typer.Option(min=16, help="Side of an image in px.")] = None,
+    particles: Annotated[int | None, typer.Option(min=1, max=20_000, help="Particles to paste into an image.")] = None,
+    size: Annotated[int | None, typer.Option(min=16, max=16_384, help="Side of an image in px.")] = None,
     preset: Annotated[str, typer.Option(help="default, realistic, or utile2023: the paper's tool.")] = "default",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
@@ -71,17 +80,17 @@ def cutpaste(
     """Cut the particles out of annotated micrographs and paste them into new ones."""
     from nanolab.datasets.annotated import read_annotated
     from nanolab.synthesis.cutpaste.generate import cut_and_paste
-    from nanolab.synthesis.cutpaste.settings import PRESETS
+    from nanolab.synthesis.cutpaste.settings import PRESETS, CutPasteSettings
 
     if len(image) != len(mask):
         raise InputError(f"--image and --mask must be given equally often, got {len(image)} and {len(mask)}")
     if preset not in PRESETS:
         raise InputError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-    given = {"particles": particles, "size_px": size}
-    settings = PRESETS[preset].model_copy(update={key: value for key, value in given.items() if value is not None})
+    given = {key: value for key, value in (("particles", particles), ("size_px", size)) if value is not None}
+    settings = CutPasteSettings.model_validate(PRESETS[preset].model_dump() | given)
     pairs = [read_annotated(*pair, pixel_size_nm=pixel_size_nm) for pair in zip(image, mask, strict=True)]
     dataset = cut_and_paste(pairs, output, count, settings, seed=seed, workers=workers)
-    typer.echo(f"{output}: {len(dataset)} images")
+    typer.echo(_made(dataset))
 
 
 @app.command()

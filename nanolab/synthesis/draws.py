@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 
+# Beyond these, lengths in nm and what is computed of them are no sizes of anything a microscope sees.
+TINY, HUGE = 1e-9, 1e12
+
+
 class Model(BaseModel):
     """A part of a recipe: immutable, and an unknown key is an error."""
 
@@ -235,9 +239,11 @@ def between(low: float, high: float) -> AfterValidator:
 
 
 def _positive(distribution: Any) -> Any:
-    smallest = distribution.support[0]
+    smallest, largest = distribution.support
     if smallest < 0 or (smallest == 0 and not isinstance(distribution, LogNormal)):
         raise ValueError(f"values must be above 0, these go down to {smallest:g}; set min")
+    if 0 < smallest < TINY or HUGE < largest < np.inf:
+        raise ValueError(f"values must lie between {TINY:g} and {HUGE:g}, these go from {smallest:g} to {largest:g}")
     return distribution
 
 

@@ -19,14 +19,14 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from nanolab.core.checks import InputError
 from nanolab.core.processes import processor_cores, worker_pool
 from nanolab.core.seeds import generator
 from nanolab.core.typing import Image, LabelMap
 from nanolab.datasets.dataset import Dataset, DatasetWriter
+from nanolab.synthesis.dataset_folder import check_count, warn_of_few, writing
 from nanolab.synthesis.detectors.detect import Record, detect, shown_heights, shown_labels, shown_pixel_size
 from nanolab.synthesis.passes import Passes
-from nanolab.synthesis.recipe import Recipe, dump_recipe, parse_recipe
+from nanolab.synthesis.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
 from nanolab.synthesis.rendering.client import Device, Renderer
 from nanolab.synthesis.rendering.passes_folder import PassesFolder
 from nanolab.synthesis.scene.matter import matter
@@ -41,11 +41,11 @@ SCENE, APPEARANCE = 0, 1
 
 
 def render(
-    recipe: Recipe,
+    recipe: Recipe | Path | str,
     folder: Path | str,
     count: int,
     *,
-    seed: int,
+    seed: int = 0,
     workers: int | None = None,
     device: Device = "auto",
     passes: Path | str | None = None,
@@ -57,13 +57,13 @@ def render(
     Parameters
     ----------
     recipe
-        What to render.
+        What to render: a recipe, the name of one that comes with nanolab, or a .yaml file.
     folder
         The dataset's folder; one that holds another recipe's or seed's images is refused.
     count
         How many images the dataset shall have in the end.
     seed
-        The run's one seed.
+        The run's one seed: another one gives other images, the same one the same.
     workers
         Processes that render side by side, each with a Blender of its own; by default one per core. Cores
         that are left over are shared out among them.
@@ -79,41 +79,37 @@ def render(
     Raises
     ------
     InputError
-        If the folder cannot be used, or `count` is below 1.
+        If the folder cannot be used, another process writes into it, or `count` is not from 1 to a million.
     nanolab.synthesis.rendering.client.RenderError
         If Blender fails at a scene twice; what was finished before stays.
 
     Examples
     --------
-    >>> from nanolab.synthesis.recipe import load_recipe
-    >>> dataset = render(load_recipe("spheres_sem"), "data/synthetic/spheres", 10, seed=0)  # doctest: +SKIP
+    >>> dataset = render("spheres_sem", "data/synthetic/spheres", 10)  # doctest: +SKIP
     >>> dataset[0].labels.max()  # doctest: +SKIP
     31
     """
-    if count < 1:
-        raise InputError(f"count must be at least 1, got {count}")
-    text = dump_recipe(recipe)
-    writer = DatasetWriter(folder, text, {"seed": seed})
-    if passes is not None:
-        PassesFolder(passes, recipe, seed)  # refuses a folder of other scenes before anything is rendered
-    missing = writer.missing(count)
-    scenes = [(scene, list(images)) for scene, images in groupby(missing, lambda k: k // recipe.appearances_per_scene)]
-    cores = processor_cores()
-    workers = min(workers or cores, max(len(scenes), 1))
-    threads = max(cores // workers, 1) if executor is None else 1  # of another machine's cores nothing is known
-    folder, passes = (
-        Path(folder).resolve(),
-        None if passes is None else Path(passes).resolve(),
-    )  # workers start elsewhere
-    bar = tqdm(total=count, initial=count - len(missing), unit="image", desc="render", disable=not progress)
-    with bar, worker_pool(workers) if executor is None else nullcontext(executor) as pool:
-        jobs = [
-            pool.submit(_scene, text, folder, seed, scene, images, (device, threads), passes)
-            for scene, images in scenes
-        ]
-        for job in as_completed(jobs):
-            bar.update(job.result())
-    return writer.finish(count)
+    recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    check_count(count, recipe.image.width_px * recipe.image.height_px, folder)
+    with writing(folder):
+        writer = DatasetWriter(folder, dump_recipe(recipe), {"seed": seed})
+        if passes is not None:
+            PassesFolder(passes, recipe, seed)  # refuses a folder of other scenes before anything is rendered
+        missing = writer.missing(count)
+        scenes = [(k, list(images)) for k, images in groupby(missing, lambda k: k // recipe.appearances_per_scene)]
+        cores = processor_cores()
+        workers = min(workers or cores, max(len(scenes), 1))
+        threads = max(cores // workers, 1) if executor is None else 1  # of another machine's cores nothing is known
+        run = _Run(
+            dump_recipe(recipe), Path(folder).resolve(), seed, device, threads, passes and Path(passes).resolve()
+        )
+        bar = tqdm(total=count, initial=count - len(missing), unit="image", desc="render", disable=not progress)
+        with bar, worker_pool(workers) if executor is None else nullcontext(executor) as pool:
+            for job in as_completed([pool.submit(run.scene, *scene) for scene in scenes]):
+                bar.update(job.result())
+        dataset = writer.finish(count)
+    warn_of_few(dataset)
+    return dataset
 
 
 _renderers: dict[tuple[int, Device, int], Renderer] = {}
@@ -181,39 +177,39 @@ def _parsed(recipe_text: str) -> Recipe:
     return parse_recipe(recipe_text, "recipe.yaml")
 
 
-def _scene(
-    recipe_text: str,
-    folder: Path | str,
-    seed: int,
-    index: int,
-    images: Sequence[int],
-    where: tuple[Device, int],
-    passes_folder: Path | str | None,
-) -> int:
-    """Render one scene, or take its passes from where they are kept; write the given images of it, return how many.
+@dataclass(frozen=True)
+class _Run:
+    """What each worker must know; workers start elsewhere, so its paths are whole."""
 
-    `where` is the device and the threads of the renderer.
-    """
-    recipe = _parsed(recipe_text)
-    scene = scene_of(recipe, seed, index)
-    kept = None if passes_folder is None else PassesFolder(passes_folder, recipe, seed)
-    passes = kept.get(index) if kept is not None else None
-    if passes is None:
-        passes = render_scene(_renderer(*where), recipe, scene, index)
-        if kept is not None:
-            kept.put(index, passes)
-    passes = _completed(passes, scene, recipe)
-    writer = DatasetWriter(folder, recipe_text, {"seed": seed})
-    for image in images:
-        appearance = recipe.draw_appearance(generator(seed, APPEARANCE, image))
-        shot = make_image(recipe, scene, passes, appearance)
-        record = {
-            "scene": index,
-            "particles_requested": scene.requested,
-            "particles_placed": len(scene.particles),
-            "renderer": dict(passes.renderer),
-            "appearance": appearance,
-        }
-        pixels = np.rint(shot.image * 255).astype(np.uint8)
-        writer.write(image, pixels, shot.labels, shot.particles, shot.pixel_size_nm, record, maps=shot.maps)
-    return len(images)
+    recipe_text: str
+    folder: Path
+    seed: int
+    device: Device
+    threads: int
+    passes: Path | str | None
+
+    def scene(self, index: int, images: Sequence[int]) -> int:
+        """Render one scene, or take its passes from where they are kept; write its given images, return how many."""
+        recipe = _parsed(self.recipe_text)
+        scene = scene_of(recipe, self.seed, index)
+        kept = None if self.passes is None else PassesFolder(self.passes, recipe, self.seed)
+        passes = kept.get(index) if kept is not None else None
+        if passes is None:
+            passes = render_scene(_renderer(self.device, self.threads), recipe, scene, index)
+            if kept is not None:
+                kept.put(index, passes)
+        passes = _completed(passes, scene, recipe)
+        writer = DatasetWriter(self.folder, self.recipe_text, {"seed": self.seed})
+        for image in images:
+            appearance = recipe.draw_appearance(generator(self.seed, APPEARANCE, image))
+            made = make_image(recipe, scene, passes, appearance)
+            record = {
+                "scene": index,
+                "particles_requested": scene.requested,
+                "particles_placed": len(scene.particles),
+                "renderer": dict(passes.renderer),
+                "appearance": appearance,
+            }
+            pixels = np.rint(made.image * 255).astype(np.uint8)
+            writer.write(image, pixels, made.labels, made.particles, made.pixel_size_nm, record, maps=made.maps)
+        return len(images)

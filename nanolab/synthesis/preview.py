@@ -54,7 +54,7 @@ class Preview:
             self._last = key, drawn, render_scene(self._renderer, recipe, drawn, scene)
         return self._last[1:]
 
-    def shot(self, recipe: Recipe, scene: int = 0, look: int = 0) -> RenderedImage:
+    def image(self, recipe: Recipe, scene: int = 0, look: int = 0) -> RenderedImage:
         """Return image number `scene` * `appearances_per_scene` + `look` of the dataset, with its truth."""
         drawn, passes = self.scene(recipe, scene)
         number = scene * recipe.appearances_per_scene + look

@@ -43,7 +43,7 @@ class ImageFormat(Model):
 
     width_px: Annotated[int, Field(ge=16, le=16384)]
     height_px: Annotated[int, Field(ge=16, le=16384)]
-    pixel_size_nm: Annotated[float, Field(gt=0, le=1e5)]
+    pixel_size_nm: Annotated[float, Field(ge=1e-4, le=1e5)]
 
 
 class _Population(Model):

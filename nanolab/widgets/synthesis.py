@@ -43,7 +43,7 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
     ----------
     recipe
         The recipe as it is now.
-    shot
+    rendered
         The image shown, with its truth.
     """
 
@@ -118,19 +118,19 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
     def _show(self) -> None:
         self._say("rendering ...")
         try:
-            self.shot: RenderedImage = self._preview.shot(self.recipe, self.scene.value, self.look.value)
+            self.rendered: RenderedImage = self._preview.image(self.recipe, self.scene.value, self.look.value)
         except (RenderError, InputError) as error:
             self._say(str(error), wrong=True)
             return
         self._draw()
-        height, width = self.shot.image.shape
-        size = self.shot.pixel_size_nm
-        self._say(f"{self.shot.labels.max()} particles, {width} x {height} px, {size:.4g} nm a pixel")
+        height, width = self.rendered.image.shape
+        size = self.rendered.pixel_size_nm
+        self._say(f"{self.rendered.labels.max()} particles, {width} x {height} px, {size:.4g} nm a pixel")
 
     def _draw(self) -> None:
-        pixels = np.repeat(np.rint(self.shot.image * 255).astype(np.uint8)[..., None], 3, axis=2)
+        pixels = np.repeat(np.rint(self.rendered.image * 255).astype(np.uint8)[..., None], 3, axis=2)
         if self.outlines.value:
-            pixels[find_boundaries(self.shot.labels, mode="inner")] = _OUTLINE
+            pixels[find_boundaries(self.rendered.labels, mode="inner")] = _OUTLINE
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "png", compress_level=1)
         self._picture.value = buffer.getvalue()

@@ -1,10 +1,12 @@
 """Recipes: what ships is valid, what is wrong is named."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from nanolab.core.checks import InputError
+from nanolab.synthesis.generate import scene_of
 from nanolab.synthesis.recipe import dump_recipe, load_recipe, parse_recipe, shipped_recipes
 
 MINIMAL = """
@@ -31,7 +33,16 @@ def test_shipped_recipe_is_valid_and_survives_its_dump(name: str) -> None:
         ("diameter_nm: 20", "diameter_nm: 20 nm", r"diameter_nm: expected a number.*got '20 nm'"),
         ("diameter_nm: 20", "diameter_nm: [30, 20]", "diameter_nm.uniform: the range is empty: min 30"),
         ("diameter_nm: 20", "diameter_nm: [-3, 20]", "diameter_nm: values must be above 0, these go down to -3"),
-        ("pixel_size_nm: 2", "pixel_size_nm: 0", "image.pixel_size_nm: .*greater than 0, got 0"),
+        ("pixel_size_nm: 2", "pixel_size_nm: 0", "image.pixel_size_nm: .*greater than or equal to 0.0001, got 0"),
+        ("pixel_size_nm: 2", "pixel_size_nm: 1e+308", "image.pixel_size_nm: .*less than or equal to 100000"),
+        ("pixel_size_nm: 2", "pixel_size_nm: 1e-308", "image.pixel_size_nm: .*greater than or equal to 0.0001"),
+        ("diameter_nm: 20", "diameter_nm: 1e-300", "diameter_nm: values must lie between 1e-09 and 1e\\+12"),
+        ("diameter_nm: 20", "diameter_nm: [1, 1e+300]", "diameter_nm: values must lie between 1e-09 and 1e\\+12"),
+        ("count: 3", "count: 100000", "count: at most 20,000 particles a scene are possible, these go up to 100,000"),
+        ("count: 3", "count: [1, 1000000000]", "count: at most 20,000 .*up to 1,000,000,000"),
+        ("count: 3", "count: 3, count: 4", "the key 'count' is given twice"),
+        ("name: test", "name: 2024-99-99", "not valid YAML"),
+        ("name: test", "name: " + "[" * 2000, "not valid YAML"),
         ("template: sphere", "template: spheroid", "particles.0: .*'spheroid'.*'sphere'"),
         ("kind: se,", "kind: sem,", "detector: .*'sem'.*'se', 'him', 'bf-tem', 'haadf-stem'"),
         ("name: test", "name: ../escape", "name: String should match pattern"),
@@ -61,3 +72,20 @@ def test_images_of_at_most_a_side_keep_their_pixels() -> None:
     smaller = parse_recipe(MINIMAL, "test").within(50)
     assert (smaller.image.width_px, smaller.image.height_px, smaller.image.pixel_size_nm) == (50, 48, 2)
     assert smaller.particles == parse_recipe(MINIMAL, "test").particles
+
+
+def test_a_recipe_that_is_not_in_utf8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_bytes(MINIMAL.replace("test", "t\u00e9st").encode("latin-1"))
+    with pytest.raises(InputError, match=r"mine\.yaml: not valid YAML"):
+        load_recipe(tmp_path / "mine.yaml")
+
+
+def test_more_particles_than_a_scene_can_hold_are_refused_when_drawn() -> None:
+    text = MINIMAL.replace("count: 3", "count: {kind: normal, mean: 1e9, sd: 1e-3}")
+    with pytest.raises(InputError, match="at most 20,000 particles a scene are possible, got 1,000,000,000"):
+        scene_of(parse_recipe(text, "test"), 0, 0)
+
+
+def test_seeds_are_whole_numbers_from_0() -> None:
+    with pytest.raises(InputError, match="seed must be a whole number from 0, got -1"):
+        scene_of(parse_recipe(MINIMAL, "test"), -1, 0)

@@ -78,23 +78,23 @@ def test_editor_shows_the_images_of_the_dataset(editor: RecipeEditor, tmp_path: 
     shown = np.asarray(Image.open(io.BytesIO(editor._picture.value)))
     assert shown.shape == (64, 96, 3)
     assert np.array_equal(shown[..., 0], np.rint(dataset[3].image * 255))
-    assert np.array_equal(editor.shot.labels, dataset[3].labels)
+    assert np.array_equal(editor.rendered.labels, dataset[3].labels)
     editor.outlines.value = True
     assert not np.array_equal(np.asarray(Image.open(io.BytesIO(editor._picture.value)))[..., 0], shown[..., 0])
 
 
 def test_detector_needs_no_new_render_and_the_scene_does(editor: RecipeEditor) -> None:
-    labels, image = editor.shot.labels, editor.shot.image
+    labels, image = editor.rendered.labels, editor.rendered.image
     editor._preview._renderer.close()  # a render now would have to start Blender again, which takes a second
     start = time.perf_counter()
     slider(editor, "particle_level").value = (0.2, 0.25)
     assert editor._preview._renderer._process is None
     assert time.perf_counter() - start < 1
-    assert np.array_equal(editor.shot.labels, labels)
-    assert editor.shot.image[labels > 0].mean() < 0.7 * image[labels > 0].mean()
+    assert np.array_equal(editor.rendered.labels, labels)
+    assert editor.rendered.image[labels > 0].mean() < 0.7 * image[labels > 0].mean()
     slider(editor, "diameter_nm median").value = 90
     assert editor._preview._renderer._process is not None
-    assert (editor.shot.labels > 0).sum() > 1.3 * (labels > 0).sum()
+    assert (editor.rendered.labels > 0).sum() > 1.3 * (labels > 0).sum()
 
 
 def test_saved_recipe_is_the_changed_one(editor: RecipeEditor, tmp_path: Path) -> None:

@@ -1,19 +1,23 @@
 """What all arrangements share: their result, and what lies on the substrate already."""
 
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import numpy as np
+from pydantic import AfterValidator
 
+from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.plane import Plane, disc, footprint
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.draws import Model, Positive
 from nanolab.synthesis.mesh import Mesh
 
-__all__ = ["TRIES", "Counted", "Ground", "Placed", "Placement", "Position", "Spec", "Structure", "whole"]
+__all__ = ["PARTICLES", "TRIES", "Counted", "Ground", "Placed", "Placement", "Position", "Spec", "Structure", "whole"]
 
 
+# So many particles take minutes, and more of them longer by the square of their number.
+PARTICLES = 20_000
 # A position is given up after so many draws; the particle is then left out and the record says so.
 TRIES = 50
 
@@ -122,14 +126,26 @@ class Spec(Model):
         raise NotImplementedError
 
 
+def _countable(count: Any) -> Any:
+    most = count.support[1]
+    if PARTICLES < most < np.inf:  # where there is no limit, the draw tells
+        raise ValueError(f"at most {PARTICLES:,} particles a scene are possible, these go up to {most:,.0f}")
+    return count
+
+
 class Counted(Spec):
     """Base of the arrangements that are told how many particles to place, `count`."""
 
-    count: Positive
+    count: Annotated[Positive, AfterValidator(_countable)]
 
     def draw(self, population: Population, rng: np.random.Generator) -> range:
         """Draw the number of particles, then so many particles."""
-        return population.draw(max(0, whole(self.count, rng)))
+        count = max(0, whole(self.count, rng))
+        if count > PARTICLES:
+            raise InputError(
+                f"arrangement: at most {PARTICLES:,} particles a scene are possible, got {count:,}; set max"
+            )
+        return population.draw(count)
 
 
 def whole(distribution: Any, rng: np.random.Generator) -> int:

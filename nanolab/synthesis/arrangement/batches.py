@@ -1,4 +1,4 @@
-"""One of several samples, drawn for each scene."""
+"""One of several batches, drawn for each scene."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -29,7 +29,7 @@ _Arrangement = Annotated[
 class Batch(Model):
     """What one scene may show: some of the recipe's `particles`, counted from 0, in an `arrangement` of their own.
 
-    `share` is the weight of the sample among the others; `size` a factor for the sizes of all particles in a scene, by
+    `share` is the weight of the batch among the others; `size` a factor for the sizes of all particles in a scene, by
     which batches differ.
     """
 
@@ -40,7 +40,7 @@ class Batch(Model):
 
 
 class Batches(Spec):
-    """One of the samples `of` which a data set is a collection, drawn for each scene.
+    """One of the batches `of` which a data set is a collection, drawn for each scene.
 
     Published micrographs differ so: in one scene there are particles of one batch, arranged in one way.
     """
@@ -49,18 +49,18 @@ class Batches(Spec):
     of: Annotated[list[Batch], Field(min_length=1)]
 
     def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
-        """Choose a sample and place its particles."""
-        shares = np.array([sample.share for sample in self.of])
-        sample = self.of[rng.choice(len(shares), p=shares / shares.sum())]
-        if max(sample.particles) >= len(population.kinds):
+        """Choose a batch and place its particles."""
+        shares = np.array([batch.share for batch in self.of])
+        batch = self.of[rng.choice(len(shares), p=shares / shares.sum())]
+        if max(batch.particles) >= len(population.kinds):
             raise InputError(
                 f"arrangement samples: particles are counted from 0 to {len(population.kinds) - 1}, got "
-                f"{max(sample.particles)}; name one of these"
+                f"{max(batch.particles)}; name one of these"
             )
-        (factor,) = sample.size.draw(rng, 1)
-        # Nothing has been drawn from the population yet, so that it can still be narrowed to the sample's kinds.
-        population.kinds = [_resized(population.kinds[number], float(factor)) for number in sample.particles]
-        return sample.arrangement.place(population, ground, rng)
+        (factor,) = batch.size.draw(rng, 1)
+        # Nothing has been drawn from the population yet, so that it can still be narrowed to the batch's kinds.
+        population.kinds = [_resized(population.kinds[number], float(factor)) for number in batch.particles]
+        return batch.arrangement.place(population, ground, rng)
 
 
 @dataclass(frozen=True)

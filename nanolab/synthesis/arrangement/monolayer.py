@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.arrangement.base import Ground, Placement, Spec
+from nanolab.synthesis.arrangement.base import PARTICLES, Ground, Placement, Spec
 from nanolab.synthesis.arrangement.plane import Footprint, separations
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.arrangement.smooth_field import smooth_field
@@ -19,7 +19,6 @@ __all__ = ["Monolayer"]
 Pairs = npt.NDArray[np.int64]
 
 SAMPLE = 32
-PARTICLES = 20_000
 # Overlapping particles push one another apart so often at most, until the deepest overlap is this part of a radius.
 PUSHES, DEEPEST = 120, 0.01
 

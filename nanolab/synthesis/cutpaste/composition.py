@@ -55,6 +55,8 @@ def draw_composition(material: Material, settings: CutPasteSettings, rng: np.ran
     count = int(rng.integers(low, high + 1))
     drawn = rng.integers(len(material.cutouts), size=count)
     angles, scales = (rng.uniform(*each, count) for each in (settings.angle_deg, settings.scale))
+    # One larger than the image would leave nothing else to be seen.
+    scales = np.minimum(scales, [settings.size_px / material.cutouts[k].ecd_px for k in drawn])
     turned = [
         (material.cutouts[k], angle, scale)
         for k, angle, scale in zip(drawn, angles.tolist(), scales.tolist(), strict=True)

@@ -13,7 +13,7 @@ from nanolab.core.typing import Image, LabelMap, Mask
 from nanolab.synthesis.cutpaste.ground import Ground, smooth_over
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 
-__all__ = ["Cutout", "cut_particles", "whole_particles"]
+__all__ = ["Cutout", "cut_particles", "disc_diameter", "whole_particles"]
 
 Box = tuple[slice, slice]
 
@@ -65,11 +65,18 @@ class Cutout:
     @property
     def ecd_px(self) -> float:
         """Diameter of the disc of the same area."""
-        return float(np.sqrt(4 / np.pi * self.area_px))
+        return disc_diameter(self.area_px)
+
+
+def disc_diameter(area_px: float) -> float:
+    """Return the diameter of the disc of an area."""
+    return float(np.sqrt(4 / np.pi * area_px))
 
 
 def whole_particles(labels: LabelMap, settings: CutPasteSettings, where: str) -> dict[int, Box]:
-    """Return the boxes of the particles that are whole: off the border, large enough, in one piece, not too hollow.
+    """Return the boxes of the particles that are whole: off the border, in one piece, not too hollow.
+
+    Those much smaller than the others are left out, and those that would be larger than the images to make.
 
     Raises
     ------
@@ -79,7 +86,7 @@ def whole_particles(labels: LabelMap, settings: CutPasteSettings, where: str) ->
     boxes = {label: box for label, box in enumerate(ndimage.find_objects(labels), start=1) if box is not None}
     areas = np.bincount(labels.ravel())
     smallest = settings.min_area_fraction * areas[list(boxes)].mean() if boxes else 0.0
-    refused = {label: _refusal(labels, label, box, smallest, settings.min_solidity) for label, box in boxes.items()}
+    refused = {label: _refusal(labels, label, box, smallest, settings) for label, box in boxes.items()}
     whole = {label: box for label, box in boxes.items() if refused[label] is None}
     if not whole:
         reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(refused.values()).items())
@@ -97,7 +104,7 @@ def cut_particles(
     return [_cut(image, labels, ground, label, box, settings, where) for label, box in whole.items()]
 
 
-def _refusal(labels: LabelMap, label: int, box: Box, smallest: float, min_solidity: float) -> str | None:
+def _refusal(labels: LabelMap, label: int, box: Box, smallest: float, settings: CutPasteSettings) -> str | None:
     """Say why a particle is not used, None if it is."""
     if any(
         side.start <= _BORDER_PX or side.stop >= length - _BORDER_PX
@@ -108,10 +115,12 @@ def _refusal(labels: LabelMap, label: int, box: Box, smallest: float, min_solidi
     area = int(mask.sum())
     if area < smallest:
         return "too small"
+    if settings.scale[0] * disc_diameter(area) > settings.size_px:
+        return "larger than the image"
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     if stats[1:, cv2.CC_STAT_AREA].max() < _LARGEST_PIECE * area:
         return "in pieces"
-    return "hollow fragments" if area < min_solidity * _hull_area(mask) else None
+    return "hollow fragments" if area < settings.min_solidity * _hull_area(mask) else None
 
 
 def _hull_area(mask: Mask) -> float:
@@ -127,7 +136,7 @@ def _cut(
     image: Image, labels: LabelMap, ground: Ground, label: int, box: Box, settings: CutPasteSettings, where: str
 ) -> Cutout:
     area = int((labels[box] == label).sum())
-    shadow_px = max(settings.shadow * float(np.sqrt(4 / np.pi * area)), _EDGE_PX)
+    shadow_px = max(settings.shadow * disc_diameter(area), _EDGE_PX)
     margin = int(np.ceil(max(shadow_px + _EDGE_PX, 3 * settings.feather_px) + 2))
     window = tuple(slice(side.start - margin, side.stop + margin) for side in box)
     there = _window(labels, window)

@@ -21,7 +21,8 @@ from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.datasets.dataset import Dataset, DatasetWriter
 from nanolab.synthesis.cutpaste.composition import compose, draw_composition
 from nanolab.synthesis.cutpaste.material import IMAGE, Material, check_source, describe_source, prepare
-from nanolab.synthesis.cutpaste.settings import CutPasteSettings
+from nanolab.synthesis.cutpaste.settings import PRESETS, CutPasteSettings
+from nanolab.synthesis.dataset_folder import check_count, warn_of_few, writing
 
 __all__ = ["cut_and_paste"]
 
@@ -38,9 +39,9 @@ def cut_and_paste(
     pairs: Sequence[AnnotatedImage],
     folder: Path | str,
     count: int,
-    settings: CutPasteSettings,
+    settings: CutPasteSettings = PRESETS["default"],
     *,
-    seed: int,
+    seed: int = 0,
     workers: int | None = None,
     progress: bool = True,
 ) -> Dataset:
@@ -60,28 +61,49 @@ def cut_and_paste(
     settings
         See `CutPasteSettings`.
     seed
-        The run's one seed.
+        The run's one seed: another one gives other images, the same one the same.
     workers
         Processes that work side by side; by default one per processor core. With 1 no process is started.
 
     Raises
     ------
     InputError
-        If the folder cannot be used, `count` is below 1, or no pair can be used.
+        If the folder cannot be used, another process writes into it, `count` is not from 1 to a million, or no pair
+        can be used.
 
     Examples
     --------
-    >>> from nanolab.synthesis.cutpaste.settings import PRESETS
-    >>> from nanolab.datasets.annotated import read_annotated
-    >>> pair = read_annotated("image.tif", "mask.tif")  # doctest: +SKIP
-    >>> cut_and_paste([pair], "pasted", 20, PRESETS["realistic"], seed=0)  # doctest: +SKIP
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from nanolab.images.pixel_size import PixelSize
+    >>> rows, columns = np.mgrid[:128, :128]
+    >>> labels = (np.hypot(rows - 64, columns - 64) < 12).astype(np.int32)
+    >>> image = np.float32(0.3 + 0.4 * labels)
+    >>> pair = AnnotatedImage("disc", image, labels, PixelSize.typed(2.0), Path("disc.tif"))
+    >>> settings = CutPasteSettings(size_px=64, particles=3)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     cut_and_paste([pair], folder, 1, settings, workers=1, progress=False)[0].labels.shape
+    (64, 64)
     """
-    if count < 1:
-        raise InputError(f"count must be at least 1, got {count}")
+    check_count(count, settings.size_px**2, folder)
+    with writing(folder):
+        dataset = _pasted(pairs, Path(folder), count, settings, seed, workers or processor_cores(), progress)
+    warn_of_few(dataset)
+    return dataset
+
+
+def _pasted(
+    pairs: Sequence[AnnotatedImage],
+    folder: Path,
+    count: int,
+    settings: CutPasteSettings,
+    seed: int,
+    workers: int,
+    progress: bool,
+) -> Dataset:
     sources, recipe = _usable(pairs, settings, progress)
     writer = DatasetWriter(folder, recipe, {"seed": seed}, versions={"opencv": cv2.__version__})
     missing = writer.missing(count)
-    workers = workers or processor_cores()
     jobs = [
         ([(number, pairs[number : number + 1]) for number in numbers], settings, recipe, str(folder), seed, images)
         for numbers, images in _jobs(sources, missing, settings.mix_sources, workers)
@@ -101,12 +123,12 @@ def _usable(pairs: Sequence[AnnotatedImage], settings: CutPasteSettings, progres
     """Return the numbers of the pairs that can be used, and the text of `recipe.yaml`."""
     described, left_out = {}, {}
     reasons: list[InputError] = []
-    for number, sample in enumerate(tqdm(pairs, unit="pair", desc="check", disable=not progress)):
+    for number, pair in enumerate(tqdm(pairs, unit="pair", desc="check", disable=not progress)):
         try:
-            check_source(sample, settings)
-            described[number] = describe_source(sample)
+            check_source(pair, settings)
+            described[number] = describe_source(pair)
         except InputError as error:
-            left_out[sample.name] = str(error)
+            left_out[pair.name] = str(error)
             reasons.append(error)
     if not described:
         raise reasons[0] if reasons else InputError("cut and paste needs at least one annotated micrograph, got none")

@@ -1,6 +1,7 @@
 """What there is to cut and paste: the cutouts and backgrounds of the sources, and what names them."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +14,14 @@ from nanolab.core.seeds import generator
 from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.synthesis.cutpaste.backgrounds import Background, background_pool
-from nanolab.synthesis.cutpaste.cutouts import Cutout, cut_particles, whole_particles
+from nanolab.synthesis.cutpaste.cutouts import Cutout, cut_particles, disc_diameter, whole_particles
 from nanolab.synthesis.cutpaste.ground import find_ground
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 from nanolab.synthesis.cutpaste.texture import patch_places
 
 __all__ = ["Material", "check_source", "describe_source", "prepare"]
+
+logger = logging.getLogger(__name__)
 
 # Key of `generator`, so that no source shares random values with an image of the same number.
 POOL, IMAGE = 0, 1
@@ -49,21 +52,21 @@ def prepare(sources: Sequence[tuple[int, AnnotatedImage]], settings: CutPasteSet
     """
     cutouts: list[Cutout] = []
     backgrounds: list[Background] = []
-    for number, sample in sources:
-        labels = _checked(sample)
-        ground = find_ground(sample.image, labels, sample.name)
-        cutouts += cut_particles(sample.image, labels, ground, settings, sample.name)
+    for number, pair in sources:
+        labels = _checked(pair)
+        ground = find_ground(pair.image, labels, pair.name)
+        cutouts += cut_particles(pair.image, labels, ground, settings, pair.name)
         rng = generator(seed, POOL, number)
-        backgrounds += background_pool(sample.image, ground, settings, rng, sample.name)
-    sizes = {sample.pixel_size.nm for _, sample in sources}
+        backgrounds += background_pool(pair.image, ground, settings, rng, pair.name)
+    sizes = {pair.pixel_size.nm for _, pair in sources}
     if len(sizes) > 1:
-        listed = ", ".join(f"{sample.name}: {sample.pixel_size}" for _, sample in sources)
+        listed = ", ".join(f"{pair.name}: {pair.pixel_size}" for _, pair in sources)
         raise InputError(f"sources to be mixed must have one pixel size, got {listed}; do not mix them")
-    names = tuple(sample.name for _, sample in sources)
+    names = tuple(pair.name for _, pair in sources)
     return Material(names, tuple(cutouts), tuple(backgrounds), sizes.pop())
 
 
-def check_source(sample: AnnotatedImage, settings: CutPasteSettings) -> None:
+def check_source(pair: AnnotatedImage, settings: CutPasteSettings) -> None:
     """Require of a micrograph what `prepare` needs, without preparing it.
 
     Raises
@@ -71,32 +74,41 @@ def check_source(sample: AnnotatedImage, settings: CutPasteSettings) -> None:
     InputError
         If it has no annotation, no whole particle, or no background.
     """
-    labels = _checked(sample)
-    whole_particles(labels, settings, sample.name)
-    ground = find_ground(sample.image, labels, sample.name)
+    labels = _checked(pair)
+    whole = whole_particles(labels, settings, pair.name)
+    areas = np.bincount(labels.ravel())[list(whole)]
+    if large := sum(settings.scale[1] * disc_diameter(area) > settings.size_px for area in areas):
+        logger.warning(
+            "%s: %d of %d particles can come out larger than the images of %d px; they are then made to fit",
+            pair.name,
+            large,
+            len(whole),
+            settings.size_px,
+        )
+    ground = find_ground(pair.image, labels, pair.name)
     if set(settings.backgrounds) != {"mean"}:
-        patch_places(ground.bare, sample.name)
+        patch_places(ground.bare, pair.name)
 
 
-def describe_source(sample: AnnotatedImage) -> dict[str, Any]:
+def describe_source(pair: AnnotatedImage) -> dict[str, Any]:
     """Say which micrograph and which annotation were used: name, size, and SHA-256 of the values."""
-    labels = _checked(sample)
+    labels = _checked(pair)
     return {
-        "name": sample.name,
-        "image": sample.path.name,
-        "shape": list(sample.image.shape),
-        "pixel_size_nm": sample.pixel_size.nm,
-        "image_sha256": _digest(sample.image.astype("<f4")),
+        "name": pair.name,
+        "image": pair.path.name,
+        "shape": list(pair.image.shape),
+        "pixel_size_nm": pair.pixel_size.nm,
+        "image_sha256": _digest(pair.image.astype("<f4")),
         "labels_sha256": _digest(labels.astype("<i4")),
     }
 
 
-def _checked(sample: AnnotatedImage) -> LabelMap:
-    if sample.labels is None:
-        raise InputError(f"{sample.path}: has no annotation; cut and paste needs the particles' masks")
-    check_image(sample.image, str(sample.path))
-    check_same_shape(sample.image, sample.labels, str(sample.path))
-    return sample.labels
+def _checked(pair: AnnotatedImage) -> LabelMap:
+    if pair.labels is None:
+        raise InputError(f"{pair.path}: has no annotation; cut and paste needs the particles' masks")
+    check_image(pair.image, str(pair.path))
+    check_same_shape(pair.image, pair.labels, str(pair.path))
+    return pair.labels
 
 
 def _digest(array: npt.NDArray[Any]) -> str:
