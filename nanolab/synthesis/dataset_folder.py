@@ -32,12 +32,16 @@ def writing(folder: Path | str) -> Iterator[None]:
     InputError
         If another one writes there.
     """
+    lock = output_folder(folder) / ".lock"
     try:
-        held = FileLock(output_folder(folder) / ".lock", timeout=0).acquire()
+        held = FileLock(lock, timeout=0).acquire()
     except Timeout as error:
         raise InputError(f"{folder}: another process writes there; wait for it, or choose another folder") from error
     with held:
-        yield
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def check_count(count: int, pixels: int, folder: Path | str) -> None:

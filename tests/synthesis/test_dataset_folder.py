@@ -49,6 +49,7 @@ def test_two_processes_do_not_write_into_one_folder(tmp_path: Path) -> None:
         other.communicate("")
     with writing(tmp_path):  # free again
         pass
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("count", [0, -3, 10**9])
