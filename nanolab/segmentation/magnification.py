@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from scipy import ndimage
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_between
 from nanolab.core.typing import Image, LabelMap
 from nanolab.metrics.instance import match
 
@@ -54,14 +54,16 @@ def parse_magnification(text: str) -> Magnification:
     Raises
     ------
     InputError
-        If it is neither.
+        If it is neither, or not in `MAGNIFICATION_RANGE`.
     """
     if text == "auto":
         return "auto"
     try:
-        return float(text)
+        magnification = float(text)
     except ValueError as error:
         raise InputError(f"magnification: must be a number or auto, got {text!r}") from error
+    check_between(magnification, "magnification", *MAGNIFICATION_RANGE)
+    return magnification
 
 
 def choose_magnification(find: Callable[[Image], LabelMap], image: Image) -> float:

@@ -75,7 +75,7 @@ def validation_sample(run: TrainingRun, samples: Sequence[AnnotatedImage]) -> An
     InputError
         If the training had no validation image, or the set does not hold it.
     """
-    name = run.record.get("data", {}).get("validation")
+    name = run.validation_name
     if name is None:
         raise InputError(f"{run.folder}: was trained without a validation image; train with one")
     found = next((sample for sample in samples if sample.name == name), None)

@@ -44,6 +44,8 @@ class TrainingRun:
         The content of run.json.
     settings
         What it was trained with.
+    validation_name
+        Name of its validation image, if it had one.
 
     Raises
     ------
@@ -63,7 +65,8 @@ class TrainingRun:
         self.record: dict[str, Any] = read_json(self.folder / "run.json")
         try:
             self.settings = TrainingSettings(**self.record["settings"])
-        except (KeyError, TypeError, InputError) as error:
+            self.validation_name: str | None = self.record.get("data", {}).get("validation")
+        except (KeyError, TypeError, AttributeError, InputError) as error:
             raise InputError(f"{self.folder / 'run.json'}: damaged or from another version ({error!r})") from error
 
     def __fspath__(self) -> str:

@@ -77,7 +77,9 @@ def test_a_folder_without_a_training_is_refused(tmp_path) -> None:
         TrainingRun(tmp_path)
 
 
-@pytest.mark.parametrize("content", [{}, [], {"settings": {"epoch": 3}}, {"settings": 3}])
+@pytest.mark.parametrize(
+    "content", [{}, [], {"settings": {"epoch": 3}}, {"settings": 3}, {"settings": {}, "data": [1]}]
+)
 def test_a_damaged_record_is_refused(tmp_path, content: object) -> None:
     (tmp_path / "run.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(InputError, match=r"run\.json: damaged or from another version"):
@@ -86,3 +88,16 @@ def test_a_damaged_record_is_refused(tmp_path, content: object) -> None:
 
 def test_the_log_is_a_plain_csv(tiny_run: TrainingRun) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(tiny_run.folder / "log.csv"), tiny_run.log())
+
+
+@pytest.mark.parametrize("content", [3, {}, {"epochs": 1}, {"epochs": {"0": 1}}, {"epochs": [9]}, {"epochs": ["1"]}])
+def test_a_selection_of_what_is_not_there_is_refused(tiny_run: TrainingRun, content: object) -> None:
+    (tiny_run.folder / "selection.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(InputError, match=r"selection\.json: epoch .* is not there; select one again"):
+        _ = tiny_run.selected_epoch
+
+
+def test_other_files_are_no_epochs(tiny_run: TrainingRun) -> None:
+    for name in ("epochs/1x.safetensors", "validation/0002x.foreground.tif", "validation/12.tif"):
+        (tiny_run.folder / name).write_bytes(b"x")
+    assert tiny_run.epochs == tiny_run.predicted_epochs == [1, 2, 3]
