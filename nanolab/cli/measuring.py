@@ -82,11 +82,11 @@ def _title(path: Path) -> str:
 
 
 def _write_table(images: "list[MeasuredImage]", output: Path) -> None:
-    from nanolab.core.tables import write_csv
+    from nanolab.core.tables import significant, write_csv
     from nanolab.measurement.summary import particles_of
 
     table = particles_of(images)
-    write_csv(output, table)
+    write_csv(output, significant(table))
     typer.echo(f"{output}: {len(table)} particles of {len(images)} label maps")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE, Cell
 from openpyxl.styles import Font
@@ -13,7 +14,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import atomic
 
-__all__ = ["read_csv", "write_csv", "write_excel"]
+__all__ = ["read_csv", "significant", "write_csv", "write_excel"]
 
 #: What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -57,6 +58,18 @@ def write_csv(path: Path | str, table: pd.DataFrame) -> Path:
     return path
 
 
+def significant(table: pd.DataFrame, digits: int = 4) -> pd.DataFrame:
+    """Return a table with its numbers, but for whole ones, rounded to so many significant digits."""
+    return table.assign(**{name: _rounded(table[name], digits) for name in table.select_dtypes("floating")})
+
+
+def _rounded(values: "pd.Series[float]", digits: int) -> "pd.Series[float]":
+    with np.errstate(divide="ignore", invalid="ignore"):
+        places = digits - 1 - np.nan_to_num(np.floor(np.log10(np.abs(values))), neginf=0, posinf=0)
+    up, down = 10.0 ** np.maximum(places, 0), 10.0 ** np.maximum(-places, 0)  # no power of ten below 1 is exact
+    return (values * up / down).round() / up * down
+
+
 def _as_text(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
@@ -65,7 +78,7 @@ def write_excel(path: Path | str, sheets: Mapping[str, pd.DataFrame]) -> Path:
     """Write tables as the sheets of an Excel file, atomically; return its path.
 
     Texts are kept and marked as text, so that none is a formula; control characters, which Excel has not, become
-    U+FFFD. The first row is bold and stays in sight.
+    U+FFFD. The first row is bold, stays in sight and has filters.
 
     Raises
     ------
@@ -97,6 +110,7 @@ def _finish(sheet: Worksheet) -> None:
                 cell.quotePrefix = cell.value.startswith(_FORMULA)
     for cell in sheet[1]:
         cell.font = Font(bold=True)
+    sheet.auto_filter.ref = sheet.dimensions
     for number, column in enumerate(sheet.iter_cols(max_row=50), start=1):
         width = max((len(str(cell.value)) for cell in column if cell.value is not None), default=0)
         sheet.column_dimensions[get_column_letter(number)].width = min(max(8, width + 1), 90)

@@ -111,7 +111,9 @@ class WorkbenchImage:
     @property
     def measured(self) -> MeasuredImage:
         """What a report takes."""
-        return MeasuredImage(self.name, self.labels, self.micrograph.pixel_size, self.particles, self.micrograph.pixels)
+        about = self.micrograph
+        made_by = f"{self.model or 'an unnamed model'}, {len(self.edits)} corrections"
+        return MeasuredImage(self.name, self.labels, about.pixel_size, self.particles, about.pixels, made_by)
 
     @property
     def saved(self) -> SavedImage:

@@ -16,11 +16,12 @@ from .realism import plot_profiles as plot_profiles
 from .realism import plot_realism as plot_realism
 from .realism import plot_realism_map as plot_realism_map
 from .realism import plot_realism_scores as plot_realism_scores
+from .size_report import plot_report_images as plot_report_images
+from .size_report import plot_report_page as plot_report_page
 from .sizes import plot_distribution as plot_distribution
 from .sizes import plot_ensembles as plot_ensembles
 from .sizes import plot_particle_sizes as plot_particle_sizes
 from .sizes import plot_radial_distribution as plot_radial_distribution
-from .sizes import plot_report_page as plot_report_page
 from .sizes import plot_size_comparison as plot_size_comparison
 from .sizes import plot_sizes as plot_sizes
 from .sweeps import means as means

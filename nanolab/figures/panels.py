@@ -1,12 +1,15 @@
 """Panels of a figure: a micrograph with its scale bar and particles, and the sign over what is not real."""
 
 import io
+from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -14,6 +17,7 @@ from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import check_image, check_positive, check_same_shape
+from nanolab.core.files import atomic
 from nanolab.core.typing import AnyImage, AnyLabelMap
 from nanolab.images.lengths import length_text, nice_length_nm
 
@@ -24,6 +28,7 @@ __all__ = [
     "draw_micrograph",
     "make_panels",
     "mark_stand_in",
+    "save_pdf",
     "stand_in_sign",
     "styled",
 ]
@@ -102,6 +107,18 @@ def _draw_sign(figure: Figure, sign: str, height: float) -> None:
     figure.add_artist(Rectangle((0, 1 - height), 1, height, transform=figure.transFigure, color=LINES[1]))
     figure.text(0.5, 1 - height / 2, sign, color="white", weight="bold", size=13, ha="center", va="center_baseline")
     figure.set_layout_engine("constrained", rect=(0, 0, 1, 1 - height))
+
+
+def save_pdf(path: Path | str, figures: Sequence[Figure]) -> None:
+    """Write figures as the pages of a PDF, atomically, with fonts whose text can be searched and edited (TrueType)."""
+    # without a date the same numbers give the same file
+    with (
+        atomic(path) as temporary,
+        mpl.rc_context({"pdf.fonttype": 42}),
+        PdfPages(temporary, metadata={"CreationDate": None}) as pages,
+    ):
+        for figure in figures:
+            pages.savefig(figure)
 
 
 def draw_micrograph(

@@ -1,4 +1,4 @@
-"""Figures of sizes: particles coloured by size, distributions with their fit, two samples, places; and a page of all.
+"""Figures of sizes: particles coloured by size, distributions with their fit, two samples, places.
 
 Units stand on every axis: nm, or px where the pixel size is not known.
 """
@@ -12,29 +12,30 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import InputError, check_same_shape
-from nanolab.core.typing import AnyImage, AnyLabelMap
+from nanolab.core.typing import AnyImage, AnyLabelMap, FloatArray
 from nanolab.figures.panels import LINES, draw_micrograph, make_panels, styled
 from nanolab.measurement.comparison import SampleComparison
 from nanolab.measurement.fits import Fit, GoodnessOfFit
 from nanolab.measurement.particles import sizes_of
 from nanolab.measurement.size_sample import SizeSample, quantiles
-from nanolab.measurement.statistics import bin_edges, histogram, statistics_table
+from nanolab.measurement.statistics import bin_edges, histogram
 
 __all__ = [
     "NAMES",
+    "draw_distribution",
+    "draw_sized",
     "plot_distribution",
     "plot_ensembles",
     "plot_particle_sizes",
     "plot_radial_distribution",
-    "plot_report_page",
     "plot_size_comparison",
     "plot_sizes",
+    "size_tenths",
 ]
 
 #: What axes call the quantities.
@@ -49,18 +50,9 @@ NAMES = {
     "box_width": "horizontal Feret diameter",
     "box_height": "vertical Feret diameter",
 }
-_STATISTICS = {
-    "mean": "mean",
-    "sd": "SD",
-    "d10": "D10",
-    "d50": "D50",
-    "d90": "D90",
-    "mode": "mode",
-    "span": "span",
-    "geometric_sd": "geometric SD",
-}
 _MAP = "viridis"
 _CURVE, _STEP = 400, 4  # points; every how manieth of a finer grid
+_CLOSE = 0.11  # of the width, that a label takes
 _TOP = 0.77  # part of the height that bars may have; above is the legend
 
 
@@ -71,7 +63,7 @@ def plot_particle_sizes(
     particles: pd.DataFrame,
     *,
     quantity: str = "ecd",
-    limits: tuple[float, float] | None = None,
+    edges: Sequence[float] | None = None,
     title: str = "",
 ) -> Figure:
     """Show an image with its particles coloured by size.
@@ -79,45 +71,60 @@ def plot_particle_sizes(
     Parameters
     ----------
     image
-        Shape (height, width) in [0, 1]; black if None.
+        Shape (height, width) in [0, 1]; grey if None.
     labels
         Shape (height, width).
     particles
-        Its rows of the particle table.
-    limits
-        Sizes of the first and last colour; the 2nd and 98th percentile if None.
+        Its rows of the particle table; particles that are not among them have a white outline.
+    edges
+        Sizes between which a colour holds, ascending; the tenths of these particles if None.
     """
     figure, (axes,) = make_panels(1, 1, aspect=labels.shape[0] / labels.shape[1], panel_in=6)
-    _draw_sized(axes, image, labels, particles, quantity, limits, title)
+    draw_sized(axes, image, labels, particles, quantity, edges, title)
     return figure
 
 
-def _draw_sized(
+def size_tenths(sizes: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the sizes, ascending, between which a tenth of the particles lies; at least two."""
+    tenths = np.unique(quantiles(sizes, weights, np.linspace(0, 1, 11).tolist()))
+    return tenths if len(tenths) > 1 else tenths[0] * np.array([0.99, 1.01])
+
+
+def draw_sized(
     axes: Axes,
     image: AnyImage | None,
     labels: AnyLabelMap,
     particles: pd.DataFrame,
     quantity: str,
-    limits: tuple[float, float] | None,
+    edges: Sequence[float] | FloatArray | None,
     title: str,
+    *,
+    step: int = 1,
+    bar: bool = True,
 ) -> None:
-    grey = np.zeros(labels.shape, dtype=np.float32) if image is None else image
+    """Draw what `plot_particle_sizes` shows, every `step`-th pixel of it, with or without the bar of colours."""
+    grey = np.full(labels.shape, 0.75, dtype=np.float32) if image is None else image
     check_same_shape(grey, labels, title or "image and label map")
+    grey, labels = grey[::step, ::step], labels[::step, ::step]
     sizes, unit = sizes_of(particles, quantity)
-    pixel_nm = float(particles["pixel_size_nm"].iloc[0]) if unit == "nm" and len(sizes) else None
+    pixel_nm = step * float(particles["pixel_size_nm"].iloc[0]) if unit == "nm" and len(sizes) else None
     draw_micrograph(axes, grey, None, pixel_nm, title)
-    if not len(sizes):
-        return
-    colours = ScalarMappable(Normalize(*(limits or np.quantile(sizes, (0.02, 0.98)))), colormaps[_MAP])
-    lookup = np.zeros((int(labels.max()) + 1, 4))
-    lookup[particles["label"]] = colours.to_rgba(sizes)
+    lookup = np.ones((int(labels.max(initial=0)) + 1, 4)) * (1, 1, 1, 0.15)
+    lookup[0] = 0
+    if len(sizes):
+        tenths = size_tenths(np.sort(sizes), np.ones(len(sizes))) if edges is None else np.asarray(edges)
+        colours = ScalarMappable(BoundaryNorm(tenths * np.linspace(1, 1 + 1e-9, len(tenths)), 256), colormaps[_MAP])
+        seen = particles["label"].to_numpy() < len(lookup)  # others lie between the pixels shown
+        lookup[particles["label"][seen]] = colours.to_rgba(sizes[seen], alpha=0.55)
     tint = lookup[labels]
-    shown = tint[..., 3] > 0
-    tint[..., 3] = np.where(shown, np.where(find_boundaries(labels, mode="inner"), 1, 0.55), 0)
+    outline = find_boundaries(labels, mode="inner")
+    tint[outline, 3] = np.where(labels[outline] > 0, 1, 0)
     axes.imshow(tint)
-    bar = axes.figure.colorbar(colours, ax=axes, shrink=0.8, pad=0.02, extend="both")
-    bar.set_label(f"{NAMES.get(quantity, quantity)} / {unit}")
-    bar.outline.set_visible(False)
+    if bar and len(sizes):
+        scale = axes.figure.colorbar(colours, ax=axes, shrink=0.8, pad=0.02, spacing="uniform", ticks=tenths)
+        scale.ax.set_yticklabels([f"{value:.3g}" for value in tenths])
+        scale.set_label(f"{NAMES.get(quantity, quantity)} / {unit}, a tenth of the particles each")
+        scale.outline.set_visible(False)
 
 
 @styled
@@ -131,11 +138,11 @@ def plot_distribution(
 ) -> Figure:
     """Draw the histogram of a sample, by number or volume, with the fit over it and D10, D50 and D90."""
     figure, (axes,) = make_panels(1, 1, aspect=0.62, panel_in=5.5)
-    _draw_distribution(axes, sample, fitted, weighting, bins, goodness)
+    draw_distribution(axes, sample, fitted, weighting, bins, goodness)
     return figure
 
 
-def _draw_distribution(
+def draw_distribution(
     axes: Axes,
     sample: SizeSample,
     fitted: Fit | None,
@@ -143,14 +150,12 @@ def _draw_distribution(
     bins: int | None = None,
     goodness: GoodnessOfFit | None = None,
 ) -> None:
+    """Draw what `plot_distribution` shows."""
     bars = histogram(sample, weighting, bins=bins)
     count = f"{len(sample)} particles" + (f", {bars.beyond:.1%} beyond" if bars.beyond > 0.0005 else "")
     axes.stairs(100 * bars.shares, bars.edges, fill=True, color=LINES[5], alpha=0.45, label=count)
     weights = sample.volume_weights if weighting == "volume" else sample.weights
-    for name, value in zip(("D10", "D50", "D90"), quantiles(sample.sizes, weights, (0.1, 0.5, 0.9)), strict=True):
-        if value <= bars.edges[-1]:
-            axes.axvline(value, ymax=_TOP, color="0.35", linewidth=1, linestyle="-" if name == "D50" else ":")
-            axes.annotate(name, (value, _TOP), xycoords=("data", "axes fraction"), fontsize=7, ha="center", va="bottom")
+    _mark_percentiles(axes, quantiles(sample.sizes, weights, (0.1, 0.5, 0.9)), bars.edges)
     if fitted is not None:
         _draw_fit(axes, sample, fitted, bars.edges, weighting, goodness)
     axes.set(
@@ -160,6 +165,23 @@ def _draw_distribution(
     )
     axes.set_ylim(0, axes.dataLim.ymax / (_TOP - 0.02))
     axes.legend(fontsize=7.5, loc="upper right")
+
+
+def _mark_percentiles(axes: Axes, values: FloatArray, edges: FloatArray) -> None:
+    """Draw lines at D10, D50 and D90, with one label for those too close for labels of their own."""
+    groups: list[list[tuple[str, float]]] = []
+    for name, value in zip(("D10", "D50", "D90"), values, strict=True):
+        if value > edges[-1]:
+            continue
+        axes.axvline(value, ymax=_TOP, color="0.35", linewidth=1, linestyle="-" if name == "D50" else ":")
+        if groups and value - groups[-1][0][1] < _CLOSE * np.ptp(edges):
+            groups[-1].append((name, value))
+        else:
+            groups.append([(name, value)])
+    for group in groups:
+        place = float(np.mean([value for _, value in group])), _TOP
+        text = ", ".join(name for name, _ in group)
+        axes.annotate(text, place, xycoords=("data", "axes fraction"), fontsize=7, ha="center", va="bottom")
 
 
 def _draw_fit(
@@ -250,81 +272,6 @@ def plot_radial_distribution(table: pd.DataFrame) -> Figure:
     axes.plot(r, g, color=LINES[0])
     axes.set(xlabel=f"distance r / {unit}", ylabel="g(r)", xlim=(0, None), ylim=(0, None))
     return figure
-
-
-@styled
-def plot_report_page(
-    sample: SizeSample,
-    result: Mapping[str, Any],
-    fitted: Fit | None,
-    goodness: GoodnessOfFit | None,
-    *,
-    particles: pd.DataFrame,
-    shown: tuple[str, AnyImage | None, AnyLabelMap],
-    title: str,
-    notes: Sequence[str],
-) -> Figure:
-    """Draw a sample on one page: an image with particles coloured by size, distributions, statistics, notes.
-
-    Parameters
-    ----------
-    result
-        Of `nanolab.measurement.statistics.statistics`.
-    particles
-        Those that count, of all images.
-    shown
-        Name, image (or None) and label map of the image to show.
-    notes
-        Lines at the bottom: pixel size, what was left out, how it was done.
-    """
-    figure, (axes,) = make_panels(1, 1, aspect=1.38, panel_in=8)
-    axes.remove()
-    foot = 0.16 * len(notes) + 0.15
-    top, middle, bottom, last = figure.subfigures(4, 1, height_ratios=[4.9, 2.7, 2.5, foot], squeeze=False).flat
-    name, image, labels = shown
-    limits = tuple(np.quantile(sample.sizes, (0.02, 0.98)))
-    rows = particles[particles["image"] == name]
-    _draw_sized(top.subplots(), image, labels, rows, sample.quantity, limits, f"{name}: {len(rows)} particles")
-    left, right = middle.subplots(1, 2)
-    _draw_distribution(left, sample, fitted, "number", goodness=goodness)
-    _draw_distribution(right, sample, None if fitted is None or fitted.name == "kde" else fitted, "volume")
-    _draw_table(bottom.subplots(), result)
-    last.text(0.02, 0.98, "\n".join(notes), fontsize=7.5, va="top", linespacing=1.4)
-    figure.suptitle(title, fontsize=12, weight="bold")
-    return figure
-
-
-def _draw_table(axes: Axes, result: Mapping[str, Any]) -> None:
-    axes.axis("off")
-    percent = f"{100 * result['confidence']:g} % interval"
-    rows = [
-        [
-            _STATISTICS[row["statistic"]] + (f" / {row['unit']}" if row["unit"] else ""),
-            *(text for each in ("number", "volume") for text in (_number(row[each]), _interval(row, each))),
-        ]
-        for row in statistics_table(dict(result)).to_dict("records")
-    ]
-    table = axes.table(
-        cellText=rows,
-        colLabels=["", "by number", percent, "by volume", percent],
-        loc="center",
-        edges="horizontal",
-        colWidths=[0.22, 0.16, 0.23, 0.16, 0.23],
-        bbox=Bbox.from_bounds(0.02, 0, 0.96, 1),
-    )
-    table.auto_set_font_size(value=False)
-    for (row, column), cell in table.get_celld().items():
-        cell.set_linewidth(0.4)
-        cell.set_text_props(ha="left" if column == 0 else "right", size=9, weight="bold" if row == 0 else "normal")
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None or not np.isfinite(value) else f"{value:#.4g}".rstrip(".")
-
-
-def _interval(row: Mapping[str, Any], weighting: str) -> str:
-    low, high = _number(row[f"{weighting}_low"]), _number(row[f"{weighting}_high"])
-    return f"{low} to {high}" if low else ""
 
 
 @styled

@@ -4,9 +4,8 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import pandas as pd
-
-from nanolab.core.checks import InputError, check_file
+from nanolab.core.checks import InputError
+from nanolab.core.tables import read_csv
 
 __all__ = ["read_scales", "typed_scale"]
 
@@ -23,11 +22,7 @@ def read_scales(path: Path | str) -> dict[str, float]:
     InputError
         If it is no such table, names an image twice, or has a size that is no number above 0.
     """
-    path = check_file(path, "table of scales")
-    try:
-        table = pd.read_csv(path, sep=None, engine="python", dtype=str, encoding="utf-8-sig")
-    except (ValueError, UnicodeError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{path}: must be a CSV table with columns {' and '.join(_COLUMNS)} ({error})") from error
+    table = read_csv(path, "table of scales", sep=None, engine="python", dtype=str, encoding="utf-8-sig")
     table.columns = [str(name).strip().replace("_", " ") for name in table.columns]
     if missing := [name for name in _COLUMNS if name not in table]:
         raise InputError(f"{path}: must have the columns {' and '.join(_COLUMNS)}, {missing[0]} is missing")

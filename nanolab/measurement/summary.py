@@ -104,6 +104,10 @@ class SizeReport:
         between images; no counts where that says that they are of different samples.
     scales
         Pixel size of each image, in words.
+    settings
+        How it was computed.
+    made_by
+        What has found the particles, in words, if known.
     notes
         What a reader must know.
     """
@@ -117,7 +121,8 @@ class SizeReport:
     goodness: GoodnessOfFit | None
     needed: dict[str, Any]
     scales: dict[str, str]
-    min_area_px: int
+    settings: dict[str, Any]
+    made_by: list[str]
     notes: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,7 +138,8 @@ class SizeReport:
             "goodness_of_fit": None if self.goodness is None else asdict(self.goodness),
             "fits": fits,
             "needed": self.needed,
-            "min_area_px": self.min_area_px,
+            "settings": self.settings,
+            "made_by": self.made_by,
             "pixel_size": self.scales,
             "notes": self.notes,
             "nanolab": __version__,
@@ -181,7 +187,10 @@ def summarise_sizes(
     scales = {each.name: str(each.pixel_size) for each in images}
     needed = _needed(sample, result)
     particles.loc[sample.rows, ["weight", "volume_weight"]] = np.column_stack([sample.weights, sample.volume_weights])
-    report = SizeReport(title, particles, sample, result, fits, chosen, goodness, needed, scales, min_area_px)
+    settings = {"quantity": quantity, "border": border, "min_area_px": min_area_px, "fit": fit_name}
+    settings |= {"seed": seed, "bootstrap": repeats}
+    made_by = sorted({each.made_by for each in images} - {""})
+    report = SizeReport(title, particles, sample, result, fits, chosen, goodness, needed, scales, settings, made_by)
     report.notes.extend([*_notes(report), *notes])
     return report
 
@@ -252,7 +261,7 @@ def _notes(report: SizeReport) -> list[str]:
     notes = [
         f"Pixel size: {shown}." + (" All lengths are in pixels." if sample.unit == "px" else ""),
         f"{len(sample)} particles of {len(sample.images)} images; {sample.cut} touch the border: {border}"
-        + (f"; {sample.small} smaller than {report.min_area_px} px left out." if report.min_area_px else "."),
+        + (f"; {sample.small} smaller than {report.settings['min_area_px']} px left out." if sample.small else "."),
         f"By volume: weighted with ECD³, as of spheres. Intervals: bootstrap over {result['resampled']}, "
         f"{result['repeats']} times.",
     ]

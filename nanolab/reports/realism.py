@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from nanolab.core.files import atomic, output_folder
+from nanolab.core.files import output_folder
 from nanolab.core.results import save_figure, save_results
 from nanolab.core.tables import write_csv
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.figures.panels import stand_in_sign
+from nanolab.figures.panels import save_pdf, stand_in_sign
 from nanolab.figures.realism import plot_realism
 from nanolab.realism.comparison import RealismComparison, compare_sets
 from nanolab.realism.descriptors import DESCRIPTORS
@@ -74,8 +74,7 @@ def write_report(
     """
     page = plot_realism(comparison)
     save_figure(out, "realism", page)
-    with atomic(Path(out) / "realism.pdf") as temporary:
-        page.savefig(temporary, metadata={"CreationDate": None})  # the same numbers give the same file
+    save_pdf(Path(out) / "realism.pdf", [page])
     write_csv(Path(out) / "patches.csv", patch_table(comparison))
     results = {"sources": dict(sources or {}), **comparison.results(), "stand_in": bool(stand_in_sign())}
     save_results(out, results)

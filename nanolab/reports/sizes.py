@@ -1,19 +1,20 @@
 """A report on sizes in one call: tables, statistics, fits and a page to hand on."""
 
 from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from nanolab import __version__
-from nanolab.core.files import atomic, output_folder, write_json
+from nanolab.core.files import output_folder, write_json
+from nanolab.core.results import save_figure
 from nanolab.core.seeds import generator
-from nanolab.core.tables import write_csv, write_excel
+from nanolab.core.tables import significant, write_csv, write_excel
 from nanolab.datasets.annotations.imagej import write_imagej_rois
-from nanolab.figures.sizes import plot_report_page, plot_size_comparison
+from nanolab.figures.panels import save_pdf
+from nanolab.figures.size_report import plot_report_images, plot_report_page
+from nanolab.figures.sizes import plot_size_comparison
 from nanolab.images.labels import write_labels
 from nanolab.measurement.comparison import SampleComparison, compare_samples
 from nanolab.measurement.fits import fit_table
@@ -130,8 +131,7 @@ def compare_report(
     write_json(Path(out) / "comparison.json", {"samples": list(names), **result.to_dict()})
     other = names[1] if names[1] != names[0] else f"{names[1]} (2)"
     figure = plot_size_comparison(dict(zip((names[0], other), samples, strict=True)), result)
-    with atomic(Path(out) / "comparison.png") as temporary:
-        figure.savefig(temporary, dpi=150)
+    save_figure(out, "comparison", figure, dpi=150)
     return result
 
 
@@ -141,23 +141,29 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def write_tables(report: SizeReport, out: Path | str) -> None:
-    """Write `particles.csv`, `sizes.xlsx` (particles, statistics, fits, about) and `sizes.json`."""
-    out = Path(out)
-    write_csv(out / "particles.csv", report.particles)
+    """Write `particles.csv`, `sizes.xlsx` (particles, statistics, fits, about), to four digits, and `sizes.json`."""
+    out, particles = Path(out), significant(report.particles)
+    write_csv(out / "particles.csv", particles)
     write_json(out / "sizes.json", report.to_dict())
     write_excel(
         out / "sizes.xlsx",
         {
-            "particles": report.particles,
-            "statistics": statistics_table(report.statistics),
-            "fits": fit_table(report.fits),
+            "particles": particles,
+            "statistics": significant(statistics_table(report.statistics)),
+            "fits": significant(fit_table(report.fits)),
             "about": _about(report),
         },
     )
 
 
+def _how(report: SizeReport) -> list[tuple[str, str]]:
+    settings = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in report.settings.items())
+    found = [("particles found by", each) for each in report.made_by or ["not recorded in the label maps"]]
+    return [("report by", f"nanolab {__version__}, {date.today().isoformat()}"), *found, ("settings", settings)]
+
+
 def _about(report: SizeReport) -> pd.DataFrame:
-    rows = [("sample", report.title), ("nanolab", __version__)]
+    rows = [("sample", report.title), *_how(report)]
     rows += [("note", note) for note in report.notes]
     rows += [(f"pixel size of {name}", scale) for name, scale in report.scales.items()]
     units = {0: "", 1: "_px, _nm", 2: "_px (pixels), _nm2"}
@@ -166,29 +172,9 @@ def _about(report: SizeReport) -> pd.DataFrame:
 
 
 def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | str, *, png: bool = True) -> None:
-    """Write `report.pdf` and `report.png`: of the images the one with the median number of particles is shown."""
-    counted = report.particles
-    counted = counted[counted["area_px"] >= report.min_area_px]
-    if report.sample.border != "keep":
-        counted = counted[~counted["touches_border"].astype(bool)]
-    candidates = [each for each in images if each.name in report.sample.images]
-    number = counted["image"].value_counts()
-    shown = sorted(candidates, key=lambda each: (number[each.name], each.name))[len(candidates) // 2]
-    page = plot_report_page(
-        report.sample,
-        report.statistics,
-        report.chosen,
-        report.goodness,
-        particles=counted,
-        shown=(shown.name, shown.image, np.where(np.isin(shown.labels, _of(counted, shown)), shown.labels, 0)),
-        title=f"Particle sizes: {report.title}",
-        notes=report.notes,
-    )
-    kinds: dict[str, dict[str, Any]] = {".pdf": {"metadata": {"CreationDate": None}}}
-    for suffix, options in (kinds | ({".png": {"dpi": 150}} if png else {})).items():
-        with atomic(Path(out) / f"report{suffix}") as temporary:
-            page.savefig(temporary, **options)
-
-
-def _of(particles: pd.DataFrame, shown: MeasuredImage) -> npt.NDArray[np.int32]:
-    return np.asarray(particles.loc[particles["image"] == shown.name, "label"])
+    """Write `report.pdf`, a page of numbers and all images, and with `png` its first page as `report.png`."""
+    there = [each for each in images if each.name in report.scales]
+    page = plot_report_page(report, there, [f"{name.capitalize()}: {value}." for name, value in _how(report)])
+    save_pdf(Path(out) / "report.pdf", [page, *plot_report_images(report, there)])
+    if png:
+        save_figure(out, "report", page, dpi=150)

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import atomic, output_folder
-from nanolab.core.tables import write_csv
+from nanolab.core.tables import significant, write_csv
 from nanolab.core.typing import Image, LabelMap
 from nanolab.images.folders import image_files
 from nanolab.images.labels import write_labels
@@ -131,7 +131,8 @@ def segment_files(
         tables.append(measure(found.labels, pixel_size=cropped.pixel_size, name=name))
         rows.append(_row(name, tables[-1], cropped.pixel_size, found.dropped))
     if tables:
-        write_csv(out / "particles.csv", pd.concat([each for each in tables if len(each)] or tables, ignore_index=True))
+        every = pd.concat([each for each in tables if len(each)] or tables, ignore_index=True)
+        write_csv(out / "particles.csv", significant(every))
     return SegmentedFiles(pd.DataFrame(rows), failures)
 
 

@@ -1,0 +1,125 @@
+"""The report on the sizes of a sample: a page of numbers, and pages of all its images."""
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from nanolab.figures.panels import make_panels, styled
+from nanolab.figures.sizes import draw_distribution, draw_sized, size_tenths
+from nanolab.measurement.statistics import statistics_table
+from nanolab.measurement.summary import MeasuredImage, SizeReport
+
+__all__ = ["plot_report_images", "plot_report_page"]
+
+_STATISTICS = {
+    "mean": "mean",
+    "sd": "SD",
+    "d10": "D10",
+    "d50": "D50",
+    "d90": "D90",
+    "mode": "mode",
+    "span": "span",
+    "geometric_sd": "geometric SD",
+}
+_COLUMNS, _ROWS = 3, 5  # images on a page
+_THUMBNAIL_PX = 600
+_LINE, _TITLE = 135, 48  # characters of a note, and of what stands above a small image
+
+
+@styled
+def plot_report_page(report: SizeReport, images: Sequence[MeasuredImage], about: Sequence[str] = ()) -> Figure:
+    """Draw a sample on one page: the image with the median number of particles, distributions, statistics, notes.
+
+    Parameters
+    ----------
+    images
+        Those of the report.
+    about
+        More lines for the bottom: how the particles were found and measured.
+    """
+    figure, (axes,) = make_panels(1, 1, aspect=1.41, panel_in=8)
+    axes.remove()
+    foot = "\n".join(fill(line, _LINE, subsequent_indent="    ") for line in [*report.notes, *about])
+    lines = 0.155 * (foot.count("\n") + 1) + 0.1
+    top, middle, bottom, last = figure.subfigures(4, 1, height_ratios=[4.7, 2.7, 2.4, lines], squeeze=False).flat
+    there = [each for each in images if each.name in report.sample.images]
+    there = [each for each in there if each.image is not None] or there
+    number = report.particles.loc[report.sample.rows, "image"].value_counts()
+    shown = sorted(there, key=lambda each: (number[each.name], each.name))[len(there) // 2]
+    _draw_image(top.subplots(), report, shown, size_tenths(report.sample.sizes, report.sample.weights))
+    left, right = middle.subplots(1, 2)
+    fitted = report.chosen
+    draw_distribution(left, report.sample, fitted, "number", goodness=report.goodness)
+    draw_distribution(right, report.sample, None if fitted is None or fitted.name == "kde" else fitted, "volume")
+    _draw_table(bottom.subplots(), report.statistics)
+    last.text(0.02, 0.98, foot, fontsize=7.5, va="top", linespacing=1.35)
+    figure.suptitle(f"Particle sizes: {report.title}", fontsize=12, weight="bold")
+    return figure
+
+
+@styled
+def plot_report_images(report: SizeReport, images: Sequence[MeasuredImage]) -> list[Figure]:
+    """Draw all images of a report with their particles in the colours of the first page, some on each page."""
+    edges, pages = size_tenths(report.sample.sizes, report.sample.weights), []
+    for start in range(0, len(images), _COLUMNS * _ROWS):
+        some = images[start : start + _COLUMNS * _ROWS]
+        aspect = max(each.labels.shape[0] / each.labels.shape[1] for each in some)
+        figure, panels = make_panels(
+            -(-len(some) // _COLUMNS), _COLUMNS, aspect=min(aspect, 1.4) + 0.08, panel_in=8 / _COLUMNS
+        )
+        for axes, image in zip(panels, some, strict=False):
+            step = -(-max(image.labels.shape) // _THUMBNAIL_PX)
+            _draw_image(axes, report, image, edges, step=step, bar=False)
+            axes.title.set_fontsize(7)
+        for axes in panels[len(some) :]:
+            axes.remove()
+        pages.append(figure)
+    return pages
+
+
+def _draw_image(axes: Axes, report: SizeReport, image: MeasuredImage, edges: Any, **options: Any) -> None:
+    rows = report.particles[report.particles["image"] == image.name]
+    counted = rows[rows["weight"].notna()]
+    others = f", {len(rows) - len(counted)} not counted (white)" if len(rows) > len(counted) else ""
+    lost = "; image not at hand" if image.image is None else ""
+    title = f"{image.name}: {len(counted)} particles{others}{lost}"
+    title = fill(title, _TITLE if "step" in options else _LINE)
+    draw_sized(axes, image.image, image.labels, counted, report.sample.quantity, edges, title, **options)
+
+
+def _draw_table(axes: Axes, result: Mapping[str, Any]) -> None:
+    axes.axis("off")
+    percent = f"{100 * result['confidence']:g} % interval"
+    rows = [
+        [
+            _STATISTICS[row["statistic"]] + (f" / {row['unit']}" if row["unit"] else ""),
+            *(text for each in ("number", "volume") for text in (_number(row[each]), _interval(row, each))),
+        ]
+        for row in statistics_table(dict(result)).to_dict("records")
+    ]
+    table = axes.table(
+        cellText=rows,
+        colLabels=["", "by number", percent, "by volume", percent],
+        loc="center",
+        edges="horizontal",
+        colWidths=[0.22, 0.16, 0.23, 0.16, 0.23],
+        bbox=Bbox.from_bounds(0.02, 0, 0.96, 1),
+    )
+    table.auto_set_font_size(value=False)
+    for (row, column), cell in table.get_celld().items():
+        cell.set_linewidth(0.4)
+        cell.set_text_props(ha="left" if column == 0 else "right", size=9, weight="bold" if row == 0 else "normal")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or not np.isfinite(value) else f"{value:#.4g}".rstrip(".")
+
+
+def _interval(row: Mapping[str, Any], weighting: str) -> str:
+    low, high = _number(row[f"{weighting}_low"]), _number(row[f"{weighting}_high"])
+    return f"{low} to {high}" if low else ""
