@@ -71,7 +71,7 @@ def import_labels(
     lost = sum(record["annotated"] - record["particles"] for record in records.values() if record["annotated"])
     more = f"; {lost} more lie outside, or others hide them" if lost > 0 else ""
     if empty := [name for name, record in records.items() if not record["particles"]]:
-        more += f"; {len(empty)} images have none, the first is {empty[0]}"
+        more += f"; {len(empty)} images have none, the first is {empty[0]!r}"
     typer.echo(f"{output}: {len(dataset)} images, {kept} particles{more}")
     for record in records.values():
         if record.get("remarks"):

@@ -111,7 +111,8 @@ def write_json(path: Path | str, content: Any) -> None:
     """Write `content` as indented JSON, atomically; NaN is refused because JSON has none."""
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # a file name that is not UTF-8 becomes an escape that JSON knows, and is the same when it is read
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(path: Path | str) -> Any:

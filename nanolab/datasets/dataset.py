@@ -9,29 +9,31 @@ Layout of a dataset that nanolab made::
     particles.parquet         one row per particle
     manifest.json             seed, settings, versions, SHA-256 of every file, the record of each image; written last
 
-While it is being written, `.parts/000000.parquet` holds the particle rows of image 0 together with its record and the
-hashes of its files. It is written after them, so an image counts as done if and only if its part agrees with them.
+Imported annotations have the names of their images and no table of particles. While a dataset is being written,
+`.parts/000000.parquet` holds the particle rows of image 0 together with its record and the hashes of its files. It is
+written after them, so an image counts as done if and only if its part agrees with them.
 """
 
+import glob
 import json
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from nanolab.core.checks import InputError, check_label_map, check_same_shape
 from nanolab.core.files import atomic, output_folder, read_record, sha256, write_json
 from nanolab.core.validation import validated
 from nanolab.datasets.annotated import AnnotatedImage, LazyImages
-from nanolab.datasets.parts import Part, matches, write_table
+from nanolab.datasets.parts import Part, matches, read_table, write_table
+from nanolab.images.folders import by_stem
 from nanolab.images.labels import read_labels, write_labels
 from nanolab.images.micrograph import read
 from nanolab.images.tiff import write_tiff
@@ -83,10 +85,7 @@ class Dataset(LazyImages):
         path = self.folder / "particles.parquet"
         if not path.is_file():
             raise InputError(f"{path}: not found; only a rendered dataset has it, measure the masks instead")
-        try:
-            return pq.read_table(path).to_pandas()
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{path}: not a parquet file, or damaged ({error}); render the dataset again") from error
+        return read_table(path).to_pandas()
 
     def verify(self) -> None:
         """Compare every file with the SHA-256 it had when it was made.
@@ -105,7 +104,7 @@ class Dataset(LazyImages):
 
     def _read_manifest(self) -> dict[str, Any] | None:
         if (self.folder / "manifest.json").exists():
-            return read_manifest(self.folder / "manifest.json")
+            return read_manifest(self.folder)
         if (self.folder / "recipe.yaml").exists():
             raise InputError(f"{self.folder}: rendering it was interrupted; give the same command again to complete it")
         return None
@@ -115,9 +114,10 @@ class Dataset(LazyImages):
         return {name: images / f"{name}.tif" for name in names}, {name: masks / f"{name}.tif" for name in names}
 
     def _own_files(self) -> tuple[dict[str, Path], dict[str, Path]]:
-        images, masks = _by_stem(self.folder / "images"), _by_stem(self.folder / "masks")
+        folders = [self.folder / name for name in ("images", "masks")]
+        images, masks = (by_stem(_files_of(folder)) for folder in folders)
         if not images:
-            raise InputError(f"{self.folder / 'images'}: a dataset must have at least one image, found none")
+            raise InputError(f"{folders[0]}: a dataset must have at least one image, found none")
         if orphans := sorted(masks.keys() - images.keys()):
             raise InputError(f"{masks[orphans[0]]}: a mask must have an image of the same stem; add it to images/")
         return images, masks
@@ -130,26 +130,9 @@ class Dataset(LazyImages):
         return AnnotatedImage(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path)
 
 
-class _Manifest(BaseModel):
-    files: dict[str, str]
-    records: dict[str, dict[str, Any] | None]
-    settings: dict[str, Any] = {}
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Return the content of a dataset's `manifest.json`; an InputError says what is wrong with it."""
-    content = read_record(path)
-    validated(_Manifest, content, f"{path}: not the manifest of a dataset, or damaged; make the dataset again")
-    return content
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for path in sorted(folder.glob("[!.]*")):
-        if path.stem in found:
-            raise InputError(f"{path}: shares its stem with {found[path.stem].name}; rename one of them")
-        found[path.stem] = path
-    return found
+def _files_of(folder: Path) -> list[Path]:
+    """Return every file that could be an image or a mask, whatever its suffix; its reader says what it is."""
+    return sorted(folder.glob("[!.]*"))
 
 
 class DatasetWriter:
@@ -168,6 +151,8 @@ class DatasetWriter:
         Whatever besides the recipe decides about the pixels, "seed" among it; kept in the manifest.
     versions
         Version of each program involved, beyond those used for writing.
+    replaces
+        The folder may hold a dataset of another recipe or other settings, which this one then replaces.
 
     Raises
     ------
@@ -176,41 +161,55 @@ class DatasetWriter:
     """
 
     def __init__(
-        self, folder: Path | str, recipe_yaml: str, settings: Mapping[str, Any], *, versions: Mapping[str, str] = {}
+        self,
+        folder: Path | str,
+        recipe_yaml: str,
+        settings: Mapping[str, Any],
+        *,
+        versions: Mapping[str, str] = {},
+        replaces: bool = False,
     ) -> None:
         self.folder = output_folder(folder)
         self._settings = json.loads(json.dumps(dict(settings)))
         self._versions = {name: version(name) for name in _PACKAGES} | dict(versions)
         if "seed" not in self._settings:
             raise ValueError("the settings of a dataset must name its seed")
-        self._claim(recipe_yaml)
+        self._claim(recipe_yaml, replaces)
 
     def missing(self, count: int) -> list[int]:
         """Return the numbers below `count` of the images that must be written: absent, truncated or changed ones."""
-        finished = self._finished_files()
-        return [index for index in range(count) if self._part(index) is None and not self._stands(index, finished)]
+        there = self.records()
+        return [index for index in range(count) if _name(index) not in there]
+
+    def records(self) -> dict[str, Any]:
+        """Return the records of the images that are there and whole, by name."""
+        before, parts = self._manifest(), self._parts()
+        whole = {name: record for name, record in before["records"].items() if self._stands(name, before["files"])}
+        return whole | {name: part.record for name, part in parts.items()}
 
     def write(
         self,
-        index: int,
+        image_name: int | str,
         image: npt.NDArray[np.generic],
         labels: npt.NDArray[np.integer],
-        particles: pd.DataFrame,
+        particles: pd.DataFrame | None,
         pixel_size_nm: float | None,
         extra: Mapping[str, Any] | None = None,
         *,
         maps: Mapping[str, npt.NDArray[Any]] = {},
     ) -> None:
-        """Write image number `index`, complete or not at all.
+        """Write one image, complete or not at all.
 
         Parameters
         ----------
+        image_name
+            Its number, or its name.
         image
             Shape (height, width), uint8 or uint16.
         labels
             Shape (height, width), 0 = background.
         particles
-            One row per particle; a column `image` is put in front.
+            One row per particle; a column `image` is put in front. None where nothing is known beyond the label map.
         pixel_size_nm
             Written to both files, None if unknown.
         extra
@@ -218,118 +217,167 @@ class DatasetWriter:
         maps
             Further maps of the same shape by the name of their folder: label maps if integer, float32 otherwise.
         """
-        check_label_map(labels, _name(index))
+        stem = _name(image_name)
+        check_label_map(labels, stem)
         files = {}
         arrays: dict[str, npt.NDArray[Any]] = {"images": image, "masks": labels, **maps}
         for folder, values in arrays.items():
-            check_same_shape(image, values, _name(index))
-            name = f"{folder}/{_name(index)}.tif"
+            check_same_shape(image, values, stem)
+            name = f"{folder}/{stem}.tif"
             write = write_tiff if folder == "images" or values.dtype.kind == "f" else write_labels
             write(self.folder / name, values, pixel_size_nm=pixel_size_nm)
             files[name] = sha256(self.folder / name)
-        Part.of(_name(index), particles, files, extra).write(self._part_path(index))
+        Part.of(stem, particles, files, extra).write(self._part_path(stem))
 
-    def finish(self, count: int) -> Dataset:
+    def finish(self, images: int | Collection[str], *, left_out: Mapping[str, str] | None = None) -> Dataset:
         """Merge the particle tables, write the manifest and return the dataset; for one process, after all writing.
+
+        Parameters
+        ----------
+        images
+            How many images the dataset has, or their names; others that an earlier one had are removed.
+        left_out
+            What could not be used and why, for the manifest.
 
         Raises
         ------
         InputError
-            If images are missing, or the folder already holds more than `count`.
+            If images are missing, or the folder already holds more than this number of them.
         """
-        if missing := self.missing(count):
-            raise InputError(f"{self.folder}: {len(missing)} of {count} images are missing, the first is {missing[0]}")
-        before = self._manifest()
-        if len(before["records"]) > count:
+        names = sorted(map(_name, range(images)) if isinstance(images, int) else images)
+        before, there = self._manifest(), self.records()
+        if missing := [name for name in names if name not in there]:
+            first = int(missing[0]) if isinstance(images, int) else missing[0]
+            raise InputError(f"{self.folder}: {len(missing)} of {len(names)} images are missing, the first is {first}")
+        if isinstance(images, int) and before["records"].keys() - set(names):
             raise InputError(
-                f"{self.folder}: already holds {len(before['records'])} images, more than {count}; "
+                f"{self.folder}: already holds {len(before['records'])} images, more than {images}; "
                 "ask for at least as many or choose another folder"
             )
-        parts = {index: part for index in range(count) if (part := self._part(index)) is not None}
-        if parts or not before["records"]:
-            self._merge(count, parts, before)
-        self._sweep(parts)
+        self._merge(names, there, before, {} if left_out is None else {"left_out": dict(left_out)})
+        self._sweep(names, [] if isinstance(images, int) else there.keys() - set(names))
         return Dataset(self.folder)
 
-    def _claim(self, recipe_yaml: str) -> None:
+    def _claim(self, recipe_yaml: str, replaces: bool) -> None:
         """Make the folder this recipe's, or find that it is."""
         recipe, settings = self.folder / "recipe.yaml", self.folder / ".parts" / "settings.json"
-        if not recipe.exists():
-            if any((self.folder / name).exists() for name in ("images", "masks", "manifest.json")):
-                raise InputError(f"{self.folder}: holds a dataset without recipe; choose another folder")
+        there = recipe.read_text(encoding="utf-8", errors="replace") if recipe.exists() else None
+        if there is None and any((self.folder / name).exists() for name in ("images", "masks", "manifest.json")):
+            raise InputError(f"{self.folder}: holds a dataset without recipe; choose another folder")
+        if there not in (None, recipe_yaml) and not replaces:
+            raise InputError(
+                f"{recipe}: the folder was made by another recipe, or of other files or settings; choose another folder"
+            )
+        if there != recipe_yaml:
             with atomic(recipe) as temporary:
                 temporary.write_text(recipe_yaml, encoding="utf-8", newline="\n")
-        if recipe.read_text(encoding="utf-8") != recipe_yaml:
-            raise InputError(f"{recipe}: the folder was made by another recipe; choose another folder")
         manifest = self.folder / "manifest.json"
-        if not manifest.exists() and not settings.exists():
+        if not manifest.exists() and (replaces or not settings.exists()):
             write_json(settings, self._settings)
-        there = read_manifest(manifest)["settings"] if manifest.exists() else read_record(settings)
-        if differing := [key for key in {**there, **self._settings} if there.get(key) != self._settings.get(key)]:
+        made_with = read_manifest(self.folder)["settings"] if manifest.exists() else read_record(settings)
+        differing = [key for key in {**made_with, **self._settings} if made_with.get(key) != self._settings.get(key)]
+        if differing and not replaces:
             key = differing[0]
             raise InputError(
-                f"{self.folder}: was made with {key} {there.get(key)}, not {self._settings.get(key)}; "
+                f"{self.folder}: was made with {key} {made_with.get(key)}, not {self._settings.get(key)}; "
                 "choose another folder or the same value"
             )
 
-    def _part_path(self, index: int) -> Path:
-        return self.folder / ".parts" / f"{_name(index)}.parquet"
+    def _part_path(self, name: str) -> Path:
+        return self.folder / ".parts" / f"{name}.parquet"
 
-    def _part(self, index: int) -> Part | None:
-        part = Part.read(self._part_path(index))
-        return part if part is not None and part.agrees(self.folder) else None
+    def _parts(self) -> dict[str, Part]:
+        """Return the parts that agree with the files of their images, by the images' names."""
+        read = {path.stem: Part.read(path) for path in sorted(self._part_path("").parent.glob("[!.]*.parquet"))}
+        return {name: part for name, part in read.items() if part is not None and part.agrees(self.folder)}
 
     def _manifest(self) -> dict[str, Any]:
-        path = self.folder / "manifest.json"
-        return read_manifest(path) if path.exists() else {"files": {}, "records": {}}
+        """Return the manifest; empty where there is none yet, or the particle table that goes with it is lost."""
+        table = "particles.parquet"
+        nothing: dict[str, Any] = {"files": {}, "records": {}}
+        if not (self.folder / "manifest.json").exists():
+            return nothing
+        manifest = read_manifest(self.folder)
+        lost = table in manifest["files"] and not matches(self.folder / table, manifest["files"][table])
+        return nothing if lost else manifest
 
-    def _finished_files(self) -> dict[str, str]:
-        """Return the hashes in the manifest, none if the particle table that goes with them is lost."""
-        files: dict[str, str] = self._manifest()["files"]
-        return files if matches(self.folder / "particles.parquet", files.get("particles.parquet")) else {}
+    def _stands(self, name: str, files: Mapping[str, str]) -> bool:
+        own = [path for path in files if path.endswith(f"/{name}.tif")]
+        return bool(own) and all(matches(self.folder / path, files[path]) for path in own)
 
-    def _stands(self, index: int, finished: Mapping[str, str]) -> bool:
-        own = [name for name in finished if name.endswith(f"/{_name(index)}.tif")]
-        return bool(own) and all(matches(self.folder / name, finished[name]) for name in own)
-
-    def _merge(self, count: int, parts: Mapping[int, Part], before: Mapping[str, Any]) -> None:
-        files, records = dict(before["files"]), dict(before["records"])
-        for index, part in parts.items():
+    def _merge(
+        self,
+        names: list[str],
+        records: Mapping[str, Any],
+        before: Mapping[str, Any],
+        more: Mapping[str, Any],
+    ) -> None:
+        stems, table = set(names), self.folder / "particles.parquet"
+        parts = {name: part for name, part in self._parts().items() if name in stems}
+        files = {path: digest for path, digest in before["files"].items() if PurePosixPath(path).stem in stems}
+        for part in parts.values():
             files |= part.files
-            records[_name(index)] = part.record
-        particles = self.folder / "particles.parquet"
-        write_table(particles, self._rows(count, parts))
-        files |= {path.name: sha256(path) for path in (self.folder / "recipe.yaml", particles)}
+        if parts and (rows := self._rows(names, parts)).num_columns > 1:
+            write_table(table, rows)
+        kept = [path for path in (self.folder / "recipe.yaml", table) if path.exists()]
+        files |= {path.name: sha256(path) for path in kept}
         manifest = {
             "seed": self._settings["seed"],
-            "count": count,
+            "count": len(names),
             "settings": self._settings,
             "versions": self._versions,
             "files": dict(sorted(files.items())),
-            "records": dict(sorted(records.items())),
+            "records": {name: records[name] for name in names},
+            **more,
         }
-        write_json(self.folder / "manifest.json", manifest)
+        if any(manifest[key] != before.get(key) for key in manifest.keys() - {"versions"}):
+            write_json(self.folder / "manifest.json", manifest)
 
-    def _rows(self, count: int, parts: Mapping[int, Part]) -> pa.Table:
+    def _rows(self, names: list[str], parts: Mapping[str, Part]) -> pa.Table:
         """Return the rows of all images in order: those of the parts, for the others those merged before."""
-        tables = {index: part.rows for index, part in parts.items()}
-        if merged_before := sorted(set(range(count)) - parts.keys()):
-            table = pq.read_table(self.folder / "particles.parquet")  # sorted by image
+        tables = {name: parts[name].rows for name in names if name in parts}
+        path = self.folder / "particles.parquet"
+        if path.exists() and len(tables) < len(names):
+            table = read_table(path)  # sorted by image
             images = table["image"].to_numpy().astype(str)
-            for index in merged_before:
-                first, end = (np.searchsorted(images, _name(index), side) for side in ("left", "right"))
-                tables[index] = table.slice(first, end - first)
-        return pa.concat_tables([tables[index] for index in range(count)], promote_options="permissive")
+            for name in set(names) - tables.keys():
+                first, end = (np.searchsorted(images, name, side) for side in ("left", "right"))
+                tables[name] = table.slice(first, end - first)
+        return pa.concat_tables([tables[name] for name in names if name in tables], promote_options="permissive")
 
-    def _sweep(self, merged: Iterable[int]) -> None:
-        """Remove the parts that were merged, and what killed writers left behind."""
-        for index in merged:
-            self._part_path(index).unlink(missing_ok=True)
-        for leftover in self.folder.glob("*/.*.part.*"):
-            leftover.unlink(missing_ok=True)
+    def _sweep(self, merged: Iterable[str], dropped: Iterable[str]) -> None:
+        """Remove the parts that were merged, images that are not wanted, and what killed writers left behind."""
+        unwanted = [self._part_path(name) for name in (*merged, *dropped)]
+        unwanted += [path for name in dropped for path in self.folder.glob(f"[!.]*/{glob.escape(name)}.tif")]
+        for path in (*unwanted, *self.folder.glob("*/.*.part.*")):
+            path.unlink(missing_ok=True)
         if not any((self.folder / ".parts").glob("*.parquet")):
             shutil.rmtree(self.folder / ".parts", ignore_errors=True)
 
 
-def _name(index: int) -> str:
-    return f"{index:06d}"
+def _name(image: int | str) -> str:
+    return f"{image:06d}" if isinstance(image, int) else image
+
+
+class _Manifest(BaseModel):
+    """What every manifest has; names lead to files of the dataset's own folder alone."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    files: dict[Annotated[str, Field(pattern=r"^([^/\\.][^/\\]*/)*[^/\\.][^/\\]*$")], str]
+    records: dict[Annotated[str, Field(pattern=r"^[^/\\.][^/\\]*$")], dict[str, Any] | None]
+    settings: dict[str, Any]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a dataset.
+
+    Raises
+    ------
+    InputError
+        If it is none, or names files outside of the folder.
+    """
+    path = folder / "manifest.json"
+    content = read_record(path)
+    validated(_Manifest, content, f"{path}: must be a manifest as nanolab writes it; make the dataset again")
+    return content

@@ -10,9 +10,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from nanolab.core.checks import InputError
 from nanolab.core.files import atomic, sha256
 
-__all__ = ["Part", "matches", "write_table"]
+__all__ = ["Part", "matches", "read_table", "write_table"]
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,11 @@ class Part:
     record: Any
 
     @classmethod
-    def of(cls, name: str, particles: pd.DataFrame, files: dict[str, str], record: Mapping[str, Any] | None) -> "Part":
+    def of(
+        cls, name: str, particles: pd.DataFrame | None, files: dict[str, str], record: Mapping[str, Any] | None
+    ) -> "Part":
         """Make the part of the image `name`."""
-        rows = particles.drop(columns="image", errors="ignore")
+        rows = pd.DataFrame() if particles is None else particles.drop(columns="image", errors="ignore")
         rows.insert(0, "image", pd.Series([name] * len(rows), index=rows.index, dtype=str))
         return cls(pa.Table.from_pandas(rows, preserve_index=False).replace_schema_metadata(), files, record)
 
@@ -44,10 +47,10 @@ class Part:
     def read(cls, path: Path) -> "Part | None":
         """Read a part; None if it is not there or not whole."""
         try:
-            table = pq.read_table(path)
-            state = json.loads(table.schema.metadata[b"state"])
-            return cls(table.replace_schema_metadata(), state["files"], state["record"])
-        except (OSError, pa.ArrowException, TypeError, KeyError, ValueError):
+            table = read_table(path)
+            state = json.loads((table.schema.metadata or {})[b"state"])
+            return cls(table.replace_schema_metadata(), dict(state["files"]), state["record"])
+        except (InputError, KeyError, TypeError, ValueError):
             return None
 
     def write(self, path: Path) -> None:
@@ -67,5 +70,20 @@ def matches(path: Path, digest: str | None) -> bool:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table as parquet, atomically; the same table gives the same bytes."""
-    with atomic(path) as temporary:
-        pq.write_table(table, temporary)
+    with atomic(path) as temporary, temporary.open("wb") as file:  # PyArrow takes no path that is not UTF-8
+        pq.write_table(table, file)
+
+
+def read_table(path: Path) -> pa.Table:
+    """Read a table from a parquet file.
+
+    Raises
+    ------
+    InputError
+        If it is missing, cut short or damaged.
+    """
+    try:
+        with path.open("rb") as file:
+            return pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        raise InputError(f"{path}: not a readable table ({str(error)[:200]}); make the dataset again") from error

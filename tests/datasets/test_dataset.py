@@ -302,3 +302,48 @@ def test_a_folder_without_images_is_not_a_dataset(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     with pytest.raises(InputError, match="at least one image, found none"):
         Dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"[]",
+        b"{}",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"files": [], "records": {}, "settings": {}}',
+        b'{"files": {"../../x": "0"}, "records": {}, "settings": {}}',
+        b'{"files": {}, "records": {"../secret": {}}, "settings": {}}',
+        b'{"files": {}, "records": {"a": 5}, "settings": {}}',
+        b'{"files": {"a/b.tif": 7}, "records": {}, "settings": {}}',
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(finished: Path, content: bytes) -> None:
+    (finished / "manifest.json").write_bytes(content)
+    for use in (Dataset, writer):
+        with pytest.raises(InputError, match=r"manifest\.json"):
+            use(finished)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"PAR1" + bytes(100) + b"PAR1", b"no table"])
+def test_a_damaged_table_of_particles_is_refused(finished: Path, content: bytes) -> None:
+    (finished / "particles.parquet").write_bytes(content)
+    with pytest.raises(InputError, match=r"particles\.parquet: not a readable table"):
+        Dataset(finished).particles()
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"no table", None])
+def test_a_part_that_is_none_counts_as_missing(tmp_path: Path, content: bytes | None) -> None:
+    fill(tmp_path, 2)
+    part = tmp_path / ".parts/000001.parquet"
+    if content is None:
+        pd.DataFrame({"a": [1]}).to_parquet(part)
+    else:
+        part.write_bytes(content)
+    assert writer(tmp_path).missing(2) == [1]
+
+
+def test_parts_of_more_images_than_are_asked_for_are_kept(tmp_path: Path) -> None:
+    fill(tmp_path, 4).finish(2)
+    assert writer(tmp_path).missing(4) == []
+    assert len(writer(tmp_path).finish(4)) == 4

@@ -21,7 +21,7 @@ from helpers.annotated_files import (
 
 from nanolab.core.checks import InputError
 from nanolab.datasets.annotations.importing import import_labels
-from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.dataset import Dataset, DatasetWriter
 from nanolab.datasets.public import public_images
 from nanolab.images.labels import relabel, write_labels
 from nanolab.images.tiff import write_tiff
@@ -79,7 +79,7 @@ def test_an_import_is_completed_and_not_repeated(image_folder: Path, tmp_path: P
     assert (whole.folder / "images/a.tif").stat().st_mtime_ns == files[whole.folder / "images/a.tif"]
     write_labelme(image_folder / "b.json", "a.tif")
     (image_folder / "a.json").unlink()
-    with pytest.raises(InputError, match="made of other files"):
+    with pytest.raises(InputError, match="or of other files"):
         import_labels(image_folder, None, tmp_path / "set", progress=False)
 
 
@@ -158,7 +158,7 @@ def test_a_folder_that_holds_something_else_is_refused(image_folder: Path, tmp_p
     write_labelme(image_folder / "a.json", "a.tif")
     (tmp_path / "set").mkdir()
     (tmp_path / "set/recipe.yaml").write_text("name: tio2_sem\n")
-    with pytest.raises(InputError, match="holds something else"):
+    with pytest.raises(InputError, match="made by another recipe"):
         import_labels(image_folder, None, tmp_path / "set", progress=False)
     assert (tmp_path / "set/recipe.yaml").read_text() == "name: tio2_sem\n"
 
@@ -272,3 +272,43 @@ def test_an_image_that_is_annotated_twice_is_left_out_alone(image_folder: Path, 
     assert dataset.manifest is not None
     (why,) = dataset.manifest["left_out"].values()
     assert why.endswith("again.json, " + f"{image_folder / 'b.json'}; keep one")
+
+
+def test_an_interrupted_import_goes_on_with_other_files_and_drops_what_is_gone(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ab":
+        write_labelme(image_folder / f"{name}.json", f"{name}.tif")
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DatasetWriter, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            import_labels(image_folder, None, tmp_path / "set", progress=False)
+    with pytest.raises(InputError, match="was interrupted"):
+        Dataset(tmp_path / "set")
+    stamp = (tmp_path / "set/images/a.tif").stat().st_mtime_ns
+    (image_folder / "b.json").unlink()
+    dataset = import_labels(image_folder, None, tmp_path / "set", progress=False)
+    dataset.verify()
+    assert dataset.names == ("a",)
+    assert (tmp_path / "set/images/a.tif").stat().st_mtime_ns == stamp
+    assert sorted(path.name for path in dataset.folder.rglob("*") if path.is_file()) == [
+        *("a.tif", "a.tif", "manifest.json", "recipe.yaml")
+    ]
+
+
+def test_a_name_that_is_no_text_or_too_long_does_not_end_an_import(image_folder: Path, tmp_path: Path) -> None:
+    names = ("caf\udce9", "x" * 240)
+    for name in names:
+        (image_folder / "b.tif").rename(image_folder / f"{name}.tif")
+        write_tiff(image_folder / "b.tif", np.eye(*SHAPE, dtype=np.uint8), pixel_size_nm=None)
+        write_binary(image_folder / f"{name}_m.png", "")
+    write_binary(image_folder / "a_m.png", "")
+    dataset = import_labels(image_folder, None, tmp_path / "set", progress=False)
+    assert dataset.names == ("a",)
+    assert dataset.manifest is not None
+    whys = list(dataset.manifest["left_out"].values())
+    assert ["a name must be UTF-8 of at most 200 bytes" in why for why in whys] == [True, True]

@@ -1,6 +1,5 @@
 """Annotations of a user's own images, in any of the formats, become a dataset like the others."""
 
-import shutil
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,21 +11,18 @@ import yaml
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError, check_positive
-from nanolab.core.files import atomic, output_folder, read_json, sha256, write_json
+from nanolab.core.files import sha256
+from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotations.pairing import Format, Pair, find_pairs
-from nanolab.datasets.dataset import Dataset, read_manifest
-from nanolab.datasets.parts import matches
-from nanolab.images.labels import relabel, write_labels
+from nanolab.datasets.dataset import Dataset, DatasetWriter, read_manifest
+from nanolab.images.labels import relabel
 from nanolab.images.micrograph import Micrograph, read
-from nanolab.images.tiff import write_tiff
 
 __all__ = ["Format", "import_labels"]
 
 _KIND = "imported annotations"
-_PACKAGES = ("nanolab", "numpy", "tifffile", "roifile", "pycocotools")
-
-# What was written of an image: `files`, the hash of each by its path within the dataset, and `record`.
-Part = dict[str, Any]
+_LONGEST_NAME = 200  # bytes; file systems take 255, with what is added
+_PACKAGES = ("roifile", "pycocotools")
 
 
 def import_labels(
@@ -72,22 +68,23 @@ def import_labels(
     pairs, left_out = find_pairs(Path(source), None if images is None else Path(images), format)
     _require(pairs, left_out, source)
     digests = {path: sha256(path) for pair in pairs for path in (pair.image, pair.file)}
-    out = _claimed(out, _recipe(pairs, digests, settings))
-    before, parts = _written_before(out), {}
+    versions = {package: version(package) for package in _PACKAGES}
+    recipe = _recipe(pairs, digests, settings)
+    writer = DatasetWriter(out, recipe, {"seed": None, **settings}, versions=versions, replaces=_unfinished(Path(out)))
+    there, done = writer.records(), []
     for pair in tqdm(pairs, unit="image", disable=not progress):
         sources = {"image_sha256": digests[pair.image], "annotation_sha256": digests[pair.file], **settings}
-        if pair.name in before and _stands(before[pair.name], sources, out):
-            parts[pair.name] = before[pair.name]
-            continue
-        try:
-            micrograph, labels = _read(pair, pixel_size_nm, crop_data_bar)
-        except InputError as error:
-            left_out[pair.annotation.where] = str(error)
-        else:
-            parts[pair.name] = _written(pair, micrograph, labels, sources, out)
-    _require(parts, left_out, source)
-    _finish(out, parts, settings, left_out, before)
-    return Dataset(out)
+        if not sources.items() <= (there.get(pair.name) or {}).items():
+            try:
+                micrograph, labels = _read(pair, pixel_size_nm, crop_data_bar)
+            except InputError as error:
+                left_out[pair.annotation.where] = str(error)
+                continue
+            record = _record(pair, labels) | sources
+            writer.write(pair.name, _stored(micrograph), labels, None, micrograph.pixel_size_nm, record)
+        done.append(pair.name)
+    _require(done, left_out, source)
+    return writer.finish(done, left_out=left_out)
 
 
 def _require(found: Collection[Any], left_out: Mapping[str, str], source: Path | str) -> None:
@@ -107,47 +104,28 @@ def _recipe(pairs: list[Pair], digests: dict[Path, str], settings: Mapping[str, 
     return str(yaml.safe_dump(content, sort_keys=False))
 
 
-def _claimed(out: Path | str, recipe: str) -> Path:
-    """Make the folder this import's; one that was not finished, or left something out, may go on with other files."""
-    folder = output_folder(out)
-    path = folder / "recipe.yaml"
-    there = path.read_text(encoding="utf-8") if path.exists() else None
-    ours = there is not None and there.startswith(f"kind: {_KIND}\n")
-    if not ours and any((folder / name).exists() for name in ("images", "masks", "manifest.json", "recipe.yaml")):
-        raise InputError(f"{folder}: holds something else; choose another folder")
-    if there != recipe:
-        manifest = folder / "manifest.json"
-        if manifest.exists() and not read_manifest(manifest).get("left_out"):
-            raise InputError(f"{path}: the folder was made of other files or settings; choose another folder")
-        with atomic(path) as temporary:
-            temporary.write_text(recipe, encoding="utf-8", newline="\n")
-    (folder / ".parts").mkdir(exist_ok=True)
-    return folder
+def _unfinished(folder: Path) -> bool:
+    """Tell whether the folder holds an import that was not finished or left something out, and may so go on."""
+    recipe, manifest = folder / "recipe.yaml", folder / "manifest.json"
+    if not recipe.is_file() or not recipe.read_bytes().startswith(f"kind: {_KIND}\n".encode()):
+        return False
+    return not manifest.exists() or bool(read_manifest(folder).get("left_out"))
 
 
-def _written_before(out: Path) -> dict[str, Part]:
-    """Return what an earlier import wrote of each image, by the image's name."""
-    parts: dict[str, Part] = {}
-    if (out / "manifest.json").exists():
-        manifest = read_manifest(out / "manifest.json")
-        for name, record in manifest["records"].items():
-            files = {file: manifest["files"].get(file, "") for file in _files(name)}
-            parts[name] = {"files": files, "record": record}
-    return parts | {path.stem: read_json(path) for path in (out / ".parts").glob("[!.]*.json")}
+def _record(pair: Pair, labels: LabelMap) -> dict[str, Any]:
+    return {
+        "image": pair.image.name,
+        "annotation": pair.file.name,
+        "annotated": pair.annotation.particles,
+        "remarks": list(pair.annotation.remarks),
+        "particles": int(labels.max(initial=0)),
+    }
 
 
-def _stands(part: Part, sources: Mapping[str, Any], out: Path) -> bool:
-    """Tell whether an image was written whole, and of the same files in the same way."""
-    return sources.items() <= part["record"].items() and all(
-        matches(out / file, digest) for file, digest in part["files"].items()
-    )
-
-
-def _files(name: str) -> tuple[str, str]:
-    return f"images/{name}.tif", f"masks/{name}.tif"
-
-
-def _read(pair: Pair, pixel_size_nm: float | None, crop_data_bar: bool) -> tuple[Micrograph, npt.NDArray[np.int32]]:
+def _read(pair: Pair, pixel_size_nm: float | None, crop_data_bar: bool) -> tuple[Micrograph, LabelMap]:
+    text = pair.name.encode(errors="replace")
+    if len(text) > _LONGEST_NAME or text.decode() != pair.name:
+        raise InputError(f"{pair.image.name!a}: a name must be UTF-8 of at most {_LONGEST_NAME} bytes; rename the file")
     micrograph = read(pair.image, pixel_size_nm=pixel_size_nm)
     height, width = micrograph.pixels.shape
     stated = pair.annotation.size
@@ -161,54 +139,6 @@ def _read(pair: Pair, pixel_size_nm: float | None, crop_data_bar: bool) -> tuple
         return micrograph, labels
     cropped = micrograph.crop_data_bar()
     return cropped, relabel(labels[: len(cropped.pixels)])
-
-
-def _written(
-    pair: Pair, micrograph: Micrograph, labels: npt.NDArray[np.int32], sources: Mapping[str, Any], out: Path
-) -> Part:
-    """Write an image and its label map; return the hashes of the files, and the record."""
-    image, mask = _files(pair.name)
-    write_tiff(out / image, _stored(micrograph), pixel_size_nm=micrograph.pixel_size_nm)
-    write_labels(out / mask, labels, pixel_size=micrograph.pixel_size, image=pair.image.name)
-    record = {
-        "image": pair.image.name,
-        "annotation": pair.file.name,
-        "annotated": pair.annotation.particles,
-        "remarks": list(pair.annotation.remarks),
-        "particles": int(labels.max(initial=0)),
-        **sources,
-    }
-    part = {"files": {file: sha256(out / file) for file in (image, mask)}, "record": record}
-    write_json(out / ".parts" / f"{pair.name}.json", part)
-    return part
-
-
-def _finish(
-    out: Path,
-    parts: Mapping[str, Part],
-    settings: Mapping[str, Any],
-    left_out: Mapping[str, str],
-    before: Mapping[str, Part],
-) -> None:
-    """Write the manifest, and remove what an earlier import wrote and this one has not."""
-    names = sorted(parts)
-    manifest = {
-        "seed": None,
-        "count": len(parts),
-        "settings": settings,
-        "versions": {package: version(package) for package in _PACKAGES},
-        "files": {"recipe.yaml": sha256(out / "recipe.yaml")}
-        | {file: digest for name in names for file, digest in parts[name]["files"].items()},
-        "records": {name: parts[name]["record"] for name in names},
-        "left_out": left_out,
-    }
-    write_json(out / "manifest.json", manifest)
-    shutil.rmtree(out / ".parts")
-    for name in before.keys() - parts.keys():
-        for file in _files(name):
-            (out / file).unlink(missing_ok=True)
-    for leftover in out.glob("*/.*.part.*"):  # of a writer that was killed
-        leftover.unlink()
 
 
 def _stored(micrograph: Micrograph) -> npt.NDArray[np.uint8] | npt.NDArray[np.uint16]:
