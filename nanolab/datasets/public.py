@@ -16,7 +16,6 @@ from urllib.parse import quote
 
 import pandas as pd
 import pooch
-import requests
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError, check_file
@@ -29,6 +28,7 @@ from nanolab.images.tiff import read_tiff
 __all__ = ["PUBLIC", "PublicData", "get", "image_classes", "locate", "public_images", "status"]
 
 RAW = Path("data/raw")
+pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
 _BAM_ROWS = 704  # the data bar begins at row 712; 704 is a multiple of 64, as networks like it
 
 
@@ -55,7 +55,7 @@ class PublicData:
     not_upstream
         Files that none of the addresses has; taken over from a local copy that has them.
     min_area_px
-        Annotated particles of fewer pixels are fragments, not particles (see `samples`).
+        Annotated particles of fewer pixels are fragments, not particles (see `public_images`).
     """
 
     name: str
@@ -285,29 +285,16 @@ def _copy(data: PublicData, path: str, source: Path, target: Path) -> None:
 
 def _download(path: str, digest: str, urls: Sequence[str], target: Path) -> None:
     """Fetch one file from the first address that has it."""
-    failures = []
+    downloader, failures = pooch.HTTPDownloader(timeout=30), []
     for url in urls:
         address = url.rstrip("/") + "/" + quote(path)
         try:
-            _fetch(address, digest, target)
+            pooch.retrieve(address, f"sha256:{digest}", target.name, target.parent, downloader=downloader)
+            target.chmod(0o644)  # pooch leaves it to its owner alone
             return
-        except _NotHadError as error:
+        except (OSError, ValueError) as error:  # what requests raises is an OSError, a wrong hash a ValueError
             failures.append(f"{address}: {error}")
     raise InputError(
         f"{path}: cannot be downloaded ({'; '.join(failures)}); try again later, what is there already is kept, "
         "or import a local copy with --from"
     )
-
-
-class _NotHadError(Exception):
-    """An address does not give the file; the message says why."""
-
-
-def _fetch(address: str, digest: str, target: Path) -> None:
-    with atomic(target) as temporary:
-        try:
-            pooch.HTTPDownloader(timeout=30)(address, str(temporary), None)
-        except requests.RequestException as error:
-            raise _NotHadError(str(error)) from error
-        if sha256(temporary) != digest:
-            raise _NotHadError("not the published file (its SHA-256 differs)")

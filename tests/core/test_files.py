@@ -95,3 +95,8 @@ def test_a_value_out_of_range_is_refused_with_the_range(value: float) -> None:
     with pytest.raises(InputError, match=r"magnification must be a number from 0\.1 to 10, got"):
         check_between(value, "magnification", 0.1, 10)
     check_between(0.1, "magnification", 0.1, 10)
+
+
+def test_names_that_are_no_utf8_come_back_from_json(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"caf\udce9": 1})
+    assert read_json(tmp_path / "a.json") == {"caf\udce9": 1}

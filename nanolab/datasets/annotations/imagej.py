@@ -74,9 +74,19 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
 
 def _shapes(content: bytes, where: str) -> list[Shape]:
     try:
-        roi = ImagejRoi.frombytes(content)
-        rings = [np.asarray(ring, dtype=np.float64) for ring in roi.coordinates(multi=True)]
-    except (ValueError, TypeError, IndexError, RuntimeError, OverflowError, struct.error, UnicodeDecodeError) as error:
+        with np.errstate(invalid="raise"):  # a NaN as a whole number
+            roi = ImagejRoi.frombytes(content)
+            rings = [np.asarray(ring, dtype=np.float64) for ring in roi.coordinates(multi=True)]
+    except (
+        FloatingPointError,
+        ValueError,
+        TypeError,
+        IndexError,
+        RuntimeError,
+        OverflowError,
+        struct.error,
+        UnicodeDecodeError,
+    ) as error:
         raise InputError(f"{where}: not a readable region ({error}); save it again") from error
     if roi.subtype in _WRITTEN_ON:
         raise InputError(f"{where}: must enclose a particle, got a {roi.subtype.name.lower()}; delete it")

@@ -1,7 +1,6 @@
 """labelme's JSON: one file per image."""
 
 import base64
-import binascii
 import io
 from functools import partial
 from pathlib import Path, PureWindowsPath
@@ -99,6 +98,6 @@ def _stamp(text: str | None, points: Any, where: str) -> Stamp:
             if picture.size != size:
                 raise InputError(f"{where}: its mask must have the size of its box, {size}, got {picture.size}")
             mask = np.asarray(picture.convert("L")) > 0
-    except (binascii.Error, OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{where}: its mask is not readable ({error}); draw it again") from error
     return Stamp((top, left), mask)

@@ -124,7 +124,7 @@ def _image(name: str, there: dict[str, Path]) -> Path | None:
 
 
 def _unpaired(annotation: Annotation, folder: Path) -> str:
-    if annotation.remarks and not annotation.image:
+    if not annotation.image and annotation.remarks:
         return shortened(annotation.remarks)
     remedy = "name the folder of the images"
     if annotation.particles is None or annotation.image == "RoiSet":
