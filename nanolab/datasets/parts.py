@@ -70,8 +70,10 @@ def matches(path: Path, digest: str | None) -> bool:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Write a table as parquet, atomically; the same table gives the same bytes."""
-    with atomic(path) as temporary, temporary.open("wb") as file:  # PyArrow takes no path that is not UTF-8
-        pq.write_table(table, file)
+    sink = pa.BufferOutputStream()  # PyArrow takes no path that is not UTF-8
+    pq.write_table(table, sink)
+    with atomic(path) as temporary:
+        temporary.write_bytes(sink.getvalue())
 
 
 def read_table(path: Path) -> pa.Table:
@@ -83,7 +85,6 @@ def read_table(path: Path) -> pa.Table:
         If it is missing, cut short or damaged.
     """
     try:
-        with path.open("rb") as file:
-            return pq.read_table(file)
+        return pq.read_table(pa.BufferReader(path.read_bytes()))
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a readable table ({str(error)[:200]}); make the dataset again") from error

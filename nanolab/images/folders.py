@@ -10,7 +10,7 @@ from nanolab.images.formats.image_file import IMAGE_SUFFIXES
 __all__ = ["LABEL_SUFFIXES", "bare_stems", "by_stem", "find_files", "image_files", "label_files"]
 
 #: Suffixes of the files that can hold a label map, in lower case.
-LABEL_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".bmp"})
+LABEL_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".bmp", ".jpg", ".jpeg"})
 
 _OWN_LABELS = ".labels"
 # What may follow an image's stem in that of its annotation: nanolab's, BAM's, Cellpose's, ImageJ's and plain words.

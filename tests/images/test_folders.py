@@ -26,7 +26,7 @@ def test_masks_next_to_their_image_are_no_images(tmp_path: Path) -> None:
 
 def test_label_maps_are_those_that_nanolab_wrote_or_every_file(tmp_path: Path) -> None:
     own = made(tmp_path / "own", "a.labels.tif", "a.tif", "b_mask.png")
-    alone = made(tmp_path / "alone", "a_m.tif", "b.png", "c.jpg")
+    alone = made(tmp_path / "alone", "a_m.tif", "b.png", "c.dm3")
     found = [names(label_files(folder), folder) for folder in (own, alone)]
     assert found == [["a.labels.tif"], ["a_m.tif", "b.png"]]
 

@@ -21,13 +21,12 @@ __all__ = ["Format", "Pair", "find_pairs"]
 
 Format = Literal["auto", "labelme", "via", "coco", "imagej", "binary", "instance", "colour"]
 
-_PICTURES = LABEL_SUFFIXES | {".jpg", ".jpeg"}
 _SUFFIXES: dict[str, frozenset[str]] = {
     "labelme": frozenset({".json"}),
     "via": frozenset({".json", ".csv"}),
     "coco": frozenset({".json"}),
     "imagej": frozenset({".zip", ".roi"}),
-    **dict.fromkeys(("binary", "instance", "colour"), _PICTURES),
+    **dict.fromkeys(("binary", "instance", "colour"), LABEL_SUFFIXES),
 }
 _LABEL_STUDIO = re.compile(r"^[0-9a-f]{8}-")
 
@@ -80,7 +79,7 @@ def _files_next_to_images(folder: Path, suffixes: frozenset[str]) -> list[Path]:
     found = [path for path in files if path.suffix.lower() not in LABEL_SUFFIXES]
     found = found or [path for path in files if path not in images]
     if not found:
-        listed = [*sorted(suffixes - _PICTURES), *(["_mask.png or the like"] if suffixes & _PICTURES else [])]
+        listed = [*sorted(suffixes - LABEL_SUFFIXES), *(["_mask.png or the like"] if suffixes & LABEL_SUFFIXES else [])]
         raise InputError(
             f"{folder}: no annotation there, which would end in {', '.join(listed)}; "
             "where images and annotations lie in different folders, name both"
@@ -135,7 +134,7 @@ def _unpaired(annotation: Annotation, folder: Path) -> str:
 def _reader(file: Path, format: Format) -> Callable[[Path], list[Annotation]]:
     suffix = file.suffix.lower()
     if format == "auto":
-        if suffix in _PICTURES:
+        if suffix in LABEL_SUFFIXES:
             return read_mask
         format = _json_format(file) if suffix == ".json" else "imagej" if suffix in _SUFFIXES["imagej"] else "via"
     match format:
