@@ -6,14 +6,16 @@ segmentation or not, each picked the five epochs whose segmentation of one image
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+from pydantic import ValidationError
+from pydantic.dataclasses import dataclass
 
 from nanolab.core.checks import InputError
-from nanolab.core.files import read_json, write_json
+from nanolab.core.files import read_record, write_json
 from nanolab.core.seeds import generator
 from nanolab.selection.choosing import MOST_PICKS, best_epochs
 from nanolab.training.run import TrainingRun
@@ -88,7 +90,7 @@ class Study:
     def save(self, answer: Answer) -> Path:
         """Write an answer and return its file."""
         path = self._path(answer.participant)
-        write_json(path, {**asdict(answer), "notes": {str(epoch): note for epoch, note in answer.notes.items()}})
+        write_json(path, asdict(answer))
         return path
 
     def answers(self) -> list[Answer]:
@@ -114,12 +116,10 @@ class Study:
 
 
 def _read(path: Path) -> Answer:
-    content = read_json(path)
     try:
-        notes = {int(epoch): str(note) for epoch, note in content.pop("notes").items()}
-        return Answer(**content, notes=notes)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: no answer of a study, or damaged ({error!r}); move it away") from error
+        return Answer(**read_record(path))
+    except ValidationError as error:
+        raise InputError(f"{path}: no answer of a study, or damaged ({error}); move it away") from error
 
 
 def by_participant(answers: Sequence[Answer], scores: pd.DataFrame, by: str = "dice") -> pd.DataFrame:

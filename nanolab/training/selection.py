@@ -1,16 +1,17 @@
 """Scores of an epoch, and what is kept of the choice of epochs."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import ValidationError
+from pydantic.dataclasses import dataclass
 
 from nanolab.core.checks import InputError, check_same_shape
-from nanolab.core.files import read_json, write_json
+from nanolab.core.files import read_record, write_json
 from nanolab.metrics.instance import match
 from nanolab.metrics.pixel import pixel_scores
 from nanolab.models.readouts.base import MIN_AREA_PX, find_particles
@@ -90,12 +91,10 @@ def read_selection(run: TrainingRun) -> Selection | None:
     path = run.folder / "selection.json"
     if not path.exists():
         return None
-    kept = read_json(path)
     try:
-        notes = {int(epoch): str(note) for epoch, note in kept.get("notes", {}).items()}
-        return Selection([int(e) for e in kept["epochs"]], str(kept["how"]), list(kept.get("scores", [])), notes)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error!r}); delete it and select again") from error
+        return Selection(**read_record(path))
+    except ValidationError as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and select again") from error
 
 
 def select(
@@ -139,16 +138,9 @@ def _write(
     run: TrainingRun, epochs: Sequence[int], how: str, scores: pd.DataFrame | None, notes: Mapping[int, str] | None
 ) -> Selection:
     before = read_selection(run) or Selection([], how)
-    rows = before.scores if scores is None else scores.to_dict("records")
-    plain = [{str(key): _plain(value) for key, value in row.items()} for row in rows]
+    # JSON has no NaN
+    rows = before.scores if scores is None else scores.astype(object).where(scores.notna(), None).to_dict("records")
     kept = {epoch: note for epoch, note in (before.notes if notes is None else notes).items() if note}
-    selection = Selection([int(epoch) for epoch in epochs], how, plain, kept)
-    content = {**asdict(selection), "notes": {str(epoch): note for epoch, note in kept.items()}}
-    write_json(run.folder / "selection.json", content)
+    selection = Selection([int(epoch) for epoch in epochs], how, rows, kept)
+    write_json(run.folder / "selection.json", asdict(selection))
     return selection
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as JSON has it; NaN becomes null."""
-    number = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(number, float) and math.isnan(number) else number

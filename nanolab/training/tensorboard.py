@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import cv2
@@ -16,7 +15,7 @@ _PICTURE_PX = 384
 _FOREGROUND = np.array([0.34, 0.71, 0.91], dtype=np.float32)  # sky blue, told from grey by all
 
 
-class TensorBoardLog:
+class TensorBoardLog(SummaryWriter):
     """Writes `FOLDER/tensorboard/`; a context. `tensorboard --logdir FOLDER` shows it.
 
     Parameters
@@ -28,15 +27,7 @@ class TensorBoardLog:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
-
-    def __enter__(self) -> "TensorBoardLog":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._writer.close()
+        super().__init__(str(folder / "tensorboard"), purge_step=step)
 
     def epoch(
         self,
@@ -58,12 +49,12 @@ class TensorBoardLog:
         """
         first = last_step - len(losses) + 1
         for step, loss in enumerate(losses, start=first):
-            self._writer.add_scalar("step/loss", loss, step)
+            self.add_scalar("step/loss", loss, step)
         for name, value in row.items():
-            self._writer.add_scalar(f"epoch/{name}", value, last_step)
+            self.add_scalar(f"epoch/{name}", value, last_step)
         if picture is not None:
-            self._writer.add_image("validation", _picture(*picture), last_step, dataformats="HWC")
-        self._writer.flush()
+            self.add_image("validation", _picture(*picture), last_step, dataformats="HWC")
+        self.flush()
 
 
 def _picture(image: npt.NDArray[np.float32], foreground: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
