@@ -42,14 +42,14 @@ class AnnotatedImage:
 
 
 class LazyImages(Sequence[AnnotatedImage]):
-    """Samples that are read when asked for; a slice is as lazy as the whole.
+    """Annotated images that are read when asked for; a slice is as lazy as the whole.
 
     Parameters
     ----------
     names
-        One name a sample.
+        One name for each image.
     load
-        Reads the sample of a name.
+        Reads the image of a name.
     """
 
     def __init__(self, names: Iterable[str], load: Callable[[str], AnnotatedImage]) -> None:
@@ -69,7 +69,7 @@ class LazyImages(Sequence[AnnotatedImage]):
         return self._load(self.names[index])
 
     def without(self, *names: str) -> "LazyImages":
-        """Return the samples other than those named."""
+        """Return the images other than those named."""
         return LazyImages((name for name in self.names if name not in names), self._load)
 
 

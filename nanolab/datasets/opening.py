@@ -7,8 +7,7 @@ from pathlib import Path
 from nanolab.core.checks import InputError
 from nanolab.datasets.annotated import AnnotatedImage, read_annotated
 from nanolab.datasets.dataset import Dataset, LazyImages
-from nanolab.datasets.public import PUBLIC
-from nanolab.datasets.public import public_images as public_samples
+from nanolab.datasets.public import PUBLIC, public_images
 from nanolab.images.folders import by_stem, image_files, label_files
 
 __all__ = ["open_images"]
@@ -43,7 +42,7 @@ def open_images(where: Path | str, *, labels: Path | str | None = None) -> LazyI
     """
     folder = Path(where)
     if not folder.exists() and str(where) in PUBLIC:
-        return _own_labels(public_samples(str(where)), labels)
+        return _own_labels(public_images(str(where)), labels)
     if (folder / "images").is_dir():
         return _own_labels(Dataset(folder), labels)
     if not folder.is_dir():
@@ -53,10 +52,10 @@ def open_images(where: Path | str, *, labels: Path | str | None = None) -> LazyI
     return LazyImages(images, partial(_read, images, maps))
 
 
-def _own_labels(samples: LazyImages, labels: Path | str | None) -> LazyImages:
+def _own_labels(images: LazyImages, labels: Path | str | None) -> LazyImages:
     if labels is not None:
         raise InputError(f"{labels}: label maps go with a folder of images; this set has its own")
-    return samples
+    return images
 
 
 def _read(images: dict[str, Path], labels: dict[str, Path], name: str) -> AnnotatedImage:

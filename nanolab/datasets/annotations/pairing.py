@@ -3,8 +3,9 @@
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 from urllib.parse import unquote
 
 from nanolab.core.checks import InputError
@@ -12,7 +13,7 @@ from nanolab.datasets.annotations.annotation import Annotation, read_json, short
 from nanolab.datasets.annotations.coco import read_coco
 from nanolab.datasets.annotations.imagej import read_imagej
 from nanolab.datasets.annotations.labelme import read_labelme
-from nanolab.datasets.annotations.maskfiles import read_mask
+from nanolab.datasets.annotations.maskfiles import MaskKind, read_mask
 from nanolab.datasets.annotations.via import read_via, read_via_csv
 from nanolab.images.folders import LABEL_SUFFIXES, bare_stems, by_stem, find_files, image_files
 from nanolab.images.formats.image_file import IMAGE_SUFFIXES
@@ -28,6 +29,7 @@ _SUFFIXES: dict[str, frozenset[str]] = {
     "imagej": frozenset({".zip", ".roi"}),
     **dict.fromkeys(("binary", "instance", "colour"), LABEL_SUFFIXES),
 }
+_READERS = {"labelme": read_labelme, "via": read_via, "coco": read_coco, "imagej": read_imagej}
 _LABEL_STUDIO = re.compile(r"^[0-9a-f]{8}-")
 
 
@@ -137,18 +139,9 @@ def _reader(file: Path, format: Format) -> Callable[[Path], list[Annotation]]:
         if suffix in LABEL_SUFFIXES:
             return read_mask
         format = _json_format(file) if suffix == ".json" else "imagej" if suffix in _SUFFIXES["imagej"] else "via"
-    match format:
-        case "labelme":
-            return read_labelme
-        case "via":
-            return read_via_csv if suffix == ".csv" else read_via
-        case "coco":
-            return read_coco
-        case "imagej":
-            return read_imagej
-        case "binary" | "instance" | "colour":
-            return lambda path: read_mask(path, format)
-    raise AssertionError(format)
+    if format == "via" and suffix == ".csv":
+        return read_via_csv
+    return _READERS.get(format) or partial(read_mask, kind=cast(MaskKind, format))
 
 
 def _json_format(file: Path) -> Format:
