@@ -1,5 +1,6 @@
 """The command line: exit codes, messages, and each verb from its arguments to its files."""
 
+import json
 import os
 import signal
 import subprocess
@@ -327,3 +328,19 @@ def test_import_cuts_off_the_data_bar(run: Run, tmp_path: Path, rng: np.random.G
     assert sample.image.shape == (420, 640)
     assert np.array_equal(np.rint(sample.image * 255), image[:420])
     assert sample.labels.max() == 1
+
+
+def test_import_labels_says_which_regions_were_left_out_and_which_images_are_empty(run: Run, tmp_path: Path) -> None:
+    for name in "ab":
+        write_tiff(tmp_path / f"mine/{name}.tif", np.eye(60, 80, dtype=np.uint8), pixel_size_nm=None)
+    box = {"label": "", "points": [[5, 5], [15, 15]], "shape_type": "rectangle"}
+    shapes = {"a": [box, box | {"shape_type": "line"}, box | {"shape_type": "point"}], "b": []}
+    for name, each in shapes.items():
+        (tmp_path / f"mine/{name}.json").write_text(json.dumps({"shapes": each, "imagePath": f"{name}.tif"}))
+    result = run("import-labels", "mine", "-o", "set")
+    assert result.exit_code == 0, result.output
+    assert result.stdout == "set: 2 images, 1 particles; 1 images have none, the first is 'b'\n"
+    assert (
+        "note: left out: mine/a.json: shape 2: must enclose a particle, got a line; draw its outline" in result.stderr
+    )
+    assert "; and 1 more like it" in result.stderr
