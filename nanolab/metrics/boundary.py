@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError, check_label_map, check_same_shape
-from nanolab.metrics.pixel import ratio
+from nanolab.metrics.pixel import Counts, ratio
 
 __all__ = ["BoundaryScores", "boundary_scores", "outlines"]
 
 
 @dataclass(frozen=True)
-class BoundaryScores:
+class BoundaryScores(Counts):
     """Counts of outline pixels; a sum pools images.
 
     Attributes
@@ -28,14 +28,6 @@ class BoundaryScores:
     found: int = 0
     true_near: int = 0
     true: int = 0
-
-    def __add__(self, other: "BoundaryScores") -> "BoundaryScores":
-        return BoundaryScores(
-            self.found_near + other.found_near,
-            self.found + other.found,
-            self.true_near + other.true_near,
-            self.true + other.true,
-        )
 
     @property
     def precision(self) -> float:

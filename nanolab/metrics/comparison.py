@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,12 @@ from nanolab.metrics.panoptic import PanopticScores, panoptic_scores
 from nanolab.metrics.pixel import PixelScores, pixel_scores, ratio
 from nanolab.metrics.topology import WarpingScores, warping_scores
 
-__all__ = ["Scores", "SegmentationComparison", "compare", "ks_distance", "pooled"]
+__all__ = ["IOU", "CompareOptions", "Scores", "SegmentationComparison", "compare", "ks_distance", "pooled"]
 
 #: What `evaluate` gives: ready for JSON, None where a score is undefined.
 Scores = dict[str, float | int | None]
+#: At which intersection over union two particles are the same, unless told otherwise.
+IOU = 0.5
 Sizes = npt.NDArray[np.float64]
 
 
@@ -130,12 +133,21 @@ class SegmentationComparison:
         }
 
 
+class CompareOptions(TypedDict, total=False):
+    """What can be chosen of a comparison; see `compare`."""
+
+    iou: float
+    min_area_px: int
+    boundary_px: float
+    warping: bool
+
+
 def compare(
     truth: npt.NDArray[np.integer],
     predicted: npt.NDArray[np.integer],
     *,
     pixel_size_nm: float | None,
-    iou: float = 0.5,
+    iou: float = IOU,
     min_area_px: int = 0,
     boundary_px: float = 2,
     warping: bool = True,

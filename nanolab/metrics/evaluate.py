@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from nanolab.images.folders import label_files
 from nanolab.images.labels import read_labels
 from nanolab.images.pixel_size import pixel_size_from_metadata
 from nanolab.metrics.bootstrap import intervals
-from nanolab.metrics.comparison import Scores, SegmentationComparison, compare, pooled
+from nanolab.metrics.comparison import IOU, CompareOptions, Scores, SegmentationComparison, compare, pooled
 
 __all__ = [
     "Scores",
@@ -34,11 +34,8 @@ def evaluate(
     predicted: AnyLabelMap,
     *,
     pixel_size_nm: float | None,
-    iou: float = 0.5,
-    min_area_px: int = 0,
-    boundary_px: float = 2,
-    warping: bool = True,
     scores: npt.NDArray[np.floating] | None = None,
+    **options: Unpack[CompareOptions],
 ) -> Scores:
     """Return the scores of one image, ready for JSON; the parameters are those of `compare`.
 
@@ -74,28 +71,16 @@ def evaluate(
     >>> scores["dice"], scores["instance_recall_50"], scores["count_error"]
     (0.6666666666666666, 0.5, -1)
     """
-    comparison = compare(
-        truth,
-        predicted,
-        pixel_size_nm=pixel_size_nm,
-        iou=iou,
-        min_area_px=min_area_px,
-        boundary_px=boundary_px,
-        warping=warping,
-        scores=scores,
-    )
-    return comparison.scores(iou)
+    comparison = compare(truth, predicted, pixel_size_nm=pixel_size_nm, scores=scores, **options)
+    return comparison.scores(options.get("iou", IOU))
 
 
 def evaluate_many(
     pairs: Mapping[str, tuple[AnyLabelMap, AnyLabelMap]] | Iterable[tuple[str, tuple[AnyLabelMap, AnyLabelMap]]],
     *,
     pixel_size_nm: float | Mapping[str, float | None] | None,
-    iou: float = 0.5,
-    min_area_px: int = 0,
-    boundary_px: float = 2,
-    warping: bool = True,
     seed: int = 0,
+    **options: Unpack[CompareOptions],
 ) -> dict[str, Any]:
     """Compare the label maps of many images; the other parameters are those of `compare`.
 
@@ -116,19 +101,12 @@ def evaluate_many(
     """
     comparisons = {}
     for name, (truth, predicted) in pairs.items() if isinstance(pairs, Mapping) else pairs:
-        comparisons[name] = compare(
-            truth,
-            predicted,
-            pixel_size_nm=pixel_size_nm[name] if isinstance(pixel_size_nm, Mapping) else pixel_size_nm,
-            iou=iou,
-            min_area_px=min_area_px,
-            boundary_px=boundary_px,
-            warping=warping,
-        )
-    return summarise(comparisons, iou=iou, seed=seed)
+        nm = pixel_size_nm[name] if isinstance(pixel_size_nm, Mapping) else pixel_size_nm
+        comparisons[name] = compare(truth, predicted, pixel_size_nm=nm, **options)
+    return summarise(comparisons, iou=options.get("iou", IOU), seed=seed)
 
 
-def summarise(comparisons: Mapping[str, SegmentationComparison], *, iou: float = 0.5, seed: int = 0) -> dict[str, Any]:
+def summarise(comparisons: Mapping[str, SegmentationComparison], *, iou: float = IOU, seed: int = 0) -> dict[str, Any]:
     """Return the scores of each image and of all, ready for JSON.
 
     Parameters
@@ -169,11 +147,8 @@ def evaluate_folders(
     truth_dir: Path | str,
     pred_dir: Path | str,
     *,
-    iou: float = 0.5,
-    min_area_px: int = 0,
-    boundary_px: float = 2,
-    warping: bool = True,
     seed: int = 0,
+    **options: Unpack[CompareOptions],
 ) -> dict[str, Any]:
     """Compare the label maps of two folders by stem; the other parameters are those of `compare`.
 
@@ -198,7 +173,7 @@ def evaluate_folders(
         If a folder is missing or without label maps, or no image could be compared.
     """
     truth, predicted = _by_stem(Path(truth_dir)), _by_stem(Path(pred_dir))
-    settings = {"iou": iou, "min_area_px": min_area_px, "boundary_px": boundary_px, "warping": warping}
+    settings: CompareOptions = {"iou": IOU, "min_area_px": 0, "boundary_px": 2, "warping": True, **options}
     comparisons: dict[str, SegmentationComparison] = {}
     errors: dict[str, str] = {}
     for stem in sorted(truth.keys() | predicted.keys()):
@@ -212,7 +187,7 @@ def evaluate_folders(
         raise InputError(f"{truth_dir} and {pred_dir}: no image could be compared; {next(iter(errors.values()))}")
     return {
         "settings": {**settings, "seed": seed},
-        **summarise(comparisons, iou=iou, seed=seed),
+        **summarise(comparisons, iou=settings["iou"], seed=seed),
         "errors": errors,
     }
 
@@ -232,7 +207,7 @@ def _only(files: Mapping[str, list[Path]], stem: str, folder: Path | str) -> Pat
     return paths[0]
 
 
-def _compare_files(truth: Path, predicted: Path, **settings: Any) -> SegmentationComparison:
+def _compare_files(truth: Path, predicted: Path, **settings: Unpack[CompareOptions]) -> SegmentationComparison:
     sizes = [pixel_size_from_metadata(path).nm for path in (predicted, truth)]
     pixel_size_nm = next((size for size in sizes if size is not None), None)
     labels = read_labels(truth), read_labels(predicted)

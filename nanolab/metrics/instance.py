@@ -17,14 +17,6 @@ __all__ = ["InstanceScores", "Overlaps", "match", "match_overlaps", "overlaps"]
 Indices = npt.NDArray[np.int64]
 
 
-def _no_pairs() -> Indices:
-    return np.empty((0, 2), dtype=np.int64)
-
-
-def _no_ious() -> FloatArray:
-    return np.empty(0)
-
-
 @dataclass(frozen=True, eq=False)
 class InstanceScores:
     """Counts of particles; a sum pools images.
@@ -42,8 +34,8 @@ class InstanceScores:
         Particles of the truth that none found matches.
     """
 
-    pairs: Indices = field(default_factory=_no_pairs)
-    ious: FloatArray = field(default_factory=_no_ious)
+    pairs: Indices = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    ious: FloatArray = field(default_factory=lambda: np.empty(0))
     fp: int = 0
     fn: int = 0
 

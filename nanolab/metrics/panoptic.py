@@ -6,13 +6,13 @@ import numpy as np
 
 from nanolab.core.checks import InputError
 from nanolab.metrics.instance import InstanceScores
-from nanolab.metrics.pixel import ratio
+from nanolab.metrics.pixel import Counts, ratio
 
 __all__ = ["PanopticScores", "panoptic_scores"]
 
 
 @dataclass(frozen=True)
-class PanopticScores:
+class PanopticScores(Counts):
     """Counts of particles at an intersection over union (IoU) above 0.5; a sum pools images.
 
     Attributes
@@ -27,9 +27,6 @@ class PanopticScores:
     fp: int = 0
     fn: int = 0
     iou_sum: float = 0.0
-
-    def __add__(self, other: "PanopticScores") -> "PanopticScores":
-        return PanopticScores(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.iou_sum + other.iou_sum)
 
     @property
     def panoptic_quality(self) -> float:

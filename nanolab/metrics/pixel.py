@@ -1,14 +1,15 @@
 """How well the particle area is found, pixel by pixel."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import check_same_shape
 
-__all__ = ["PixelScores", "pixel_scores", "ratio"]
+__all__ = ["Counts", "PixelScores", "pixel_scores", "ratio"]
 
 
 def ratio(part: float, whole: float) -> float:
@@ -16,8 +17,15 @@ def ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
+class Counts:
+    """Counts in a dataclass; a sum pools images."""
+
+    def __add__(self, other: Self) -> Self:
+        return type(self)(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
-class PixelScores:
+class PixelScores(Counts):
     """Counts of pixels, "positive" being particle; a sum pools images.
 
     Attributes
@@ -30,9 +38,6 @@ class PixelScores:
     fp: int = 0
     fn: int = 0
     tn: int = 0
-
-    def __add__(self, other: "PixelScores") -> "PixelScores":
-        return PixelScores(self.tp + other.tp, self.fp + other.fp, self.fn + other.fn, self.tn + other.tn)
 
     @property
     def accuracy(self) -> float:

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from nanolab.core.checks import check_label_map, check_same_shape
 from nanolab.core.typing import Mask
-from nanolab.metrics.pixel import ratio
+from nanolab.metrics.pixel import Counts, ratio
 
 __all__ = ["WarpingScores", "simple_points", "warp", "warping_scores"]
 
@@ -23,7 +23,7 @@ _AROUND = [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)]
 
 
 @dataclass(frozen=True)
-class WarpingScores:
+class WarpingScores(Counts):
     """Counts of what no warping can mend; a sum pools images.
 
     Attributes
@@ -39,9 +39,6 @@ class WarpingScores:
     wrong: int = 0
     places: int = 0
     total: int = 0
-
-    def __add__(self, other: "WarpingScores") -> "WarpingScores":
-        return WarpingScores(self.wrong + other.wrong, self.places + other.places, self.total + other.total)
 
     @property
     def error(self) -> float:
