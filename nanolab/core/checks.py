@@ -1,5 +1,6 @@
 """What every function that meets a user's input checks first, and the error it raises."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -10,6 +11,7 @@ __all__ = [
     "InputError",
     "check_between",
     "check_file",
+    "check_file_name",
     "check_image",
     "check_label_map",
     "check_positive",
@@ -84,6 +86,12 @@ def check_positive(value: float, name: str, unit: str) -> None:
     """Require a finite number above zero."""
     if not (np.isfinite(value) and value > 0):
         raise InputError(f"{name} must be a number of {unit} above 0, got {value!r}")
+
+
+def check_file_name(name: str, where: str) -> None:
+    """Require a file name no longer than file systems take."""
+    if len(os.fsencode(name)) > 255:
+        raise InputError(f"{where}: gives a file of a name longer than 255 bytes, {name[:40]}...; rename it")
 
 
 def check_between(value: object, name: str, low: float, high: float) -> None:

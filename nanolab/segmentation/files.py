@@ -15,7 +15,7 @@ import PIL.Image
 from skimage.segmentation import find_boundaries
 from tqdm.auto import tqdm
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_file_name
 from nanolab.core.files import atomic, output_folder
 from nanolab.core.tables import significant, write_csv
 from nanolab.core.typing import Image, LabelMap
@@ -107,6 +107,7 @@ def segment_files(
     failures: dict[str, str] = {}
     for path, name in tqdm(names.items(), desc="segment", unit="image", disable=not progress):
         try:
+            check_file_name(f"{name}.outlines.json", str(path))
             typed = typed_scale(pixel_size_nm, path.name, path.stem)
             micrograph = read(path, pixel_size_nm=typed, find_scale_bar=find_scale_bar)
             cropped = micrograph.crop_data_bar()

@@ -216,6 +216,16 @@ def test_files_become_label_maps_and_a_table(model: Path, discs: np.ndarray, tmp
     np.testing.assert_allclose(particles["ecd_nm"], 2.5 * np.sqrt(4 * areas_px / np.pi), rtol=5e-4)
 
 
+def test_a_name_that_is_too_long_with_its_ending_costs_no_other_image(
+    model: Path, discs: np.ndarray, tmp_path: Path
+) -> None:
+    long = write_image(tmp_path / ("n" * 250 + ".tif"), picture(discs))
+    good = write_image(tmp_path / "good.tif", picture(discs))
+    failures = segment_files([long, good], model, tmp_path / "out", progress=False).failures
+    assert "longer than 255 bytes" in failures[str(long)]
+    assert (tmp_path / "out/good.labels.tif").exists()
+
+
 def test_a_bad_file_does_not_stop_the_others(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
     good = write_image(tmp_path / "good.tif", picture(discs))
     black = write_image(tmp_path / "black.tif", np.zeros((50, 50)))
