@@ -72,10 +72,5 @@ def warn_of_few(dataset: Dataset) -> None:
     """Say so where many particles found no place."""
     placed, requested = placed_particles(dataset)
     if placed < FEW * requested:
-        logger.warning(
-            "%s: %d of the %d particles that were asked for found a place, the others no room; ask for fewer or "
-            "smaller ones, or for larger images",
-            dataset.folder,
-            placed,
-            requested,
-        )
+        found = f"{placed} of the {requested} particles that were asked for found a place"
+        logger.warning("%s: %s; ask for fewer or smaller ones, or for larger images", dataset.folder, found)

@@ -5,13 +5,8 @@ from typing import Any
 import numpy as np
 from pydantic import TypeAdapter
 
-from nanolab.synthesis.particles import (
-    Mesh,
-    ParticleKind,
-    Polyhedron,
-    Sphere,
-    make_mesh,
-)
+from nanolab.synthesis.mesh import Mesh
+from nanolab.synthesis.particles import ParticleKind, Polyhedron, Sphere, make_mesh
 
 KIND = TypeAdapter[Any](ParticleKind)
 SPHERE = Sphere(diameter_nm=100)

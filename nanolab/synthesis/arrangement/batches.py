@@ -14,12 +14,14 @@ from nanolab.synthesis.arrangement.fractal import Compact, Fractal
 from nanolab.synthesis.arrangement.lattice import Lattice
 from nanolab.synthesis.arrangement.monolayer import Monolayer
 from nanolab.synthesis.arrangement.population import Population
+from nanolab.synthesis.arrangement.rings import Rings
 from nanolab.synthesis.arrangement.scattered import Scattered
 from nanolab.synthesis.arrangement.touching import Touching
+from nanolab.synthesis.arrangement.wires import Wires
 from nanolab.synthesis.draws import Model, Positive, default
 from nanolab.synthesis.particles.kind import Kind
 
-__all__ = ["Batch", "Batches"]
+__all__ = ["Arrangement", "Batch", "Batches"]
 
 _Arrangement = Annotated[
     Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact, Field(discriminator="kind")
@@ -78,3 +80,9 @@ class _Scaled:
 def _resized(kind: Kind, factor: float) -> Kind:
     """Return a kind of particles that are larger by a factor."""
     return kind.model_copy(update={kind.SIZE: _Scaled(kind.size, factor)})
+
+
+Arrangement = Annotated[
+    Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact | Rings | Wires | Batches,
+    Field(discriminator="kind"),
+]

@@ -86,37 +86,26 @@ def cut_and_paste(
     (64, 64)
     """
     check_count(count, settings.size_px**2, folder)
+    workers = workers or processor_cores()
     with writing(folder):
-        dataset = _pasted(pairs, Path(folder), count, settings, seed, workers or processor_cores(), progress)
+        sources, recipe = _usable(pairs, settings, progress)
+        writer = DatasetWriter(folder, recipe, {"seed": seed}, versions={"opencv": cv2.__version__})
+        missing = writer.missing(count)
+        jobs = [
+            ([(number, pairs[number : number + 1]) for number in numbers], settings, recipe, str(folder), seed, images)
+            for numbers, images in _jobs(sources, missing, settings.mix_sources, workers)
+        ]
+        with tqdm(total=count, initial=count - len(missing), unit="image", desc="paste", disable=not progress) as bar:
+            if workers == 1 or len(jobs) <= 1:
+                for job in jobs:
+                    bar.update(_make(*job))
+            else:
+                with worker_pool(min(workers, len(jobs))) as pool:
+                    for done in as_completed([pool.submit(_make_alone, *job) for job in jobs]):
+                        bar.update(done.result())
+        dataset = writer.finish(count)
     warn_of_few(dataset)
     return dataset
-
-
-def _pasted(
-    pairs: Sequence[AnnotatedImage],
-    folder: Path,
-    count: int,
-    settings: CutPasteSettings,
-    seed: int,
-    workers: int,
-    progress: bool,
-) -> Dataset:
-    sources, recipe = _usable(pairs, settings, progress)
-    writer = DatasetWriter(folder, recipe, {"seed": seed}, versions={"opencv": cv2.__version__})
-    missing = writer.missing(count)
-    jobs = [
-        ([(number, pairs[number : number + 1]) for number in numbers], settings, recipe, str(folder), seed, images)
-        for numbers, images in _jobs(sources, missing, settings.mix_sources, workers)
-    ]
-    with tqdm(total=count, initial=count - len(missing), unit="image", desc="paste", disable=not progress) as bar:
-        if workers == 1 or len(jobs) <= 1:
-            for job in jobs:
-                bar.update(_make(*job))
-        else:
-            with worker_pool(min(workers, len(jobs))) as pool:
-                for done in as_completed([pool.submit(_make_alone, *job) for job in jobs]):
-                    bar.update(done.result())
-    return writer.finish(count)
 
 
 def _usable(pairs: Sequence[AnnotatedImage], settings: CutPasteSettings, progress: bool) -> tuple[list[int], str]:

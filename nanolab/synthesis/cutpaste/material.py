@@ -78,13 +78,8 @@ def check_source(pair: AnnotatedImage, settings: CutPasteSettings) -> None:
     whole = whole_particles(labels, settings, pair.name)
     areas = np.bincount(labels.ravel())[list(whole)]
     if large := sum(settings.scale[1] * disc_diameter(area) > settings.size_px for area in areas):
-        logger.warning(
-            "%s: %d of %d particles can come out larger than the images of %d px; they are then made to fit",
-            pair.name,
-            large,
-            len(whole),
-            settings.size_px,
-        )
+        can = f"{large} of {len(whole)} particles can come out larger than the images of {settings.size_px} px"
+        logger.warning("%s: %s; they are then made to fit", pair.name, can)
     ground = find_ground(pair.image, labels, pair.name)
     if set(settings.backgrounds) != {"mean"}:
         patch_places(ground.bare, pair.name)

@@ -15,6 +15,8 @@ __all__ = ["Turned", "place"]
 Centre = tuple[float, float]
 #: A cutout with its angle in degrees and its scale.
 Turned = tuple[Cutout, float, float]
+Particles = Sequence[Turned]
+Centres = Iterator[Centre | None]
 
 _STEPS = 64  # places in a pixel
 # UTILE-Gen's grid has a fifth more cells than particles.
@@ -25,7 +27,7 @@ _OVERLAP = (0.0, 0.25)
 _CHAIN = 0.5
 
 
-def place(particles: Sequence[Turned], settings: CutPasteSettings, rng: np.random.Generator) -> list[Centre | None]:
+def place(particles: Particles, settings: CutPasteSettings, rng: np.random.Generator) -> list[Centre | None]:
     """Return the centre (row, col) of each particle's centroid, None where it found no place.
 
     Centres lie in the image; but for the "grid", its border may cut particles, as in a real micrograph.
@@ -39,15 +41,11 @@ def _anywhere(size_px: int, rng: np.random.Generator) -> Centre:
     return float(row), float(col)
 
 
-def _overlapping(
-    particles: Sequence[Turned], settings: CutPasteSettings, rng: np.random.Generator
-) -> Iterator[Centre | None]:
+def _overlapping(particles: Particles, settings: CutPasteSettings, rng: np.random.Generator) -> Centres:
     return (_anywhere(settings.size_px, rng) for _ in particles)
 
 
-def _agglomerated(
-    particles: Sequence[Turned], settings: CutPasteSettings, rng: np.random.Generator
-) -> Iterator[Centre | None]:
+def _agglomerated(particles: Particles, settings: CutPasteSettings, rng: np.random.Generator) -> Centres:
     there: list[tuple[Centre, float]] = []
     for cutout, _, scale in particles:
         radius = scale * cutout.ecd_px / 2
@@ -77,7 +75,7 @@ def _beside(
     return float(row), float(col)
 
 
-def _separate(particles: Sequence[Turned], settings: CutPasteSettings, rng: np.random.Generator) -> list[Centre | None]:
+def _separate(particles: Particles, settings: CutPasteSettings, rng: np.random.Generator) -> list[Centre | None]:
     """Throw darts, large particles first: each at random places until its true footprint is free."""
     occupied = np.zeros((settings.size_px, settings.size_px), dtype=np.uint8)
     centres: list[Centre | None] = [None] * len(particles)
@@ -114,7 +112,7 @@ def _claimed(occupied: npt.NDArray[np.uint8], there: Footprint, move: tuple[int,
     return True
 
 
-def _grid(particles: Sequence[Turned], settings: CutPasteSettings, rng: np.random.Generator) -> Iterator[Centre | None]:
+def _grid(particles: Particles, settings: CutPasteSettings, rng: np.random.Generator) -> Centres:
     """Give each particle a cell of its own, and a random place in it; one larger than the cell finds none."""
     cells = int(np.ceil(np.sqrt(_SPARE_CELLS * len(particles))))
     side = settings.size_px // max(cells, 1)

@@ -1,0 +1,15 @@
+from .faceted import Cube as Cube
+from .faceted import Octahedron as Octahedron
+from .files import MeshFile as MeshFile
+from .kind import Core as Core
+from .kind import Kind as Kind
+from .kind import SurfaceTexture as SurfaceTexture
+from .kind import random_rotation as random_rotation
+from .lofted import Platelet as Platelet
+from .lofted import Rod as Rod
+from .lofted import Spindle as Spindle
+from .polyhedra import Polyhedron as Polyhedron
+from .polyhedra import Sphere as Sphere
+from .templates import ParticleKind as ParticleKind
+from .templates import make_mesh as make_mesh
+from .wires import Wire as Wire
