@@ -57,10 +57,12 @@ format: setup ## bring code and notebooks into the project's style
 	$(BIN)/ruff format .
 	$(if $(NOTEBOOKS),$(BIN)/nbstripout $(NOTEBOOKS))
 
-# The server's root is the folder of the notebooks; its kernels run here, where the paths in the notebooks begin.
+# The browser of files opens at the notebooks; results and recipes are next to them, and kernels run here, where the
+# paths in the notebooks begin.
 lab: setup ## JupyterLab on the notebooks, reachable from this machine alone
-	$(BIN)/jupyter lab --ServerApp.ip=localhost --ServerApp.root_dir="$(CURDIR)/notebooks" \
-	  --MappingKernelManager.root_dir="$(CURDIR)"
+	$(BIN)/jupyter lab --ServerApp.ip=localhost --ServerApp.root_dir="$(CURDIR)" \
+	  --ServerApp.preferred_dir="$(CURDIR)/notebooks" \
+	  --ServerApp.kernel_manager_class=nanolab.runs.lab.KernelsAtRoot
 
 setup: $(VENV)/.installed ## a virtual environment in .venv with the versions of requirements.lock
 

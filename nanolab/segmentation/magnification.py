@@ -94,11 +94,11 @@ def choose_magnification(find: Callable[[Image], LabelMap], image: Image) -> flo
 
 
 def pixels_seen(shape: tuple[int, ...], magnification: Magnification) -> float:
-    """Return about how many pixels a network sees of an image of this shape: the whole of what progress is told by."""
+    """Return about how many pixels a network sees of an image of this shape at the most: progress is told by them."""
     if magnification != "auto":
         return prod(shape) * magnification**2
     sample = prod(min(side, _SAMPLE_PX) for side in shape)
-    return prod(shape) + sample * sum(each**2 for each in MAGNIFICATIONS[1:])
+    return prod(shape) + sample * sum(each**2 for each in MAGNIFICATIONS)
 
 
 def in_shape(labels: LabelMap, shape: tuple[int, ...]) -> LabelMap:

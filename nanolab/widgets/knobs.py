@@ -26,6 +26,14 @@ _FARTHEST = (3.0, 2.0, 1.5, 1.25)
 _NO_KNOBS = {"appearances_per_scene", "occlusion_samples", "width_px", "height_px"}
 
 
+# In this order one thinks of a sample: how large a field, what lies in it and how, on what, seen by what.
+_ORDER = ("image", "particles", "arrangement", "others", "substrate", "detector", "degradation", "data_bar")
+
+
+def _place_of(key: str) -> int:
+    return _ORDER.index(key) if key in _ORDER else len(_ORDER)
+
+
 @dataclass(frozen=True)
 class Knob:
     """One number (`keys` has one name) or the two ends of a range (two names) at a place in a recipe's content.
@@ -43,8 +51,9 @@ class Knob:
 
 
 def knobs(recipe: Recipe) -> list[Knob]:
-    """Return all numbers of a recipe that can be turned, in its order."""
+    """Return all numbers of a recipe that can be turned, from how much is seen to how it is recorded."""
     content = recipe.model_dump(mode="json")
+    content = {key: content[key] for key in sorted(content, key=_place_of)}
     return [
         Knob(_section(content, place), _name(place, keys), place, keys, value, *_limits(content, place, keys, value))
         for place, keys, value in _numbers(content, ())

@@ -7,12 +7,14 @@ from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 from pydantic import ValidationError
 from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import atomic
+from nanolab.images.micrograph import Micrograph
 from nanolab.synthesis.generate import RenderedImage
 from nanolab.synthesis.preview import Preview
 from nanolab.synthesis.recipe import Recipe, dump_recipe, explained
@@ -34,6 +36,8 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
     ----------
     recipe
         Where to begin.
+    micrograph
+        One of yours, whose middle is shown next to the image, as large a field if its pixel size is known.
     seed
         That of the dataset whose images are shown.
     device
@@ -47,11 +51,15 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
         The image shown, with its truth.
     """
 
-    def __init__(self, recipe: Recipe, *, seed: int = 0, device: Device = "auto") -> None:
+    def __init__(
+        self, recipe: Recipe, micrograph: Micrograph | None = None, *, seed: int = 0, device: Device = "auto"
+    ) -> None:
         self.recipe = recipe
         self._preview = Preview(seed=seed, device=device)
         self._saved: set[Path] = set()
         self._picture = widgets.Image(format="png", layout={"width": _WIDTHS["image"]})
+        self._micrograph = None if micrograph is None else micrograph.crop_data_bar()
+        self._real = widgets.Image(format="png", layout={"width": _WIDTHS["image"]})
         self._message = widgets.HTML()
         self.scene = widgets.BoundedIntText(0, 0, 10**6, description="scene", layout={"width": "170px"})
         self.look = widgets.BoundedIntText(0, 0, 10**6, description="look", layout={"width": "170px"})
@@ -67,7 +75,10 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
         self.save_button.on_click(lambda _: self._save())
         top = widgets.HBox([self.scene, self.look, self.outlines])
         bottom = widgets.HBox([self.path, self.save_button])
-        super().__init__([widgets.VBox([top, self._picture, bottom, self._message]), self._sections()])
+        shown = [widgets.VBox([top, self._picture, bottom, self._message])]
+        if self._micrograph is not None:
+            shown.append(widgets.VBox([widgets.HTML("your micrograph"), self._real]))
+        super().__init__([*shown, self._sections()])
         self._show()
 
     def save(self, path: Path | str) -> Path:
@@ -131,9 +142,18 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
         pixels = np.repeat(np.rint(self.rendered.image * 255).astype(np.uint8)[..., None], 3, axis=2)
         if self.outlines.value:
             pixels[find_boundaries(self.rendered.labels, mode="inner")] = _OUTLINE
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, "png", compress_level=1)
-        self._picture.value = buffer.getvalue()
+        self._picture.value = _png(pixels)
+        if self._micrograph is not None:
+            self._real.value = _png(np.rint(self._field(self._micrograph) * 255).astype(np.uint8))
+
+    def _field(self, micrograph: Micrograph) -> npt.NDArray[np.float32]:
+        """Return the middle of the micrograph, as much of the sample as the image shows."""
+        zoom = 1.0 if micrograph.pixel_size_nm is None else self.rendered.pixel_size_nm / micrograph.pixel_size_nm
+        middle = []
+        for whole, side in zip(micrograph.pixels.shape, self.rendered.image.shape, strict=True):
+            length = min(max(round(side * zoom), 1), whole)
+            middle.append(slice((whole - length) // 2, (whole + length) // 2))
+        return micrograph.pixels[tuple(middle)]
 
     def _save(self) -> None:
         try:
@@ -149,6 +169,12 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
         bundle = super()._repr_mimebundle_(**options)
         data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**data, "image/png": base64.b64encode(self._picture.value).decode("ascii")}, metadata
+
+
+def _png(pixels: npt.NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "png", compress_level=1)
+    return buffer.getvalue()
 
 
 def _slider(knob: Knob) -> Any:

@@ -3,6 +3,7 @@
 import base64
 import io
 import time
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from PIL import Image
 
 from nanolab.core.checks import InputError
+from nanolab.images.micrograph import Micrograph
+from nanolab.images.pixel_size import PixelSize
 from nanolab.synthesis.generate import render
 from nanolab.synthesis.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from nanolab.widgets.knobs import changed, knobs
@@ -48,6 +51,20 @@ def test_knobs_are_named_for_people() -> None:
     assert names["detector", "particle_level"].keys == ("min", "max")
     assert names["image", "pixel_size_nm"].value == (4,)
     assert ("image", "width_px") not in names
+
+
+def test_sections_come_in_the_order_a_person_thinks_in() -> None:
+    sections = list(dict.fromkeys(knob.section.split()[0] for knob in knobs(load_recipe("au_rods_tem"))))
+    assert sections == ["image", "particles", "arrangement", "substrate", "detector", "data_bar", "renderer"]
+
+
+def test_a_micrograph_is_shown_next_to_the_image_and_as_large_a_field() -> None:
+    pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
+    own = Micrograph(np.eye(300, 400, dtype=np.float32), PixelSize.typed(2.0), Path("own.tif"))
+    with closing(RecipeEditor(parse_recipe(RECIPE, "test"), own, device="cpu")) as editor:
+        # 96 x 64 px of 4 nm are 192 x 128 px of 2 nm
+        assert Image.open(io.BytesIO(editor._real.value)).size == (192, 128)
+        assert [type(each).__name__ for each in editor.children] == ["VBox", "VBox", "Accordion"]
 
 
 def test_an_impossible_value_is_said_and_not_taken(editor: RecipeEditor) -> None:
