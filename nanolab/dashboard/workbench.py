@@ -423,14 +423,7 @@ class Workbench:
 
     def _report(self) -> SizeReport:
         fit_name = "auto" if self.fit_name == "none" else self.fit_name
-        report = summarise_sizes(self._measured(), quantity=self.quantity, border=self.border, fit_name=fit_name)
-        for model in dict.fromkeys(each.model for each in self.images.values()):
-            edits = [len(each.edits) for each in self.images.values() if each.model == model]
-            report.notes.append(
-                f"Particles of {len(edits)} images found by {model or 'an unnamed model'}; corrected by hand: "
-                f"{sum(edits)} times in {sum(map(bool, edits))} images."
-            )
-        return report
+        return summarise_sizes(self._measured(), quantity=self.quantity, border=self.border, fit_name=fit_name)
 
     def write_label_maps(self, path: Path) -> Path:
         """Write the label maps, each of the size of its file, as TIFFs in an archive."""
