@@ -3,27 +3,32 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
 from nanolab.images.formats.bars import Bar, find_bars, join
-from nanolab.images.formats.ocr import Text, read_text
+from nanolab.images.formats.ocr import Text, read_line, read_text
 from nanolab.images.formats.vendors import length_nm
 from nanolab.images.pixel_size import PixelSize
 
 __all__ = ["read_scale_bar", "weigh"]
 
-_LENGTH = re.compile(r"\W*(\d+(?:[.,]\d+)?)\s*([nuµμm]m)\W*", re.IGNORECASE)
+_LENGTH = re.compile(r"(\W*(\d+(?:[.,]\d+)?)\s*([nuµμm]m)\W*)(\s[A-Z]{2,8}\W*)?", re.IGNORECASE)
+_NO_BAR = re.compile(r"\s(HFW|VFW|HFOV|FOV|FW|WD)\b", re.IGNORECASE)  # what another length in a data bar is called
+_UNIT_LAST = re.compile(r"[nuµμm]\s?m\W*$", re.IGNORECASE)
 _RANGES_NM = {"nm": (1, 1000), "um": (100, 1e6), "mm": (1e5, 5e6)}  # of lengths that scale bars have in each unit
 _USUAL, _RARE = (1.0, 2.0, 2.5, 5.0), (1.5, 3.0, 3.5, 4.0, 6.0, 7.0, 7.5, 8.0)  # first digits of such lengths
 _LEAST_CONFIDENCE = 0.55
 _REACH = 2.0  # heights of the label between it and its bar
+_TICK_PX = 3  # half the width of an end tick
 _LETTER = 0.75  # of a label's height: the widest stroke in it
 _PRECISE_PX = 20.0  # length of a bar whose ends, found within half a pixel each, are sure within 5 %
 _COARSEST_NM = 2e4  # a pixel of the widest field of a scanning electron microscope
+_PICTURE_NM = (5.0, 1e7)  # the width of a picture, from a few lattice planes to the field of a stereo microscope
+_ASIDE = 4.5  # heights of the label between it and a bar at its side
 _SAME = 0.03  # lengths that differ by less are one length
 
 
@@ -66,7 +71,8 @@ def read_scale_bar(pixels: npt.NDArray[np.float32]) -> PixelSize:
     pixels
         Shape (height, width), float32 in [0, 1], the data bar not cut off.
     """
-    return weigh(_rejoined(read_text(pixels)), pixels)
+    texts = [_without_bar(text, pixels) for text in read_text(pixels)]
+    return weigh(_rejoined(texts), pixels)
 
 
 def weigh(texts: Sequence[Text], pixels: npt.NDArray[np.float32]) -> PixelSize:
@@ -113,9 +119,11 @@ def _rejoined(texts: Sequence[Text]) -> list[Text]:
 def _label(text: Text) -> _Label | None:
     """Read a line as the length a scale bar may stand for; None if it is none."""
     found = _LENGTH.fullmatch(text.content)
-    if not found:
+    if not found or _NO_BAR.search(text.content):
         return None
-    value, unit = float(found[1].replace(",", ".")), found[2].lower().replace("µ", "u").replace("μ", "u")
+    if found[4]:  # a word after it, such as the name of the laboratory
+        text = replace(text, right=text.left + (text.right - text.left) * len(found[1]) / len(text.content))
+    value, unit = float(found[2].replace(",", ".")), found[3].lower().replace("µ", "u").replace("μ", "u")
     nm = length_nm(value, unit)
     low, high = _RANGES_NM[unit]
     if nm is None or not low <= nm <= high:
@@ -131,14 +139,37 @@ def _near(value: float, choices: Sequence[float]) -> bool:
 
 def _matches(label: _Label, texts: Sequence[Text], pixels: npt.NDArray[np.float32]) -> Iterator[_Match]:
     """Pair a label with the bars around it."""
-    text, reach = label.text, _REACH * label.text.height
-    bars = find_bars(pixels, max(0, int(text.top - reach)), min(len(pixels), int(text.bottom + reach) + 1))
-    bars = [bar for bar in bars if not any(_is_stroke(bar, other, other is text) for other in texts)]
+    text = label.text
+    bars = [bar for bar in _bars_near(text, pixels) if not any(_is_stroke(bar, other) for other in texts)]
     ink = _ink(text, pixels)
+    low, high = (width / pixels.shape[1] for width in _PICTURE_NM)
     for bar in bars + list(_around(text, bars)):
         fit = _fit(text, bar) * _likeness(text, bar, ink)
-        if fit > 0 and label.nm / bar.length_px <= _COARSEST_NM:
+        if fit > 0 and low <= label.nm / bar.length_px <= min(high, _COARSEST_NM):
             yield _Match(label, bar, fit)
+
+
+def _bars_near(text: Text, pixels: npt.NDArray[np.float32]) -> list[Bar]:
+    reach, aside = _REACH * text.height, _ASIDE * text.height
+    rows = max(0, int(text.top - reach)), min(len(pixels), int(text.bottom + reach) + 1)
+    return find_bars(pixels, *rows, (text.left - aside, text.right + aside))
+
+
+def _without_bar(text: Text, pixels: npt.NDArray[np.float32]) -> Text:
+    """Read a line again without the bar in its box: the tick of ``|-| 5 um`` would be taken for a 1."""
+    if not _UNIT_LAST.search(text.content):
+        return text
+    inside = [bar for bar in _bars_near(text, pixels) if _is_stroke(bar, text) and bar.width > _LETTER * text.height]
+    if not inside:
+        return text
+    bar = max(inside, key=lambda bar: bar.width)
+    sides = (text.left, bar.left - _TICK_PX), (bar.right + _TICK_PX, text.right)
+    left, right = max(sides, key=lambda side: side[1] - side[0])
+    columns, rows = slice(max(0, int(left)), int(right) + 1), slice(max(0, int(text.top)), int(text.bottom) + 1)
+    if right - left < text.height:
+        return replace(text, content="")
+    content, score = read_line(pixels[rows, columns])
+    return Text(content, text.top, left, text.bottom, right, score)
 
 
 def _ink(text: Text, pixels: npt.NDArray[np.float32]) -> float:
@@ -156,11 +187,10 @@ def _likeness(text: Text, bar: Bar, ink: float) -> float:
     return colour * clearness * size * min(1.0, bar.length_px / _PRECISE_PX)
 
 
-def _is_stroke(bar: Bar, text: Text, own: bool) -> bool:
-    """Tell whether a bar lies within a line of text as part of a letter; within its own label only if it is short."""
+def _is_stroke(bar: Bar, text: Text) -> bool:
+    """Tell whether a bar lies within a line of text: part of a letter, or read as if it were one."""
     middle = (bar.top + bar.bottom) / 2
-    inside = text.top < middle < text.bottom and bar.left > text.left - 2 and bar.right < text.right + 2
-    return inside and not (own and bar.width > _LETTER * text.height)
+    return text.top < middle < text.bottom and bar.left > text.left - 2 and bar.right < text.right + 2
 
 
 def _around(text: Text, bars: Sequence[Bar]) -> Iterator[Bar]:

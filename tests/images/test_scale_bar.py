@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nanolab.images import scale_bar
 from nanolab.images.formats.bars import find_bars
 from nanolab.images.formats.image_file import read_grey
 from nanolab.images.formats.ocr import Text, read_text
@@ -296,3 +297,49 @@ def test_the_reader_is_loaded_only_when_used():
     code = "import sys, nanolab.images.scale_bar; print(*sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert {"rapidocr", "onnxruntime", "cv2"}.isdisjoint(shown.split())
+
+
+def grains(seed: int) -> np.ndarray:
+    """Grey grains of 110 to 180 on black, as in a powder, and a white bar of exactly 66 px straight onto them."""
+    rng = np.random.default_rng(seed)
+    grey = np.full((240, 320), 20.0)
+    rows, columns = np.mgrid[:240, :320]
+    for _ in range(1400):
+        row, column, radius, level = rng.uniform(0, 240), rng.uniform(0, 320), rng.uniform(4, 7), rng.uniform(110, 180)
+        grey[(rows - row) ** 2 + (columns - column) ** 2 < radius * radius] = level
+    grey = (grey + rng.normal(0, 6, grey.shape)).clip(0, 255)
+    grey[190:209, 170:236] = 255
+    return (np.rint(grey) / 255).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_bar_on_grains_is_as_long_as_it_is_or_not_found(seed: int) -> None:
+    bars = [bar for bar in find_bars(grains(seed), 180, 220) if bar.bottom > 192 and bar.top < 206 and bar.width > 40]
+    # 0.7 px: half a pixel from the blur-free ends, and the noise of the grains beyond them
+    assert [bar.length_px for bar in bars] == pytest.approx([66] * len(bars), abs=0.7)
+
+
+def test_a_line_read_across_its_bar_is_read_again_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = np.full((HEIGHT, WIDTH), 40, np.float32)
+    image[458:462, 106:150] = 255
+    for left in (104, 147):
+        image[450:470, left : left + 4] = 255
+    image[448:473, [165, 171, 178, 190, 196, 207, 213, 222]] = 255  # strokes of letters
+    read = Text("15 um", 445.0, 102.0, 476.0, 228.0, 0.98)  # the right tick as a 1
+    monkeypatch.setattr(scale_bar, "read_text", lambda pixels: [read])
+    seen = []
+    monkeypatch.setattr(scale_bar, "read_line", lambda pixels: (seen.append(pixels.shape), ("5 um", 0.97))[1])
+    found = read_scale_bar(drawn(image))
+    assert found.nm == pytest.approx(5000 / 43, rel=0.01)  # between the middles of the ticks, half a pixel at most
+    assert seen[0][1] < 228 - 150  # without bar and ticks
+    monkeypatch.setattr(scale_bar, "read_line", lambda pixels: ("", 0.0))
+    assert read_scale_bar(drawn(image)).nm is None
+
+
+@pytest.mark.parametrize(("content", "known"), [("100nm OCPN", True), ("1.00 um HFW", False), ("100 nm 5", False)])
+def test_a_word_after_the_length_may_be_the_laboratory_but_no_other_length(content: str, known: bool) -> None:
+    image = np.full((HEIGHT, WIDTH), 40, np.float32)
+    rectangle(image, 490, 496, 280, 340, 255)
+    image[460:475, 285:335:4] = 255
+    found = weigh([Text(content, 455.0, 280.0, 480.0, 420.0, 0.98)], drawn(image))
+    assert (found.nm is not None) == known

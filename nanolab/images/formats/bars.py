@@ -1,5 +1,6 @@
 """Scale bars as shapes: solid bars, lines with or without end ticks, and rows of ticks; measured below a pixel."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -12,7 +13,10 @@ _THRESHOLDS = range(30, 241, 15)  # of 255 levels; a bar of any grey stands out 
 _SHORTEST_PX = 12
 _THICKEST = 0.34  # of the length
 _CONTRAST = 30.0  # levels between a bar and everything around it
-_UNEVEN = 0.15  # of that contrast: how much the grey of a bar may vary along it
+_UNEVEN, _MOST_UNEVEN = 0.15, 0.35  # of that contrast: how much the grey of a bar may vary along it, and at most
+_BLUR_PX = 2  # over which an end may be blurred
+_END_CONTRAST, _BEYOND_PX = 0.3, 4  # of that contrast, between a bar and so many columns beyond its ends
+_THICKEST_WITH_TICKS_PX, _TICK_INK = 6, 0.6  # of a line with ticks; of the line's contrast in its ticks
 _SURROUNDINGS_PX = 6  # rows looked at above and below those searched
 _SLACK_PX = 2  # by which the ends of a bar's rows may differ
 _TICK_COUNT = 11  # ten intervals, as Hitachi draws them
@@ -81,7 +85,7 @@ def join(first: Bar, second: Bar) -> Bar:
     return Bar(min(first.top, second.top), max(first.bottom, second.bottom), flanks, ticks, first.sign, contrast)
 
 
-def find_bars(pixels: Levels, first: int, last: int) -> list[Bar]:
+def find_bars(pixels: Levels, first: int, last: int, columns: tuple[float, float] = (0, float("inf"))) -> list[Bar]:
     """Find what may be a scale bar in some rows of an image.
 
     Parameters
@@ -90,23 +94,30 @@ def find_bars(pixels: Levels, first: int, last: int) -> list[Bar]:
         Shape (height, width), float32 in [0, 1].
     first, last
         Rows to search; `last` is exclusive.
+    columns
+        A bar reaches into these, at least.
     """
     start = max(0, first - _SURROUNDINGS_PX)
     levels = pixels[start : last + _SURROUNDINGS_PX] * np.float32(255)
     return [
         replace(bar, top=bar.top + start, bottom=bar.bottom + start)
-        for bar in _find(levels, first - start, last - start)
+        for bar in _find(levels, first - start, last - start, columns)
     ]
 
 
-def _find(levels: Levels, first: int, last: int) -> list[Bar]:
+def _find(levels: Levels, first: int, last: int, columns: tuple[float, float]) -> list[Bar]:
     found: list[Bar] = []
+    seen: set[tuple[int, int, int, int, int]] = set()
     for mask, sign in _masks(levels[first:last]):
         rows, starts, ends = _runs(mask)
         long_enough = (ends - starts >= _SHORTEST_PX) & (starts > 0) & (ends < mask.shape[1])
+        long_enough &= (starts < columns[1]) & (ends > columns[0])
         for top, bottom, left, right in _rectangles(rows[long_enough], starts[long_enough], ends[long_enough]):
-            bar = _measured(levels, first + top, first + bottom, left, right, sign)
-            found += [bar] if bar else []
+            place = first + top, first + bottom, int(left), int(right), sign
+            if place not in seen and _stands_out(levels, *place):
+                bar = _measured(levels, *place)
+                found += [bar] if bar else []
+            seen.add(place)
         short = ends - starts <= _TICK_WIDTH_PX
         found += _tick_rows(rows[short] + first, (starts + ends)[short] / 2, sign)
     return _distinct(found)
@@ -142,61 +153,75 @@ def _rectangles(rows: Iterable[int], starts: Iterable[int], ends: Iterable[int])
     return [(top, bottom, x0, x1) for top, bottom, x0, x1 in done + growing if bottom - top <= _THICKEST * (x1 - x0)]
 
 
+def _stands_out(levels: Levels, top: int, bottom: int, left: int, right: int, sign: int) -> bool:
+    """Tell from a few columns whether a rectangle is worth measuring: most are texture."""
+    columns = slice(left + _BLUR_PX, right - _BLUR_PX, max(1, (right - left) // 16))
+    inside, outside = (
+        levels[(top + bottom) // 2, columns],
+        levels[max(0, top - 3) : bottom + 3 : bottom - top + 5, columns],
+    )
+    contrast = float((sign * (inside.mean() - outside.mean(axis=1))).min())
+    return contrast > _CONTRAST / 2 and float(np.ptp(inside)) < 3 * _MOST_UNEVEN * contrast
+
+
 def _measured(levels: Levels, top: int, bottom: int, left: int, right: int, sign: int) -> Bar | None:
-    """Measure the bar of which a rectangle is the core; None where that does not stand out evenly on both sides."""
+    """Measure the bar that a rectangle is; None where it does not stand out evenly on all four sides."""
     above, below = levels[max(0, top - 4) : max(0, top - 1)], levels[bottom + 1 : bottom + 4]
     if not (len(above) and len(below)):
         return None
-    rows, sides = levels[top:bottom].mean(axis=0), np.stack([above.mean(axis=0), below.mean(axis=0)])
-    margin = (right - left) // 8
-    core = slice(left + margin, right - margin)
-    level, contrast = float(np.median(rows[core])), float(np.median(sign * (rows - sides)[:, core], axis=1).min())
-    if contrast < _CONTRAST or float(np.std(rows[core])) > _UNEVEN * contrast:
+    rows = sign * levels[top:bottom].mean(axis=0)
+    sides = sign * np.stack([above.mean(axis=0), below.mean(axis=0)])
+    core = slice(left + _BLUR_PX, right - _BLUR_PX)
+    level, contrast = float(np.median(rows[core])), float(np.median((rows - sides)[:, core], axis=1).min())
+    off = np.abs(rows[core] - level)
+    if contrast < _CONTRAST or off.std() > _UNEVEN * contrast or off.max() > _MOST_UNEVEN * contrast:
         return None
-    relief = (sign * (rows - sides)).max(axis=0)  # from one side, because the other may be text
-    relief /= np.median(relief[core])
-    first, last = (_flank(relief, (left + right) // 2, step) for step in (-1, 1))
-    if first is None or last is None or last - first < _SHORTEST_PX:
+    first = _flank(rows[::-1], len(rows) - left, level, contrast)
+    last = _flank(rows, right, level, contrast)
+    if first is None or last is None:
         return None
-    ink = sign * (rows - level) > -contrast / 2
-    if _beyond(ink, first, -1).all() or _beyond(ink, last, 1).all():
+    ends = len(rows) - first, last
+    return Bar(top, bottom, ends, _ticks(levels, top, bottom, ends, sign * contrast), sign, contrast)
+
+
+def _flank(rows: Levels, end: int, level: float, contrast: float) -> float | None:
+    """Where a bar ends near column `end`, half-way down to what lies beyond it; None if that is too like the bar."""
+    beyond = rows[end + _BLUR_PX : end + _BLUR_PX + _BEYOND_PX]
+    if len(beyond) == 0 or level - np.median(beyond) < max(_CONTRAST, _END_CONTRAST * contrast):
         return None  # it runs into something alike: an arrow head, a particle
-    ticks = _tick(levels, top, bottom, first, sign * contrast), _tick(levels, top, bottom, last, sign * contrast)
-    return Bar(top, bottom, (first, last), ticks, sign, contrast)
-
-
-def _beyond(row: npt.NDArray[np.bool_], flank: float, step: int) -> npt.NDArray[np.bool_]:
-    """Pixels past an end of a bar, as far as a tick could reach."""
-    start = int(flank) + 2 * step
-    return row[start : start + _TICK_WIDTH_PX] if step > 0 else row[max(0, start - _TICK_WIDTH_PX) : max(0, start)]
-
-
-def _flank(relief: Levels, middle: int, step: int) -> float | None:
-    """Column at which a bar ends on one side: half its relief is gone, and does not come back within three pixels."""
-    outwards = relief[middle::step]
-    low = outwards < 0.5
-    ends = np.flatnonzero(low[:-2] & low[1:-1] & low[2:])
-    if len(ends) == 0 or ends[0] == 0:
-        return None
-    inside, outside = float(outwards[ends[0] - 1]), float(outwards[ends[0]])
-    part = min(1.0, (inside - 0.5) / (inside - outside)) if inside > 0.5 else 0.0
-    return middle + 0.5 + step * (int(ends[0]) - 1 + part)  # the middle of column c is at c + 0.5
-
-
-def _tick(levels: Levels, top: int, bottom: int, flank: float, contrast: float) -> float | None:
-    """Column of the middle of a tick across the end of a line, above or below it; None if there is none."""
-    end = int(flank)
-    first = max(0, end - _TICK_WIDTH_PX)
-    for rows in (slice(max(0, top - 4), max(0, top - 1)), slice(bottom + 1, bottom + 4)):
-        strip = levels[rows, first : end + _TICK_WIDTH_PX + 1]
-        if strip.size == 0:
-            continue
-        ink = (strip.mean(axis=0) - float(np.median(strip))) / contrast
-        if ink.max() > 0.4 and (ink > 0.4).sum() <= _TICK_WIDTH_PX:
-            ink = np.where(ink > 0.2, ink, 0)
-            middle = float(first + 0.5 + (ink * np.arange(len(ink))).sum() / ink.sum())
-            return middle if abs(middle - flank) <= _TICK_WIDTH_PX / 2 else None
+    half = (level + float(np.median(beyond))) / 2
+    near = range(end - _BLUR_PX - 1, min(end + _BLUR_PX, len(rows) - 1))
+    for column in near:
+        inside, outside = float(rows[column]), float(rows[column + 1])
+        if inside >= half > outside:
+            return column + 0.5 + (inside - half) / (inside - outside)  # the middle of column c is at c + 0.5
     return None
+
+
+def _ticks(
+    levels: Levels, top: int, bottom: int, ends: tuple[float, float], contrast: float
+) -> tuple[float | None, float | None]:
+    """Columns of the middles of ticks across the ends of a line, all above or all below it; None where there is none."""
+    if bottom - top > _THICKEST_WITH_TICKS_PX:
+        return None, None
+    sides = levels[max(0, top - 4) : max(0, top - 1)], levels[bottom + 1 : bottom + 4]
+    found = [tuple(_tick(side, end, contrast) for end in ends) for side in sides]
+    first, last = min(found, key=lambda ticks: ticks.count(None))
+    return first, last
+
+
+def _tick(strip: Levels, end: float, contrast: float) -> float | None:
+    """Column of the middle of a tick in a strip of rows, at an end of the line next to it."""
+    start = max(0, int(end) - _TICK_WIDTH_PX)
+    around = strip[:, start : int(end) + _TICK_WIDTH_PX + 1]
+    if around.size == 0:
+        return None
+    ink = (around.mean(axis=0) - float(np.median(around))) / contrast
+    if ink.max() < _TICK_INK or (ink > _TICK_INK / 2).sum() > _TICK_WIDTH_PX:
+        return None
+    ink = np.where(ink > 0.2, ink, 0)
+    middle = float(start + 0.5 + (ink * np.arange(len(ink))).sum() / ink.sum())
+    return middle if abs(middle - end) <= _TICK_WIDTH_PX / 2 else None
 
 
 def _tick_rows(rows: npt.NDArray[np.intp], middles: npt.NDArray[np.float64], sign: int) -> list[Bar]:
@@ -222,10 +247,13 @@ def _alike(first: tuple[float, float], second: tuple[float, float]) -> bool:
 
 def _progressions(columns: npt.NDArray[np.float64]) -> Iterator[tuple[float, float]]:
     """First and last of eleven columns at equal steps that do not go on beyond them."""
-    for index, start in enumerate(columns):
-        for following in columns[index + 1 : index + 4]:
+    listed = columns.tolist()
+    for index, start in enumerate(listed):
+        for following in listed[index + 1 : index + 4]:
             step = following - start
-            if step < _TICK_STEP_PX:
+            last, slack = start + (_TICK_COUNT - 1) * step, 1 + 0.02 * (_TICK_COUNT - 1) * step
+            after = bisect_left(listed, last - slack)
+            if step < _TICK_STEP_PX or after == len(listed) or listed[after] > last + slack:
                 continue
             wanted = start + step * np.arange(-1, _TICK_COUNT + 1)
             nearest = columns[np.abs(columns[None] - wanted[:, None]).argmin(axis=1)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Text", "read_text"]
+__all__ = ["Text", "read_line", "read_text"]
 
 _LONGEST_SIDE = 2000  # pixels; the reader would shrink a larger image itself, after copying it
 
@@ -45,13 +45,22 @@ def read_text(pixels: npt.NDArray[np.float32]) -> list[Text]:
         size = round(pixels.shape[1] / shrink), round(pixels.shape[0] / shrink)
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
     levels = np.rint(pixels * 255).astype(np.uint8)
-    found = _reader()(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR))
+    found = _reader()(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR), use_det=True, use_cls=False, use_rec=True)
     if found.txts is None:
         return []
     return [
         Text(content, *_upright(np.asarray(corners) * shrink), float(score))
         for content, corners, score in zip(found.txts, found.boxes, found.scores, strict=True)
     ]
+
+
+def read_line(pixels: npt.NDArray[np.float32]) -> tuple[str, float]:
+    """Return the text of a picture of a single line, and how sure the reader is of it (0 to 1)."""
+    import cv2
+
+    levels = np.rint(pixels * 255).astype(np.uint8)
+    found = _reader()(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR), use_det=False, use_cls=False, use_rec=True)
+    return (found.txts[0], float(found.scores[0])) if found.txts else ("", 0.0)
 
 
 def _upright(corners: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
