@@ -12,7 +12,7 @@ from tifffile import PHOTOMETRIC
 from nanolab.core.checks import InputError, check_file, check_label_map
 from nanolab.core.typing import LabelMap
 from nanolab.images.formats.grey import resolve_palette
-from nanolab.images.formats.image_file import file_kind, open_picture
+from nanolab.images.formats.image_file import file_kind, open_picture, oriented
 from nanolab.images.label_values import MaskKind, labels_from_mask, labels_from_values
 from nanolab.images.limits import check_size
 from nanolab.images.pixel_size import ImageRecord, PixelSize, image_record, pixel_size_from_metadata
@@ -29,6 +29,7 @@ __all__ = [
     "write_labels",
 ]
 
+_ORIENTATION = 274  # tag of Exif
 _BYTES_PER_PIXEL = 24  # that telling what a mask means may need
 
 
@@ -168,7 +169,9 @@ _Values = tuple[npt.NDArray[Any], MaskKind]
 def _tiff_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -> _Values:
     with open_tiff(path) as tif:
         page, *more = first_pages(tif)
-        _check_shape((page.imagelength, page.imagewidth), shape, path)
+        orientation = page.tags.valueof("Orientation", default=1)
+        stored = page.imagelength, page.imagewidth
+        _check_shape(stored[::-1] if orientation > 4 else stored, shape, path)
         if more or page.imagedepth != 1:
             raise InputError(f"{path}: must hold one mask, got {1 + len(more)} pages; save each by itself")
         if page.dtype is None:
@@ -179,12 +182,15 @@ def _tiff_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -> _
         values = page.asarray()
         if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None and kind != "instance":
             values = resolve_palette(values, page.colormap)
-    return (np.moveaxis(values, 0, -1) if page.axes == "SYX" else values), kind
+        values = np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
+        return oriented(values, orientation), kind
 
 
 def _picture_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -> _Values:
+    from PIL import ImageOps
+
     with open_picture(path) as picture:
-        _check_shape((picture.height, picture.width), shape, path)
+        _check_shape(picture.size if picture.getexif().get(_ORIENTATION, 1) > 4 else picture.size[::-1], shape, path)
         if picture.format == "JPEG":
             if kind not in ("auto", "binary"):
                 raise InputError(f"{path}: JPEG changes the values of a label map; save it as TIFF or PNG")
@@ -196,7 +202,8 @@ def _picture_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -
             str(path),
             bytes_per_pixel=_BYTES_PER_PIXEL,
         )
-        return np.asarray(picture.convert("RGB") if coloured else picture), kind
+        upright = ImageOps.exif_transpose(picture)
+        return np.asarray(upright.convert("RGB") if coloured else upright), kind
 
 
 def _check_shape(found: tuple[int, int], shape: tuple[int, int] | None, path: Path) -> None:

@@ -201,7 +201,7 @@ def _flank(rows: Levels, end: int, level: float, contrast: float) -> float | Non
 def _ticks(
     levels: Levels, top: int, bottom: int, ends: tuple[float, float], contrast: float
 ) -> tuple[float | None, float | None]:
-    """Columns of the middles of ticks across the ends of a line, all above or all below it; None where there is none."""
+    """Columns of the middles of ticks across the ends of a line, above or below it; None where there is none."""
     if bottom - top > _THICKEST_WITH_TICKS_PX:
         return None, None
     sides = levels[max(0, top - 4) : max(0, top - 1)], levels[bottom + 1 : bottom + 4]

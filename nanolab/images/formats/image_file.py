@@ -13,10 +13,11 @@ import tifffile
 from nanolab.core.checks import InputError, check_file
 from nanolab.images.formats.grey import resolve_palette, to_grey
 from nanolab.images.formats.signals import SIGNAL_SUFFIXES, open_signal
+from nanolab.images.formats.vendors import image_page
 from nanolab.images.limits import check_size
 from nanolab.images.tiff import SOFTWARE, first_pages, open_tiff
 
-__all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "open_picture", "read_grey"]
+__all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "open_picture", "oriented", "read_grey"]
 
 #: Suffixes of the files that can be read, in lower case.
 IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"} | SIGNAL_SUFFIXES)
@@ -81,8 +82,8 @@ def file_kind(path: Path | str) -> Kind:
 
 def _read_tiff(path: Path) -> Grey:
     with open_tiff(path) as tif:
-        page = tif.pages.first
-        _refuse_stack(tif, path)
+        page = image_page(tif)
+        _refuse_stack(tif, page, path)
         if page.dtype is None:
             raise InputError(f"{path}: holds a kind of number nothing can read; export it as 8- or 16-bit TIFF")
         check_size(page.shape, page.dtype, str(path))
@@ -92,6 +93,7 @@ def _read_tiff(path: Path) -> Grey:
             array = np.moveaxis(array, 0, -1)
         if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
             array = resolve_palette(array, page.colormap)
+        array = oriented(array, page.tags.valueof("Orientation", default=1))
         own = page.software == SOFTWARE and array.dtype.kind == "u"
         pixels, record = to_grey(array, str(path), (0.0, float(np.iinfo(array.dtype).max)) if own else None)
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
@@ -101,13 +103,20 @@ def _read_tiff(path: Path) -> Grey:
         return pixels, {"format": "TIFF", **record, "dtype": str(stored), "vendor": vendor}
 
 
-def _refuse_stack(tif: tifffile.TiffFile, path: Path) -> None:
+def _refuse_stack(tif: tifffile.TiffFile, first: tifffile.TiffPage, path: Path) -> None:
     """Refuse several pages of one size; smaller ones behind the first are thumbnails."""
-    first = tif.pages.first
     alike = sum(page.shape == first.shape for page in first_pages(tif))
     images = max(alike, first.imagedepth, int((tif.imagej_metadata or {}).get("images", 1)))
     if images > 1:
         raise InputError(f"{path}: must hold one image, got a stack; save the one to use as a file of its own")
+
+
+def oriented(array: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Turn and mirror stored rows and columns as the tag of that name says they are to be seen (1 to 8)."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    rows, columns = (-1 if orientation in those else 1 for those in ((3, 4, 7, 8), (2, 3, 6, 7)))
+    return array[::rows, ::columns]
 
 
 @contextmanager
@@ -129,9 +138,12 @@ def open_picture(path: Path) -> Iterator[Any]:
 
 
 def _read_picture(path: Path) -> Grey:
+    from PIL import ImageOps
+
     with open_picture(path) as picture:
         check_size((picture.height, picture.width, len(picture.getbands())), np.uint8, str(path))
-        array = np.asarray(picture if picture.mode in _DIRECT_MODES else picture.convert("RGB"))
+        upright = ImageOps.exif_transpose(picture)
+        array = np.asarray(upright if picture.mode in _DIRECT_MODES else upright.convert("RGB"))
         pixels, record = to_grey(array, str(path))
         return pixels, {"format": picture.format, **record, "vendor": {}}
 
@@ -144,5 +156,7 @@ def _read_signal(path: Path) -> Grey:
         array = np.asarray(data)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: truncated or damaged ({error}); copy or export it again") from error
+    if array.dtype.names:  # DigitalMicrograph's colours are a record each
+        array = np.stack([array[channel] for channel in array.dtype.names[:3]], axis=-1)
     pixels, record = to_grey(array, str(path))
     return pixels, {"format": path.suffix[1:].upper(), **record, "vendor": dict(signal["original_metadata"])}

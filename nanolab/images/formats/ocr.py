@@ -69,13 +69,11 @@ def _upright(corners: npt.NDArray[np.float64]) -> tuple[float, float, float, flo
 
 
 @functools.cache
-def _reader() -> Callable[[npt.NDArray[np.uint8]], Any]:
+def _reader() -> Callable[..., Any]:
     """Load the reader; its models lie in its package. Text is upright, so its turning of lines is left out."""
     import onnxruntime
     from rapidocr import RapidOCR
 
     onnxruntime.disable_telemetry_events()
-    reader: Callable[[npt.NDArray[np.uint8]], Any] = RapidOCR(
-        params={"Global.log_level": "critical", "Global.use_cls": False}
-    )
+    reader: Callable[..., Any] = RapidOCR(params={"Global.log_level": "critical", "Global.use_cls": False})
     return reader

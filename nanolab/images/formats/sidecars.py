@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from nanolab.images.formats.vendors import Calibration, length_nm, positive, require_width
+from nanolab.images.formats.vendors import Calibration, jeol_calibration, positive, require_width
 
 __all__ = ["sidecar_calibration"]
 
@@ -30,7 +30,7 @@ def sidecar_calibration(image: Path, width: int) -> Calibration | None:
         return None
     with beside.open("rb") as file:
         text = _decoded(file.read(_LONGEST))
-    return _hitachi(text, width, beside.name) or _jeol(text, width, beside.name)
+    return _hitachi(text, width, beside.name) or jeol_calibration(text, width, f"JEOL file {beside.name}")
 
 
 def _decoded(data: bytes) -> str:
@@ -48,16 +48,3 @@ def _hitachi(text: str, width: int, name: str) -> Calibration | None:
         return None
     require_width(entries.get("DataSize", "").lower().split("x")[0], width, record)
     return Calibration(nm, nm, f"{record}, PixelSize")
-
-
-def _jeol(text: str, width: int, name: str) -> Calibration | None:
-    """``$$SM_MICRON_BAR`` pixels long, standing for ``$$SM_MICRON_MARKER``."""
-    entries = dict(line.strip().split(None, 1) for line in text.splitlines() if len(line.split()) > 1)
-    bar_px, record = positive(entries.get("$$SM_MICRON_BAR")), f"JEOL file {name}"
-    marker = re.fullmatch(r"([\d.]+)\s*(\D+)", entries.get("$$SM_MICRON_MARKER", ""))
-    value = positive(marker[1]) if marker else None
-    length = length_nm(value, marker[2]) if marker and value else None
-    if bar_px is None or length is None:
-        return None
-    require_width(entries.get("$CM_FULL_SIZE", "").partition(" ")[0], width, record)
-    return Calibration(length / bar_px, length / bar_px, f"{record}, SM_MICRON_BAR")

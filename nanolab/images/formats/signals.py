@@ -32,19 +32,67 @@ def open_signal(path: Path) -> dict[str, Any]:
     """
     name = _MODULES.get(path.suffix.lower(), "tiff")
     module = importlib.import_module(f"rsciio.{name}")
-    problem, signals = "", []
+    problem = ""
+    signals: list[dict[str, Any]] = []
     with _quiet():
         try:
-            signals = module.file_reader(str(path), lazy=name != "tiff")  # a lazy TIFF would stay open
+            signals = (
+                _emd_signals(path)
+                if name == "emd"
+                else module.file_reader(str(path), lazy=name != "tiff")  # a lazy TIFF would stay open
+            )
+        except InputError:
+            raise
         except Exception as error:  # its parsers of binary formats raise anything on a broken file
             problem = repr(error)  # kept as text, so that the files which the parser left open are closed here
     if problem:
         raise InputError(f"{path}: not a readable {path.suffix[1:].upper()} file ({problem}); export the image as TIFF")
-    images = [signal for signal in signals if signal["data"].ndim == 2]
+    images = [signal for signal in signals if signal["data"].ndim == 2 and not _is_profile(signal)]
     if not images:
         shapes = ", ".join(str(signal["data"].shape) for signal in signals) or "nothing"
         raise InputError(f"{path}: must hold an image, shape (height, width), got {shapes}; export one as TIFF")
     return dict(images[0])
+
+
+def _is_profile(signal: dict[str, Any]) -> bool:
+    """Tell a line of spectra from an image: it is stepped along one axis."""
+    return any(axis.get("navigate") for axis in signal["axes"])
+
+
+def _emd_signals(path: Path) -> list[dict[str, Any]]:
+    """Read an EMD; of Velox's only the images, because its spectra need a package more and are not wanted."""
+    import h5py  # type: ignore[import-untyped]
+    from rsciio.emd import file_reader  # type: ignore[import-untyped]
+    from rsciio.emd._emd_velox import FeiEMDReader  # type: ignore[import-untyped]
+
+    class Images(FeiEMDReader):  # type: ignore[misc]
+        def _check_im_type(self) -> None:
+            self.im_type = "Image"
+
+    file = h5py.File(path, "r")  # stays open for as long as the data are not loaded
+    _refuse_other_files(file, path)
+    if "Version" not in file or "Data/Image" not in file:
+        file.close()
+        return list(file_reader(str(path), lazy=True))
+    reader = Images(lazy=True, select_type="images")
+    reader.read_file(file)
+    return list(reader.dictionaries)
+
+
+def _refuse_other_files(file: Any, path: Path) -> None:
+    """Refuse an HDF5 file whose links or data lie in other files: reading it would read any file of this machine."""
+    import h5py
+
+    def leads_out(name: str, link: Any) -> str | None:
+        return name if isinstance(link, h5py.ExternalLink) else None
+
+    def lies_outside(name: str, thing: Any) -> str | None:
+        return name if isinstance(thing, h5py.Dataset) and (thing.external or thing.is_virtual) else None
+
+    name = file.visititems_links(leads_out) or file.visititems(lies_outside)
+    if name is not None:
+        file.close()
+        raise InputError(f"{path}: {name} lies in another file, which is not read; export the image as TIFF")
 
 
 @contextmanager

@@ -6,13 +6,27 @@ image, it raises `Undecided`: a wrong scale is worse than none.
 
 import math
 import re
+import struct
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import tifffile
 
-__all__ = ["Calibration", "Undecided", "has_other_tags", "length_nm", "positive", "require_width", "tiff_calibration"]
+from nanolab.images.tiff import first_pages
+
+__all__ = [
+    "Calibration",
+    "Undecided",
+    "has_other_tags",
+    "image_page",
+    "jeol_calibration",
+    "length_nm",
+    "positive",
+    "require_width",
+    "tiff_calibration",
+]
 
 _NM_PER = {
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e9),
@@ -24,6 +38,7 @@ _NM_PER = {
     "pm": 1e-3,
     "fm": 1e-6,
 }
+_SIS = 33560  # tag of Olympus SIS
 _COARSEST_PLAIN_NM = 1000.0  # a bare TIFF resolution coarser than this is meant for a printer or is a film scanner's
 
 
@@ -42,7 +57,7 @@ class Undecided(Exception):
 
 def length_nm(value: float, unit: str) -> float | None:
     """Convert a length to nm; None for a unit that is no length, such as 1/nm or pixel."""
-    factor = _NM_PER.get(unit.strip().lower())
+    factor = _NM_PER.get(unit.strip(" []").replace("_", "").lower())  # Berkeley's EMD writes n_m, in brackets or not
     return None if factor is None else value * factor
 
 
@@ -64,6 +79,12 @@ def require_width(recorded: object, actual: int, record: str) -> None:
         )
 
 
+def image_page(tif: tifffile.TiffFile) -> Any:
+    """Return the page that holds the image: the first, but for Olympus SIS the one with the tag, next to a picture."""
+    pages = first_pages(tif)
+    return next((page for page in pages if _SIS in page.tags), pages[0])
+
+
 def tiff_calibration(tif: tifffile.TiffFile) -> Calibration | None:
     """Return the first pixel size a TIFF records, vendors' tags before general ones.
 
@@ -76,10 +97,10 @@ def tiff_calibration(tif: tifffile.TiffFile) -> Calibration | None:
 
 
 def has_other_tags(tif: tifffile.TiffFile) -> bool:
-    """Tell whether a TIFF has tags of Gatan, JEOL SightX, Olympus SIS or TVIPS, which are left to RosettaSciIO."""
+    """Tell whether a TIFF has tags of Gatan, JEOL SightX or TVIPS, which are left to RosettaSciIO."""
     page = tif.pages.first
     jeol = page.tags.valueof("Make") == "JEOL Ltd."
-    return bool(jeol or page.is_sis or page.is_tvips or 65009 in page.tags)
+    return bool(jeol or page.is_tvips or 65009 in page.tags)
 
 
 def _zeiss(tif: tifffile.TiffFile) -> Calibration | None:
@@ -224,9 +245,72 @@ def _resolution(tif: tifffile.TiffFile, nm_per_unit: float, record: str) -> Cali
 
 def _imagej(tif: tifffile.TiffFile) -> Calibration | None:
     """ImageJ and Fiji: the unit stands in the description. Inch and pixel are what an uncalibrated image has."""
-    unit = str((tif.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "\u00b5")
+    unit = str((tif.imagej_metadata or {}).get("unit", ""))
+    unit = re.sub(r"\\u([0-9a-fA-F]{4})", lambda escaped: chr(int(escaped[1], 16)), unit)  # as Fiji writes them
     factor = length_nm(1, unit)
     return _resolution(tif, factor, f"ImageJ description, unit={unit}") if factor else None
+
+
+def _sis(tif: tifffile.TiffFile) -> Calibration | None:
+    """Olympus SIS (iTEM): metres, on the page of the data, which is the second where the first is a picture."""
+    tag = image_page(tif).tags.get(_SIS)
+    if tag is None:
+        return None
+    sizes = tag.value if isinstance(tag.value, dict) else {}
+    x_m, y_m = positive(sizes.get("pixelsizex")), positive(sizes.get("pixelsizey"))
+    if x_m is None:  # some files count the place of the sizes from the tag, not from the start of the file
+        tif.filehandle.seek(tag.valueoffset)
+        data = tif.filehandle.read(min(tag.count, 4096))
+        place = int.from_bytes(data[60:64], "little") + 12
+        if 64 <= place <= len(data) - 16:
+            x_m, y_m = (positive(size) for size in struct.unpack_from("<dd", data, place))
+    return Calibration(x_m * 1e9, y_m * 1e9, "Olympus SIS tag 33560") if x_m and y_m else None
+
+
+def _tescan(tif: tifffile.TiffFile) -> Calibration | None:
+    """Tescan: a chain of blocks, one of them text with metres a pixel."""
+    data = tif.pages.first.tags.valueof(50431, default=b"")
+    text = bytes(data).decode("latin-1")
+    x_m, y_m = (positive(_entry(rf"PixelSize{axis}\s*=\s*([\d.eE+-]+)", text)) for axis in "XY")
+    return Calibration(x_m * 1e9, (y_m or x_m) * 1e9, "Tescan tag 50431, PixelSizeX") if x_m else None
+
+
+def _jeol_note(tif: tifffile.TiffFile) -> Calibration | None:
+    """JEOL's newer instruments put their text into the Exif MakerNote."""
+    exif = tif.pages.first.tags.valueof(34665, default={})
+    note = exif.get("MakerNote", b"") if isinstance(exif, dict) else b""
+    text = note.removeprefix(b"UNICODE\0").decode("utf-16-le", "replace") if isinstance(note, bytes) else str(note)
+    return jeol_calibration(text, tif.pages.first.imagewidth, "JEOL MakerNote")
+
+
+def _entry(pattern: str, text: str) -> str | None:
+    found = re.search(pattern, text)
+    return found[1] if found else None
+
+
+def jeol_calibration(text: str, width: int, record: str) -> Calibration | None:
+    """Return the pixel size in JEOL's text: as stated, by the field of view, or by the bar in whole pixels.
+
+    Raises
+    ------
+    Undecided
+        If the text is about an image of another width.
+    """
+    entries = dict(re.findall(r"(\$+\w+)[ =]+([^\t\r\n]*)", text))
+    size = re.match(r"\d+", entries.get("$CM_FULL_SIZE", "") or entries.get("$CM_IMAGE_SIZE", ""))
+    for key, pattern, pixels in (
+        ("$CM_PIXEL_SIZE", r"([\d.]+)\s*([^\d\s/]+)/pixel", 1.0),
+        ("$CM_FIELD_OF_VIEW", r"([\d.]+)\s+[\d.]+\s*(\D+)", width),
+        ("$$SM_MICRON_MARKER", r"([\d.]+)\s*(\D+)", positive(entries.get("$$SM_MICRON_BAR"))),
+        ("$SM_MICRON_MARKER", r"([\d.]+)\s*(\D+)", positive(entries.get("$SM_MICRON_BAR"))),
+    ):
+        found = re.fullmatch(pattern, entries.get(key, "").strip())
+        value = positive(found[1]) if found else None
+        length = length_nm(value, found[2]) if found and value else None
+        if length and pixels:
+            require_width(size and size.group(), width, record)
+            return Calibration(length / pixels, length / pixels, f"{record}, {key.strip('$').replace('MARKER', 'BAR')}")
+    return None
 
 
 def _plain(tif: tifffile.TiffFile) -> Calibration | None:
@@ -237,4 +321,7 @@ def _plain(tif: tifffile.TiffFile) -> Calibration | None:
 
 
 _Reader = Callable[[tifffile.TiffFile], Calibration | None]
-_READERS: tuple[_Reader, ...] = (_zeiss, _fei, _fibics, _orion, _thermo, _ome, _imagej, _plain)
+_READERS: tuple[_Reader, ...] = (
+    *(_zeiss, _fei, _fibics, _orion, _thermo, _sis, _tescan, _jeol_note),
+    *(_ome, _imagej, _plain),
+)
