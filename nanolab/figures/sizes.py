@@ -188,7 +188,7 @@ def _draw_fit(
     axes: Axes,
     sample: SizeSample,
     fitted: Fit,
-    edges: npt.NDArray[np.float64],
+    edges: FloatArray,
     weighting: str,
     goodness: GoodnessOfFit | None,
 ) -> None:
@@ -216,14 +216,11 @@ def plot_size_comparison(samples: Mapping[str, SizeSample], comparison: SampleCo
     figure, (left, right) = make_panels(1, 2, aspect=0.8, panel_in=4)
     unit = next(iter(samples.values())).unit
     quantity = next(iter(samples.values())).quantity
-    pooled = np.concatenate([sample.sizes for sample in samples.values()])
-    top = np.quantile(pooled, 0.995)
-    edges = bin_edges(pooled[pooled <= top])
+    edges = _common_edges([sample.sizes for sample in samples.values()])
     for colour, (name, sample) in zip(LINES, samples.items(), strict=False):
         total = sample.weights.sum()
         shares = np.histogram(sample.sizes, edges, weights=sample.weights)[0] / total
-        left.stairs(100 * shares, edges, color=colour, fill=True, alpha=0.25)
-        left.stairs(100 * shares, edges, color=colour, linewidth=1.5)
+        _draw_bars(left, 100 * shares, edges, colour)
         label = f"{name}: n = {len(sample)}"
         right.step(sample.sizes, 100 * np.cumsum(sample.weights) / total, where="post", color=colour, label=label)
     axis = f"{NAMES.get(quantity, quantity)} / {unit}"
@@ -311,12 +308,10 @@ def plot_sizes(
         )
     (unit,) = units
     values = {name: tables[name][0] if name in tables else np.asarray(each, float) for name, each in given.items()}
-    together = np.concatenate(list(values.values()))
-    if not together.size:
+    if not any(len(each) for each in values.values()):
         raise InputError("size histogram: needs at least one particle, got none")
     figure, (axes,) = make_panels(1, 1, aspect=0.62, panel_in=5.5)
-    top = np.quantile(together, 0.995)
-    edges = bin_edges(together[together <= top])
+    edges = _common_edges(list(values.values()))
     for colour, (name, each) in zip(LINES, values.items(), strict=False):
         _distribution(axes, each, edges, colour, name, unit)
     axes.set(xlabel=f"{quantity} / {unit}", ylabel="share of particles in a bin")
@@ -325,9 +320,17 @@ def plot_sizes(
     return figure
 
 
-def _distribution(
-    axes: Axes, sizes: npt.NDArray[np.float64], edges: npt.NDArray[np.float64], colour: str, name: str, unit: str
-) -> None:
+def _common_edges(sizes: Sequence[FloatArray]) -> FloatArray:
+    together = np.concatenate(sizes)
+    return bin_edges(together[together <= np.quantile(together, 0.995)])
+
+
+def _draw_bars(axes: Axes, shares: FloatArray, edges: FloatArray, colour: str, **options: Any) -> None:
+    axes.stairs(shares, edges, fill=True, color=colour, alpha=0.25)
+    axes.stairs(shares, edges, color=colour, linewidth=1.5, **options)
+
+
+def _distribution(axes: Axes, sizes: FloatArray, edges: FloatArray, colour: str, name: str, unit: str) -> None:
     count = len(sizes)
     if count == 0:
         axes.plot([], [], color=colour, label=f"{name}: no particles")
@@ -336,6 +339,5 @@ def _distribution(
     median = float(np.median(sizes))
     beyond = int((sizes > edges[-1]).sum())
     label = f"{name}: median {median:.4g} {unit}, n = {count}" + (f" ({beyond} beyond)" if beyond else "")
-    axes.stairs(shares, edges, fill=True, color=colour, alpha=0.25)
-    axes.stairs(shares, edges, color=colour, linewidth=1.5, label=label)
+    _draw_bars(axes, shares, edges, colour, label=label)
     axes.axvline(median, color=colour, linestyle="--", linewidth=1.2)

@@ -91,22 +91,18 @@ def compare_samples(
     # rounding must not make a deal that is the sample itself look nearer
     p = (1 + (chance[:, :2] >= observed[:2] * (1 - 1e-9)).sum(axis=0)) / (1 + repeats)
     tails = (1 - confidence) / 2
-    intervals = [(float(low), float(high)) for low, high in np.quantile(drawn, [tails, 1 - tails], axis=0).T]
+    names = ("ks", "wasserstein", "d50_difference", "d50_ratio")
+    bounds = np.quantile(drawn, [tails, 1 - tails], axis=0).T.tolist()
+    distances: dict[str, Any] = dict(zip(names, observed.tolist(), strict=True))
+    distances |= {f"{name}_interval": tuple(each) for name, each in zip(names, bounds, strict=True)}
     return SampleComparison(
         unit=first.unit,
         quantity=first.quantity,
         count=(len(first), len(second)),
         images=(len(first.images), len(second.images)),
-        ks=float(observed[0]),
-        ks_interval=intervals[0],
+        **distances,
         ks_p=float(p[0]),
-        wasserstein=float(observed[1]),
-        wasserstein_interval=intervals[1],
         wasserstein_p=float(p[1]),
-        d50_difference=float(observed[2]),
-        d50_difference_interval=intervals[2],
-        d50_ratio=float(observed[3]),
-        d50_ratio_interval=intervals[3],
         resampled=(_drawn_by(first), _drawn_by(second)),
         permuted="images" if by_images else "particles",
         confidence=confidence,

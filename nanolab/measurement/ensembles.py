@@ -1,14 +1,14 @@
 """The error of segmentation carried into the size: what several epochs or networks make of the same images."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from nanolab.core.checks import InputError
-from nanolab.measurement.size_sample import Border, SizeSample, quantiles, size_sample
+from nanolab.measurement.size_sample import SampleOptions, SizeSample, quantiles, size_sample
 
 __all__ = ["ensemble_interval"]
 
@@ -17,12 +17,10 @@ def ensemble_interval(
     members: Mapping[str, pd.DataFrame],
     *,
     probability: float = 0.5,
-    quantity: str = "ecd",
-    border: Border = "correct",
-    min_area_px: int = 0,
     rng: np.random.Generator,
     repeats: int = 999,
     confidence: float = 0.95,
+    **options: Unpack[SampleOptions],
 ) -> dict[str, Any]:
     """Return a quantile of the size, D50 by default, with an interval that knows the error of segmentation.
 
@@ -36,6 +34,8 @@ def ensemble_interval(
         Particle table of the same images by each member (epoch, network, seed), at least two.
     probability
         0.5 for D50.
+    options
+        Of `nanolab.measurement.size_sample.size_sample`.
 
     Returns
     -------
@@ -51,9 +51,7 @@ def ensemble_interval(
     """
     if len(members) < 2:
         raise InputError(f"members: need at least two segmentations of the same images, got {len(members)}")
-    samples = {
-        name: size_sample(table, quantity, border=border, min_area_px=min_area_px) for name, table in members.items()
-    }
+    samples = {name: size_sample(table, **options) for name, table in members.items()}
     units = {sample.unit for sample in samples.values()}
     if len(units) > 1:
         raise InputError("members: some have a pixel size and others none; give all the same")
@@ -66,7 +64,7 @@ def ensemble_interval(
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
     between, sampling = float(each.std(ddof=1)), float(np.sqrt((centred**2).mean()))
     return {
-        "quantity": quantity,
+        "quantity": options.get("quantity", "ecd"),
         "probability": probability,
         "unit": units.pop(),
         "value": float(each.mean()),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, TypedDict, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,19 @@ from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
 from nanolab.measurement.particles import sizes_of
 
-__all__ = ["Border", "SizeSample", "border_weights", "quantiles", "replicates", "size_sample"]
+__all__ = ["Border", "SampleOptions", "SizeSample", "border_weights", "quantiles", "replicates", "size_sample"]
 
 _ROUNDING = 1e-12  # of a sum of weights that are no round numbers
 #: What becomes of particles that the border of the image cuts.
 Border = Literal["correct", "drop", "keep"]
+
+
+class SampleOptions(TypedDict, total=False):
+    """What `size_sample` takes by name, and so what takes a sample by its tables or images."""
+
+    quantity: str
+    border: Border
+    min_area_px: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Unpack, get_args
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,18 @@ from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import Fit, GoodnessOfFit, fit, fit_all, goodness_of_fit
 from nanolab.measurement.particles import measure
 from nanolab.measurement.precision import between_images, iso_particles, more_needed
-from nanolab.measurement.size_sample import Border, SizeSample, size_sample
+from nanolab.measurement.size_sample import SampleOptions, SizeSample, size_sample
 from nanolab.measurement.statistics import FEW_IMAGES, FEW_PARTICLES, statistics
 
-__all__ = ["MeasuredImage", "SizeReport", "WithoutScale", "measure_image", "particles_of", "summarise_sizes"]
+__all__ = [
+    "MeasuredImage",
+    "SizeOptions",
+    "SizeReport",
+    "WithoutScale",
+    "measure_image",
+    "particles_of",
+    "summarise_sizes",
+]
 
 
 #: What becomes of images without a pixel size where others have one.
@@ -146,30 +154,38 @@ class SizeReport:
         }
 
 
+class SizeOptions(SampleOptions, total=False):
+    """What `summarise_sizes` takes by name, and the report that writes it down."""
+
+    title: str
+    fit_name: str
+    seed: int
+    repeats: int
+    without_scale: WithoutScale
+
+
 def summarise_sizes(
     images: Iterable[MeasuredImage],
     *,
     title: str = "sample",
-    quantity: str = "ecd",
     fit_name: str = "auto",
-    border: Border = "correct",
-    min_area_px: int = 0,
     seed: int = 0,
     repeats: int = 999,
     without_scale: WithoutScale = "refuse",
+    **options: Unpack[SampleOptions],
 ) -> SizeReport:
     """Compute statistics, intervals and fits of the images of one sample.
 
     Parameters
     ----------
-    quantity, border, min_area_px
-        See `nanolab.measurement.size_sample.size_sample`.
     fit_name
         "auto" (lowest BIC), or one of `nanolab.measurement.fits.FITS`.
     repeats
         Bootstrap samples behind the intervals.
     without_scale
         Where some images have no pixel size: "refuse" them, "leave out" these, or measure all in "px".
+    options
+        Quantity, border and least area, see `nanolab.measurement.size_sample.size_sample`.
 
     Raises
     ------
@@ -178,7 +194,7 @@ def summarise_sizes(
     """
     images, notes = _of_one_scale(list(images), without_scale)
     particles = particles_of(images)
-    sample = size_sample(particles, quantity, border=border, min_area_px=min_area_px)
+    sample = size_sample(particles, **options)
     result = statistics(sample, rng=generator(seed, 0), repeats=repeats)
     fits, chosen = _fits(sample, fit_name)
     goodness = None
@@ -187,8 +203,8 @@ def summarise_sizes(
     scales = {each.name: str(each.pixel_size) for each in images}
     needed = _needed(sample, result)
     particles.loc[sample.rows, ["weight", "volume_weight"]] = np.column_stack([sample.weights, sample.volume_weights])
-    settings = {"quantity": quantity, "border": border, "min_area_px": min_area_px, "fit": fit_name}
-    settings |= {"seed": seed, "bootstrap": repeats}
+    settings = {"quantity": sample.quantity, "border": sample.border, "min_area_px": options.get("min_area_px", 0)}
+    settings |= {"fit": fit_name, "seed": seed, "bootstrap": repeats}
     made_by = sorted({each.made_by for each in images} - {""})
     report = SizeReport(title, particles, sample, result, fits, chosen, goodness, needed, scales, settings, made_by)
     report.notes.extend([*_notes(report), *notes])

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
+from typing import Unpack
 
 import pandas as pd
 
@@ -19,12 +20,12 @@ from nanolab.images.labels import write_labels
 from nanolab.measurement.comparison import SampleComparison, compare_samples
 from nanolab.measurement.fits import fit_table
 from nanolab.measurement.particles import DESCRIPTORS
-from nanolab.measurement.size_sample import Border, size_sample
+from nanolab.measurement.size_sample import SampleOptions, size_sample
 from nanolab.measurement.statistics import statistics_table
 from nanolab.measurement.summary import (
     MeasuredImage,
+    SizeOptions,
     SizeReport,
-    WithoutScale,
     measure_image,
     particles_of,
     summarise_sizes,
@@ -47,16 +48,10 @@ def size_report(
     images: Iterable[MeasuredImage],
     out: Path | str,
     *,
-    title: str = "sample",
-    quantity: str = "ecd",
-    fit_name: str = "auto",
-    border: Border = "correct",
-    min_area_px: int = 0,
-    seed: int = 0,
     page: bool = True,
     rois: bool = False,
     label_maps: bool = False,
-    without_scale: WithoutScale = "refuse",
+    **options: Unpack[SizeOptions],
 ) -> SizeReport:
     """Measure a sample and write all of it into a folder.
 
@@ -67,8 +62,8 @@ def size_report(
     out
         The folder. It gets `particles.csv`, `sizes.xlsx`, `sizes.json`; with `page` `report.pdf` and `report.png`; with
         `rois` `rois/<name>.zip` for ImageJ; with `label_maps` `labels/<name>.labels.tif`.
-    quantity, fit_name, border, min_area_px, seed, without_scale
-        See `summarise_sizes`.
+    options
+        Title, quantity, fit and more, see `summarise_sizes`.
 
     Raises
     ------
@@ -83,16 +78,7 @@ def size_report(
     """
     images = list(images)
     out = output_folder(out)
-    report = summarise_sizes(
-        images,
-        title=title,
-        quantity=quantity,
-        fit_name=fit_name,
-        border=border,
-        min_area_px=min_area_px,
-        seed=seed,
-        without_scale=without_scale,
-    )
+    report = summarise_sizes(images, **options)
     for each in images:
         if rois:
             write_imagej_rois(_inside(out / "rois", f"{each.name}.zip"), each.labels)
@@ -111,22 +97,17 @@ def compare_report(
     out: Path | str,
     *,
     names: tuple[str, str] = ("first", "second"),
-    quantity: str = "ecd",
-    border: Border = "correct",
-    min_area_px: int = 0,
     seed: int = 0,
+    **options: Unpack[SampleOptions],
 ) -> SampleComparison:
     """Compare the sizes of two samples; write `comparison.json` and `comparison.png` into a folder.
 
     Parameters
     ----------
-    quantity, border, min_area_px
+    options
         See `nanolab.measurement.size_sample.size_sample`.
     """
-    samples = [
-        size_sample(particles_of(images), quantity, border=border, min_area_px=min_area_px)
-        for images in (first, second)
-    ]
+    samples = [size_sample(particles_of(images), **options) for images in (first, second)]
     result = compare_samples(*samples, rng=generator(seed, 2))
     write_json(Path(out) / "comparison.json", {"samples": list(names), **result.to_dict()})
     other = names[1] if names[1] != names[0] else f"{names[1]} (2)"
