@@ -2,7 +2,8 @@
 
 import json
 from enum import StrEnum
-from typing import Annotated, Any
+from pkgutil import resolve_name
+from typing import Annotated
 
 import typer
 
@@ -19,23 +20,16 @@ class Settings(StrEnum):
     SWEEP = "sweep"
 
 
+_MODELS = {
+    Settings.RECIPE: "nanolab.synthesis.recipe:Recipe",
+    Settings.TRAINING: "nanolab.training.settings:TrainingSettings",
+    Settings.SWEEP: "nanolab.runs.sweeps.spec:Sweep",
+}
+
+
 @app.command()
 def schema(of: Annotated[Settings, typer.Argument(help="What the YAML holds.")]) -> None:
     """Print the JSON Schema of a recipe, of training settings or of a sweep, with what each key means."""
     from nanolab.core.schema import json_schema
 
-    typer.echo(json.dumps(json_schema(_model(of)), indent=2, ensure_ascii=False))
-
-
-def _model(of: Settings) -> Any:
-    if of is Settings.RECIPE:
-        from nanolab.synthesis.recipe import Recipe
-
-        return Recipe
-    if of is Settings.TRAINING:
-        from nanolab.training.settings import TrainingSettings
-
-        return TrainingSettings
-    from nanolab.runs.sweeps.spec import Sweep
-
-    return Sweep
+    typer.echo(json.dumps(json_schema(resolve_name(_MODELS[of])), indent=2, ensure_ascii=False))

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from helpers.small_sweeps import write_sweep
+from typer.testing import CliRunner
+
+from nanolab.cli import app
 
 # in a fresh process, because this one has loaded everything long since
 TELL = """
@@ -90,3 +93,9 @@ def test_a_killed_verb_tidies_up(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
     assert done.returncode == 143
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("of", "key"), [("recipe", "particles"), ("training", "epochs"), ("sweep", "grid")])
+def test_a_schema_is_printed_as_json(of: str, key: str) -> None:
+    schema = json.loads(CliRunner().invoke(app, ["schema", of]).output)
+    assert key in schema["properties"]

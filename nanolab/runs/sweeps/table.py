@@ -103,15 +103,12 @@ def _row(run: Path, name: str, about: Mapping[str, Any], state: Mapping[str, Any
 
 
 def _how(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "duration_s": record.get("duration_s"),
-        "started": record.get("started"),
+    parts = {
         "nanolab": record.get("versions", {}).get("nanolab"),
         "commit": (record.get("git") or {}).get("commit"),
         "machine": record.get("machine", {}).get("name"),
-        "threads": record.get("threads"),
-        "error": record.get("error"),
     }
+    return {name: parts.get(name, record.get(name)) for name in _RECORD}
 
 
 def _results(run: Path, wanted: Iterable[str]) -> dict[str, Any]:
