@@ -54,3 +54,19 @@ def test_any_limit_in_mb_is_one_that_the_browser_understands(mb: float) -> None:
     assert isinstance(page.ui.dropper, LimitedDropper)
     assert page.ui.dropper.max_file_size == f"{round(mb * 1000)}KB"  # its field reads whole numbers alone
     page.close()
+
+
+def test_visitors_at_once_have_each_their_own(tmp_path: Path) -> None:
+    pages, dropped = [Page(BrightModels()) for _ in range(4)], content(tmp_path / "a.tif")
+
+    async def all_at_once() -> None:
+        await asyncio.gather(*(page.take({f"{k}.tif": dropped}) for k, page in enumerate(pages)))
+
+    asyncio.run(all_at_once())
+    assert [list(page.bench.images) for page in pages] == [["0"], ["1"], ["2"], ["3"]]
+    pages[0].bench.drop("0", [1])
+    assert [len(next(iter(page.bench.images.values())).particles) for page in pages] == [1, 2, 2, 2]
+    folders = [page._folder.path for page in pages]
+    for page in pages:
+        page.close()
+    assert not any(folder.exists() for folder in folders)
