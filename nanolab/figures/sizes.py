@@ -51,7 +51,7 @@ NAMES = {
     "box_height": "vertical Feret diameter",
 }
 _MAP = "viridis"
-_CURVE, _STEP = 400, 4  # points; every how manieth of a finer grid
+_CURVE, _STEP = 400, 4  # points of a curve, and how many of the finer grid it is taken from lie between two
 _CLOSE = 0.11  # of the width, that a label takes
 _TOP = 0.77  # part of the height that bars may have; above is the legend
 
