@@ -31,6 +31,8 @@ from nanolab.training.settings import TrainingSettings
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 RESULTS = ROOT / "papermill_runs" / "results"
+# A test runs in a folder of its own, .../pytest-1/popen-gw0/test_name0.
+TEST_FOLDER = re.compile(r"(?:/[\w.-]+){1,9}/pytest-\d+/(?:popen-\w+/)?\w+/")
 TABLES = {
     "recipe": (
         Recipe,
@@ -261,11 +263,9 @@ def _shown(notebook: Any) -> Any:
         for output in cell.get("outputs", []):
             if "<iframe" in (output.get("data") or {}).get("text/html", ""):
                 output.data = {"text/html": "<p><em>Where a kernel runs, the page itself is shown here.</em></p>"}
-    notebook.metadata.pop("widgets", None)
-    output = notebook.metadata.get("papermill", {}).get("output_path") or ""
-    notebook.metadata.pop("papermill", None)
-    root = output.split("/papermill_runs/")[0] if "/papermill_runs/" in output else ""
-    return nbformat.reads(nbformat.writes(notebook).replace(root + "/", ""), as_version=4) if root else notebook
+    for key in ("widgets", "papermill"):
+        notebook.metadata.pop(key, None)
+    return nbformat.reads(TEST_FOLDER.sub("", nbformat.writes(notebook)), as_version=4)
 
 
 if __name__ == "__main__":
