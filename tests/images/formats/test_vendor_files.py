@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from rsciio import tia
 
 from nanolab.core.checks import InputError
 from nanolab.images.formats.sidecars import sidecar_calibration
 from nanolab.images.labels import read_labels
 from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import pixel_size_from_metadata
-from tests.helpers.instrument_files import write_emd
+from tests.helpers.instrument_files import write_emd, write_ser
 
 GREY = np.random.default_rng(0).integers(0, 255, (96, 128), dtype=np.uint8)
 
@@ -155,3 +156,11 @@ def test_pictures_stored_turned_or_mirrored_are_read_upright(tmp_path: Path, ori
     turned = [read(tmp_path / name).pixels for name in ("a.png", "a.tif")]
     assert np.array_equal(*turned)
     assert turned[0].shape == ((96, 128) if orientation < 5 else (128, 96))
+
+
+def test_a_line_of_spectra_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ser(tmp_path / "a.ser", GREY.astype(np.uint16), 1.0)
+    axes = [{"navigate": True, "scale": 1.0, "units": "nm"}, {"navigate": False, "scale": 1.0, "units": "eV"}]
+    monkeypatch.setattr(tia, "file_reader", lambda *_args, **_options: [{"data": GREY, "axes": axes}])
+    with pytest.raises(InputError, match="must hold an image"):
+        read(tmp_path / "a.ser")
