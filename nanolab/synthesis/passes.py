@@ -119,5 +119,5 @@ def load_passes(path: Path | str) -> Passes:
             about = json.loads(str(content["renderer"]))
             pixel_size_nm = float(content["pixel_size_nm"])
             return Passes(**planes, pixel_size_nm=pixel_size_nm, matter=matter, contrast=contrast, renderer=about)
-    except (ValueError, KeyError, OSError, EOFError, TypeError, BadZipFile, zlib.error) as error:
+    except (ValueError, KeyError, OSError, EOFError, TypeError, RuntimeError, BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: not a file of passes ({error}); render them again") from error

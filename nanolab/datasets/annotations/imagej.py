@@ -68,7 +68,7 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
             for member in members:
                 with archive.open(member) as file:  # reads no more than it is told, whatever the header says
                     yield f"{path}: {member.filename}", file.read(member.file_size)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, UnicodeDecodeError, EOFError, OSError) as error:
         raise InputError(f"{path}: not a readable zip of regions ({error}); save the regions again") from error
 
 
