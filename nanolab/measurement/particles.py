@@ -14,7 +14,7 @@ from nanolab.images.micrograph import Micrograph
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.regions import Regions, find_regions
 
-__all__ = ["DESCRIPTORS", "LEAST_SHAPE_PX", "Descriptor", "equivalent_diameter", "measure", "sizes_of", "summary"]
+__all__ = ["DESCRIPTORS", "LEAST_SHAPE_PX", "Descriptor", "equivalent_diameter", "measure", "sizes_of"]
 
 
 def equivalent_diameter(area: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -216,31 +216,3 @@ def sizes_of(particles: pd.DataFrame, quantity: str = "ecd") -> tuple[npt.NDArra
     if unknown := int(np.isnan(values).sum()):
         raise InputError(f"{unknown} of {len(values)} particles have no pixel size; type it or summarise them apart")
     return values, unit
-
-
-def summary(particles: pd.DataFrame) -> dict[str, float | int | None]:
-    """Summarise the number-weighted size distribution of a particle table.
-
-    Returns
-    -------
-    summary
-        `count`, and of the ECD `median_ecd_nm`, `mean_ecd_nm`, `sd_ecd_nm` (of the sample, n - 1), `d10_nm`,
-        `d50_nm`, `d90_nm`; `_px` in place of `_nm` where the table has no nm. None where there are too few particles.
-
-    Raises
-    ------
-    InputError
-        If some of the particles have a pixel size and others have none.
-    """
-    ecd, unit = sizes_of(particles)
-    d10, d50, d90 = np.percentile(ecd, (10, 50, 90)) if len(ecd) else (None,) * 3
-    statistics = {
-        "median_ecd": d50,
-        "mean_ecd": ecd.mean() if len(ecd) else None,
-        "sd_ecd": ecd.std(ddof=1) if len(ecd) > 1 else None,
-        "d10": d10,
-        "d50": d50,
-        "d90": d90,
-    }
-    in_unit = {f"{key}_{unit}": None if value is None else float(value) for key, value in statistics.items()}
-    return {"count": len(ecd), **in_unit}

@@ -12,7 +12,7 @@ from skimage.measure import regionprops_table
 from nanolab.core.checks import InputError
 from nanolab.images.labels import labels_from_mask, read_labels, relabel
 from nanolab.images.pixel_size import PixelSize
-from nanolab.measurement.particles import DESCRIPTORS, LEAST_SHAPE_PX, equivalent_diameter, measure, sizes_of, summary
+from nanolab.measurement.particles import DESCRIPTORS, LEAST_SHAPE_PX, equivalent_diameter, measure, sizes_of
 
 TYPED = PixelSize.typed(2.0)
 UNKNOWN = PixelSize.unknown("nothing known")
@@ -279,34 +279,11 @@ def test_annotated_tio2_has_the_median_size_counted_by_hand(bam_folder: Path) ->
     labels = read_labels(path)[:704]
     table = measure(labels, pixel_size=PixelSize.typed(7.34375))
     areas = sorted(np.unique(labels[labels > 0], return_counts=True)[1] * 7.34375**2)
-    assert summary(table)["median_ecd_nm"] == pytest.approx(np.sqrt(4 * np.median(areas) / np.pi), rel=0.01)
-    assert summary(table)["count"] == len(areas)
+    assert np.median(sizes_of(table)[0]) == pytest.approx(np.sqrt(4 * np.median(areas) / np.pi), rel=0.01)
+    assert len(table) == len(areas)
 
 
-def test_summary_of_five_particles() -> None:
-    table = pd.DataFrame({"ecd_px": [1.0, 2, 3, 4, 10], "ecd_nm": [2.0, 4, 6, 8, 20]})
-    assert summary(table) == pytest.approx(
-        {
-            "count": 5,
-            "median_ecd_nm": 6,
-            "mean_ecd_nm": 8,
-            "sd_ecd_nm": np.sqrt((36 + 16 + 4 + 0 + 144) / 4),
-            "d10_nm": 2.8,  # 0.4 of the way from the first to the second
-            "d50_nm": 6,
-            "d90_nm": 15.2,
-        }
-    )
-    assert summary(table[["ecd_px"]])["median_ecd_px"] == 3
-
-
-def test_summary_says_none_where_there_is_nothing_to_say() -> None:
-    assert summary(measure(np.zeros((4, 4), int), pixel_size=TYPED))["median_ecd_nm"] is None
-    one = summary(measure(disc(9), pixel_size=TYPED))
-    assert one["sd_ecd_nm"] is None
-    assert one["mean_ecd_nm"] == one["d90_nm"]
-
-
-def test_summary_refuses_to_mix_known_and_unknown_scales() -> None:
+def test_known_and_unknown_scales_are_not_mixed() -> None:
     tables = [measure(relabel(disc(9)), pixel_size=size) for size in (TYPED, UNKNOWN)]
     with pytest.raises(InputError, match="1 of 2 particles have no pixel size"):
-        summary(pd.concat(tables))
+        sizes_of(pd.concat(tables))
