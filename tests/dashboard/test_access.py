@@ -51,8 +51,14 @@ def get(url: str, cookie: str = "", **headers: str) -> HTTPResponse:
 
 async def connect(url: str, cookie: str = "", **headers: str) -> None:
     address = url.replace("http", "ws") + "ws"
-    socket = await websocket_connect(HTTPRequest(address, headers={"Cookie": cookie, **headers} if cookie else headers))
-    socket.close()
+    try:
+        socket = await websocket_connect(
+            HTTPRequest(address, headers={"Cookie": cookie, **headers} if cookie else headers)
+        )
+        socket.close()
+        await socket.read_message()  # until it is closed
+    finally:
+        await asyncio.sleep(0.1)  # the stream of a refused one closes at the loop's next turns
 
 
 @pytest.mark.parametrize("path", ["", "ws", "static/js/bokeh.min.js", "autoload.js", "favicon.ico", "nowhere"])
