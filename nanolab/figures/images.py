@@ -13,13 +13,14 @@ from matplotlib.transforms import Bbox
 from nanolab.core.checks import InputError
 from nanolab.core.typing import AnyImage, AnyLabelMap
 from nanolab.figures.panels import PANEL_IN, draw_micrograph, make_panels, stand_in_sign, styled
+from nanolab.images.micrograph import Micrograph
 
 __all__ = ["plot_images", "plot_particles", "plot_results", "results_text"]
 
 
 @styled
 def plot_images(
-    images: Sequence[AnyImage],
+    images: Sequence[AnyImage | Micrograph],
     *,
     titles: Sequence[str] | None = None,
     pixel_size_nm: float | Sequence[float | None] | None = None,
@@ -31,11 +32,11 @@ def plot_images(
     Parameters
     ----------
     images
-        Each of shape (height, width), values in [0, 1]; 0 is shown black and 1 white in all of them.
+        Micrographs, or arrays of shape (height, width) with values in [0, 1]; 0 is shown black and 1 white.
     titles, labels
         One for each image.
     pixel_size_nm
-        One for all images or one each; an image of unknown pixel size gets no scale bar.
+        One for all images or one each, in place of what micrographs say; where it is unknown there is no scale bar.
     columns
         Images in a row.
 
@@ -49,11 +50,12 @@ def plot_images(
     if count == 0:
         raise InputError("gallery: needs at least one image, got none")
     sizes = pixel_size_nm if isinstance(pixel_size_nm, Sequence) else [pixel_size_nm] * count
+    shown = [_shown_image(*each) for each in zip(images, sizes, strict=True)]
     columns = min(columns, count)
     rows = -(-count // columns)
-    figure, panels = make_panels(rows, columns, aspect=images[0].shape[0] / images[0].shape[1])
-    rows_of_data = zip(images, titles or [""] * count, sizes, labels or [None] * count, strict=True)
-    for axes, (image, title, size, particles) in zip(panels, rows_of_data, strict=False):
+    figure, panels = make_panels(rows, columns, aspect=shown[0][0].shape[0] / shown[0][0].shape[1])
+    rows_of_data = zip(shown, titles or [""] * count, labels or [None] * count, strict=True)
+    for axes, ((image, size), title, particles) in zip(panels, rows_of_data, strict=False):
         draw_micrograph(axes, image, particles, size, title)
     for axes in panels[count:]:
         axes.remove()
@@ -62,13 +64,13 @@ def plot_images(
 
 @styled
 def plot_particles(
-    image: AnyImage,
+    image: AnyImage | Micrograph,
     labels: AnyLabelMap,
     *,
     title: str = "",
     pixel_size_nm: float | None = None,
 ) -> Figure:
-    """Show one image, shape (height, width), with each particle of its label map outlined and tinted.
+    """Show a micrograph, or an array of shape (height, width), with each particle of its label map outlined and tinted.
 
     Examples
     --------
@@ -78,9 +80,17 @@ def plot_particles(
     >>> figure.axes[0].get_title()
     'one particle'
     """
-    figure, (axes,) = make_panels(1, 1, aspect=image.shape[0] / image.shape[1], panel_in=2 * PANEL_IN)
-    draw_micrograph(axes, image, labels, pixel_size_nm, title)
+    grey, size = _shown_image(image, pixel_size_nm)
+    figure, (axes,) = make_panels(1, 1, aspect=grey.shape[0] / grey.shape[1], panel_in=2 * PANEL_IN)
+    draw_micrograph(axes, grey, labels, size, title)
     return figure
+
+
+def _shown_image(image: AnyImage | Micrograph, pixel_size_nm: float | None) -> tuple[AnyImage, float | None]:
+    """Return grey values and pixel size of what is to be shown; of a micrograph its own, unless one is given."""
+    if isinstance(image, Micrograph):
+        return image.pixels, pixel_size_nm or image.pixel_size_nm
+    return image, pixel_size_nm
 
 
 @styled

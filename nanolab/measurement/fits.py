@@ -92,10 +92,11 @@ def _weibull(sizes: FloatArray, weights: FloatArray) -> Estimate:
     logs = np.log(scaled)
     mean = np.average(logs, weights=weights)
 
-    def equation(shape: float) -> float:
+    def equation(log_shape: float) -> float:
+        shape = np.exp(log_shape)
         return float(np.average(logs, weights=weights * scaled**shape) - 1 / shape - mean)
 
-    shape = float(optimize.brentq(equation, 1e-2, 1e4))
+    shape = float(np.exp(optimize.brentq(equation, *np.log((1e-2, 1e12)))))  # sizes that hardly differ: a large shape
     scale = float(sizes.max() * np.average(scaled**shape, weights=weights) ** (1 / shape))
     return _single(stats.weibull_min([[shape]], scale=[[scale]])), {"shape": shape, "scale": scale}, 2
 

@@ -66,5 +66,8 @@ def preset_settings(name: str = "default", changes: Mapping[str, Any] = {}) -> T
         if group not in ("augmentation", "network_options", "readout_options"):
             raise InputError(f"{key}: only augmentation, network_options and readout_options have parts; check the key")
         standard = AugmentationSettings().model_dump() if group == "augmentation" else {}
-        values[group] = {**standard, **values.get(group, {}), part: value}
+        before = values.get(group, {})
+        if not isinstance(before, Mapping):
+            raise InputError(f"{key}: {group} must be a group of values to change one of them, got {before!r}")
+        values[group] = {**standard, **before, part: value}
     return TrainingSettings(**values)

@@ -1,6 +1,7 @@
 """Figures: what is drawn has the lengths, counts and words it must have."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from PIL import Image
 from nanolab import figures
 from nanolab.core.checks import InputError
 from nanolab.figures.panels import STAND_IN
+from nanolab.images.micrograph import Micrograph
+from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import fit
 from nanolab.measurement.size_sample import size_sample
 
@@ -76,6 +79,12 @@ def test_the_scale_bar_takes_a_tenth_to_a_quarter_of_the_width(pixel_size_nm: fl
 def test_an_image_of_unknown_pixel_size_gets_no_scale_bar(image: Array) -> None:
     figure = figures.plot_images([image, image], pixel_size_nm=[None, 2.0])
     assert [len(axes.artists) for axes in figure.axes] == [0, 1]
+
+
+def test_a_micrograph_brings_its_scale(image: Array, labels: npt.NDArray[np.int32]) -> None:
+    micrograph = Micrograph(image, PixelSize.typed(2.0), Path("a.tif"))
+    for figure in (figures.plot_images([micrograph]), figures.plot_particles(micrograph, labels)):
+        assert len(figure.axes[0].artists) == 1
 
 
 def test_a_gallery_has_a_panel_an_image_and_its_title(image: Array) -> None:

@@ -204,6 +204,12 @@ def test_two_groups_are_a_mixture_of_two(rng: np.random.Generator) -> None:
     assert found.parameters["median"][1] == pytest.approx(90, rel=0.03)
 
 
+def test_a_weibull_of_sizes_that_hardly_differ_is_a_narrow_one(rng: np.random.Generator) -> None:
+    found = fit(sample(40 * (1 + 1e-6 * rng.random(25))), "weibull").parameters
+    assert found["scale"] == pytest.approx(40, rel=1e-5)
+    assert found["shape"] > 1e5
+
+
 @pytest.mark.parametrize(("name", "draw"), [("log-normal", "lognormal"), ("normal", "normal"), ("weibull", "weibull")])
 def test_the_criterion_finds_the_kind(rng: np.random.Generator, name: str, draw: str) -> None:
     values = {

@@ -80,3 +80,8 @@ def test_changes_reach_into_groups_and_leave_the_rest() -> None:
 def test_mistakes_are_named(name: str, changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         preset_settings(name, changes)
+
+
+def test_a_part_of_what_is_no_group_is_refused() -> None:
+    with pytest.raises(InputError, match=r"augmentation\.noise: augmentation must be a group of values .* got 3"):
+        preset_settings("default", {"augmentation": 3, "augmentation.noise": 1})
