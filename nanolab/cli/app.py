@@ -5,13 +5,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nanolab import __version__
 from nanolab.core.checks import InputError, check_between
+
+if TYPE_CHECKING:
+    from nanolab.images.scale_table import ScaleTable
 
 __all__ = [
     "Parameters",
@@ -26,6 +29,7 @@ __all__ = [
     "failing",
     "pairs",
     "report_errors",
+    "say_unused",
     "typed_scales",
 ]
 
@@ -131,13 +135,21 @@ Scales = Annotated[
 Recursive = Annotated[bool, typer.Option("-r", "--recursive", help="Also look into the folders of folders.")]
 
 
-def typed_scales(pixel_size_nm: float | None, scales: Path | None) -> float | dict[str, float] | None:
+def typed_scales(pixel_size_nm: float | None, scales: Path | None) -> "float | ScaleTable | None":
     """Return what the two options say of pixel sizes: one for all, or one by the name of the image."""
     from nanolab.images.scale_table import read_scales
 
     if scales is not None and pixel_size_nm is not None:
         raise InputError(f"--scales: {scales} gives each image its own pixel size; leave out --pixel-size-nm")
     return pixel_size_nm if scales is None else read_scales(scales)
+
+
+def say_unused(scales: "float | ScaleTable | None") -> None:
+    """Say which names in a table of scales no image has; they may be mistyped."""
+    from nanolab.images.scale_table import ScaleTable
+
+    if isinstance(scales, ScaleTable) and scales.unused:
+        typer.echo(f"note: --scales names what is no image here: {', '.join(scales.unused)}", err=True)
 
 
 def _version(show: bool) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nanolab.cli.app import PixelSizeNm, Recursive, Scales, app, report_errors, typed_scales
+from nanolab.cli.app import PixelSizeNm, Recursive, Scales, app, report_errors, say_unused, typed_scales
 from nanolab.core.checks import InputError
 
 if TYPE_CHECKING:
@@ -46,13 +46,17 @@ def measure(
     """Measure the particles of label maps: table, statistics with intervals, fit."""
     from nanolab.images.folders import label_files
     from nanolab.measurement.label_files import measure_files
+    from nanolab.measurement.summary import check_choices
 
     if output.suffix.lower() in (".xlsx", ".json", ".pdf"):
         raise InputError(f"{output}: must be a folder or a CSV file; a folder gets tables in all formats")
     if output.suffix.lower() == ".csv" and (report or rois or compare is not None):
         raise InputError(f"{output}: must be a folder for --report, --rois or --compare, got a CSV file")
+    check_choices(quantity, border, fit, without_scale)
     files, typed = label_files(*labels, recursive=recursive), typed_scales(pixel_size_nm, scales)
     images_measured, errors = measure_files(files, images=images, pixel_size_nm=typed)
+    others, wrong = measure_files([] if compare is None else [compare], pixel_size_nm=typed)
+    say_unused(typed)
     if images_measured and output.suffix.lower() == ".csv":
         _write_table(images_measured, output)
     elif images_measured:
@@ -71,7 +75,6 @@ def measure(
             },
         )
         if compare is not None:
-            others, wrong = measure_files([compare], pixel_size_nm=typed)
             report_errors(wrong, f"{len(others) + len(wrong)} label maps of {compare}")
             _compare(images_measured, others, output, choices, (_title(labels[0]), _title(compare)))
     report_errors(errors, f"{len(files)} label maps")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 import typer
 
 from nanolab.cli.app import PixelSizeNm, app, failing
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_choice
 
 if TYPE_CHECKING:
     from nanolab.datasets.dataset import Dataset
@@ -38,8 +38,7 @@ def render(
     from nanolab.synthesis.generate import render
     from nanolab.synthesis.rendering.client import Device, RenderError
 
-    if device not in get_args(Device):
-        raise InputError(f"--device must be one of {', '.join(get_args(Device))}, got {device!r}")
+    check_choice(device, "--device", get_args(Device))
     chosen = cast(Device, device)
     if workers is not None and scheduler is not None:
         raise InputError("--workers is for this machine, --scheduler for others; give one of them")
@@ -84,8 +83,7 @@ def cutpaste(
 
     if len(image) != len(mask):
         raise InputError(f"--image and --mask must be given equally often, got {len(image)} and {len(mask)}")
-    if preset not in PRESETS:
-        raise InputError(f"--preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+    check_choice(preset, "--preset", PRESETS)
     given = {key: value for key, value in (("particles", particles), ("size_px", size)) if value is not None}
     settings = CutPasteSettings.model_validate(PRESETS[preset].model_dump() | given)
     pairs = [read_annotated(*pair, pixel_size_nm=pixel_size_nm) for pair in zip(image, mask, strict=True)]

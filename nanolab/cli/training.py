@@ -5,7 +5,17 @@ from typing import Annotated
 
 import typer
 
-from nanolab.cli.app import PixelSizeNm, Recursive, Scales, Settings, app, pairs, report_errors, typed_scales
+from nanolab.cli.app import (
+    PixelSizeNm,
+    Recursive,
+    Scales,
+    Settings,
+    app,
+    pairs,
+    report_errors,
+    say_unused,
+    typed_scales,
+)
 from nanolab.core.checks import InputError
 
 __all__ = ["segment", "train"]
@@ -110,13 +120,16 @@ def segment(
     dynamic: Annotated[
         float | None,
         typer.Option(
+            min=0,
+            max=1,
             help="How readily particles are cut apart, 0 to 1: higher where they come in pieces, lower where "
-            "neighbours stay together; the network's own value if not given."
+            "neighbours stay together; the network's own value if not given.",
         ),
     ] = None,
     min_diameter: Annotated[
         float | None,
         typer.Option(
+            min=0,
             help="Drop particles of a smaller equivalent diameter, in nm where the pixel size is known and in px "
             "elsewhere; those below 30 px of area if not given.",
         ),
@@ -130,11 +143,14 @@ def segment(
     from nanolab.images.folders import image_files
     from nanolab.models.readouts.base import MIN_AREA_PX
     from nanolab.models.shipped import shipped_model
-    from nanolab.segmentation.files import segment_files
     from nanolab.segmentation.magnification import parse_magnification
-    from nanolab.segmentation.segmenter import Segmenter
+    from nanolab.segmentation.postprocessing import make_postprocessing
 
     files, typed = image_files(*images, recursive=recursive), typed_scales(pixel_size_nm, scales)
+    if magnification is not None:
+        parse_magnification(magnification)
+    if postprocessing is not None:
+        make_postprocessing(postprocessing)
     if model is None:
         if epoch is not None:
             raise InputError(
@@ -142,6 +158,10 @@ def segment(
             )
         model = shipped_model()
         magnification = magnification or "auto"
+
+    from nanolab.segmentation.files import segment_files  # after the checks: PyTorch takes its time
+    from nanolab.segmentation.segmenter import Segmenter
+
     done = segment_files(
         files,
         Segmenter(
@@ -161,6 +181,7 @@ def segment(
         outlines=outlines,
         overlays=overlays,
     )
+    say_unused(typed)
     if len(done.table):
         typer.echo(done.table.drop(columns="too_small").fillna("").to_string(index=False))
         typer.echo(f"{output}: {len(done.table)} label maps and particles.csv")

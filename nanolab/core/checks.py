@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 __all__ = [
     "InputError",
     "check_between",
+    "check_choice",
     "check_file",
     "check_file_name",
     "check_image",
@@ -102,3 +104,9 @@ def check_between(value: object, name: str, low: float, high: float) -> None:
         or not low <= value <= high
     ):
         raise InputError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
+
+
+def check_choice(value: str, name: str, choices: Iterable[str]) -> None:
+    """Require one of some words."""
+    if value not in (words := list(choices)):
+        raise InputError(f"{name} must be one of {', '.join(words)}, got {value!r}")

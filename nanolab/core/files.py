@@ -88,7 +88,7 @@ def output_folder(path: Path | str) -> Path:
 
 
 @contextmanager
-def locked(folder: Path, what: str) -> Iterator[None]:
+def locked(folder: Path | str, what: str) -> Iterator[None]:
     """Keep other processes that do the same from working in a folder while the block lasts; `what` they do there.
 
     The lock of a killed process is free.
@@ -98,9 +98,13 @@ def locked(folder: Path, what: str) -> Iterator[None]:
     InputError
         If another process has it.
     """
+    lock = output_folder(folder) / ".lock"
     try:
-        with FileLock(folder / ".lock", timeout=0):
-            yield
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
     except Timeout as error:
         raise InputError(
             f"{folder}: another process {what} here; wait until it ends, or choose another folder"

@@ -24,6 +24,7 @@ from bokeh.palettes import Greys256, Viridis256
 from bokeh.plotting import figure
 from scipy.integrate import trapezoid
 
+from nanolab.dashboard.html import shape_words
 from nanolab.dashboard.outlines import outline_polygons
 from nanolab.dashboard.workbench import Sizes, WorkbenchImage
 from nanolab.figures.sizes import NAMES
@@ -38,8 +39,8 @@ Limits = tuple[float, float]
 _LONGEST_PX = 2048  # larger images are sent smaller: the browser shows no more of them
 _TOOLTIP = """<div><b>Particle @label</b><table>
 <tr><td>@quantity</td><td>@size</td></tr><tr><td>area</td><td>@area</td></tr>
-<tr><td>Feret max / min</td><td>@feret</td></tr><tr><td>aspect ratio</td><td>@aspect{0.00}</td></tr>
-<tr><td>circularity</td><td>@circularity{0.00}</td></tr><tr><td>solidity</td><td>@solidity{0.00}</td></tr>
+<tr><td>Feret max / min</td><td>@feret</td></tr><tr><td>aspect ratio</td><td>@aspect</td></tr>
+<tr><td>circularity</td><td>@circularity</td></tr><tr><td>solidity</td><td>@solidity</td></tr>
 </table><i>@remark</i></div>"""
 # fills the frame with the image without distorting it, whatever the size of the window
 _FIT = """
@@ -195,9 +196,9 @@ def _columns(image: WorkbenchImage | None, quantity: str) -> dict[str, Any]:
         "size": [f"{size:.4g} {unit}" for size in sizes],
         "area": [f"{each:.4g} {unit}{'²' if unit == 'nm' else ''}" for each in area],
         "feret": [f"{a:.4g} / {b:.4g} {unit}" for a, b in zip(longest, shortest, strict=True)],
-        "aspect": table["aspect_ratio"],
-        "circularity": table["circularity"],
-        "solidity": table["solidity"],
+        "aspect": [shape_words(each) for each in table["aspect_ratio"]],
+        "circularity": [shape_words(each) for each in table["circularity"]],
+        "solidity": [shape_words(each) for each in table["solidity"]],
         "remark": np.where(cut, "cut by the border", "").tolist(),
     }
 

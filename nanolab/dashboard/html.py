@@ -1,6 +1,7 @@
 """What the page says in HTML; whatever comes from a file or a visitor is escaped here."""
 
 import html
+import math
 import re
 from collections.abc import Mapping
 
@@ -17,6 +18,7 @@ __all__ = [
     "parse_nm",
     "scale_words",
     "seconds_words",
+    "shape_words",
     "shown_nm",
     "statistics_html",
 ]
@@ -68,6 +70,11 @@ def parse_nm(text: str) -> float:
 def shown_nm(nm: float) -> str:
     """Return a length as the page shows it."""
     return f"{nm:.6g}"
+
+
+def shape_words(value: float) -> str:
+    """Return a ratio as the page shows it; particles of few pixels have none."""
+    return "too small to tell" if math.isnan(value) else f"{value:.2f}"
 
 
 def seconds_words(seconds: float) -> str:

@@ -23,6 +23,7 @@ from nanolab.dashboard.html import (
     parse_nm,
     scale_words,
     seconds_words,
+    shape_words,
     shown_nm,
     statistics_html,
 )
@@ -291,8 +292,8 @@ class Page:
         unit = "nm" if "ecd_nm" in table else "px"
         return (
             f"Particle {label}: ECD {row[f'ecd_{unit}']:.4g} {unit}, Feret {row[f'feret_max_{unit}']:.4g} / "
-            f"{row[f'feret_min_{unit}']:.4g} {unit}, aspect ratio {row['aspect_ratio']:.2f}, "
-            f"circularity {row['circularity']:.2f}" + (", cut by the border" if row["touches_border"] else "")
+            f"{row[f'feret_min_{unit}']:.4g} {unit}, aspect ratio {shape_words(row['aspect_ratio'])}, "
+            f"circularity {shape_words(row['circularity'])}" + (", cut by the border" if row["touches_border"] else "")
         )
 
     def _typed_numbers(self) -> list[int]:

@@ -1,18 +1,39 @@
 """A table of pixel sizes typed by hand, for images whose files do not know theirs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nanolab.core.checks import InputError
 from nanolab.core.tables import read_csv
 
-__all__ = ["read_scales", "typed_scale"]
+__all__ = ["ScaleTable", "read_scales", "typed_scale"]
 
 _COLUMNS = ("image", "nm per px")
 
 
-def read_scales(path: Path | str) -> dict[str, float]:
+class ScaleTable(dict[str, float]):
+    """Pixel sizes in nm by the name of the image, which knows what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._used: set[str] = set()
+
+    def of(self, names: Iterable[str]) -> float | None:
+        """Return the size under the first of the names that the table has."""
+        name = next((name for name in names if name in self), None)
+        if name is None:
+            return None
+        self._used.add(name)
+        return self[name]
+
+    @property
+    def unused(self) -> list[str]:
+        """Names that no image had so far."""
+        return sorted(self.keys() - self._used)
+
+
+def read_scales(path: Path | str) -> ScaleTable:
     """Read a CSV table of two columns, `image` (a file name, with or without suffix) and `nm per px`.
 
     Semicolons and decimal commas, as spreadsheets of some languages write them, are read too.
@@ -26,7 +47,7 @@ def read_scales(path: Path | str) -> dict[str, float]:
     table.columns = [str(name).strip().replace("_", " ") for name in table.columns]
     if missing := [name for name in _COLUMNS if name not in table]:
         raise InputError(f"{path}: must have the columns {' and '.join(_COLUMNS)}, {missing[0]} is missing")
-    scales: dict[str, float] = {}
+    scales = ScaleTable()
     for name, text in table[list(_COLUMNS)].astype(str).itertuples(index=False):
         if name.strip() in scales:
             raise InputError(f"{path}: must name each image once, got {name.strip()} twice")
@@ -46,6 +67,6 @@ def _size(text: str, where: str) -> float:
 
 def typed_scale(scales: float | Mapping[str, float] | None, *names: str) -> float | None:
     """Return the pixel size typed for an image: the one for all, or that of the first of its names in the table."""
-    if not isinstance(scales, Mapping):
-        return scales
-    return next((scales[name] for name in names if name in scales), None)
+    if isinstance(scales, ScaleTable):
+        return scales.of(names)
+    return next((scales[name] for name in names if name in scales), None) if isinstance(scales, Mapping) else scales

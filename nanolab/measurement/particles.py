@@ -14,7 +14,7 @@ from nanolab.images.micrograph import Micrograph
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.regions import Regions, find_regions
 
-__all__ = ["DESCRIPTORS", "LEAST_SHAPE_PX", "Descriptor", "equivalent_diameter", "measure", "sizes_of"]
+__all__ = ["DESCRIPTORS", "LEAST_SHAPE_PX", "Descriptor", "check_length", "equivalent_diameter", "measure", "sizes_of"]
 
 
 def equivalent_diameter(area: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -208,11 +208,21 @@ def sizes_of(particles: pd.DataFrame, quantity: str = "ecd") -> tuple[npt.NDArra
     InputError
         If there is no such length, or some of the particles have a pixel size and others have none.
     """
+    check_length(quantity)
+    unit = "nm" if f"{quantity}_nm" in particles else "px"
+    values = particles[f"{quantity}_{unit}"].to_numpy(dtype=np.float64)
+    lacking = {
+        "pixel size; type it or summarise them apart": particles[f"ecd_{unit}"].isna(),
+        f"{quantity}, because they are alone in their image; choose another size": np.isnan(values),
+    }
+    for what, rows in lacking.items():
+        if rows.any():
+            raise InputError(f"{rows.sum()} of {len(values)} particles have no {what}")
+    return values, unit
+
+
+def check_length(quantity: str) -> None:
+    """Require one of the lengths among `DESCRIPTORS`."""
     lengths = [key for key, each in DESCRIPTORS.items() if each.dimension == 1]
     if quantity not in lengths:
         raise InputError(f"{quantity}: no length of the particle table; choose from {', '.join(lengths)}")
-    unit = "nm" if f"{quantity}_nm" in particles else "px"
-    values = particles[f"{quantity}_{unit}"].to_numpy(dtype=np.float64)
-    if unknown := int(np.isnan(values).sum()):
-        raise InputError(f"{unknown} of {len(values)} particles have no pixel size; type it or summarise them apart")
-    return values, unit

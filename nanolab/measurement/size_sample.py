@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_choice
 from nanolab.core.typing import FloatArray
 from nanolab.measurement.particles import sizes_of
 
@@ -99,8 +99,7 @@ def size_sample(
     InputError
         If no particle is left, or some of them have a pixel size and others none.
     """
-    if border not in get_args(Border):
-        raise InputError(f"border must be one of {', '.join(get_args(Border))}, got {border!r}")
+    check_choice(border, "border", get_args(Border))
     particles = particles.reset_index(drop=True)
     big = particles[particles["area_px"] >= min_area_px]
     cut = big["touches_border"].to_numpy(dtype=bool)

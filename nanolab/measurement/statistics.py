@@ -142,8 +142,9 @@ def _one(sizes: FloatArray, weights: FloatArray, correction: float) -> FloatArra
 
 
 def _moments(values: FloatArray, weights: FloatArray, correction: float) -> tuple[float, float]:
-    mean = np.average(values, weights=weights)
-    return float(mean), float(np.sqrt(correction * np.average((values - mean) ** 2, weights=weights)))
+    beyond = values - values[0]  # exactly 0 where all are equal, which a mean of the values would miss by its rounding
+    mean = np.average(beyond, weights=weights)
+    return float(values[0] + mean), float(np.sqrt(correction * np.average((beyond - mean) ** 2, weights=weights)))
 
 
 def _mode(sample: SizeSample, weighting: str) -> float | None:

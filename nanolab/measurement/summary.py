@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 
 from nanolab import __version__
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_choice
 from nanolab.core.seeds import generator
 from nanolab.core.typing import AnyImage, AnyLabelMap
 from nanolab.images.pixel_size import PixelSize
-from nanolab.measurement.fits import Fit, GoodnessOfFit, fit, fit_all, goodness_of_fit
-from nanolab.measurement.particles import measure
+from nanolab.measurement.fits import FITS, Fit, GoodnessOfFit, fit, fit_all, goodness_of_fit
+from nanolab.measurement.particles import check_length, measure
 from nanolab.measurement.precision import between_images, iso_particles, more_needed
-from nanolab.measurement.size_sample import SampleOptions, SizeSample, size_sample
+from nanolab.measurement.size_sample import Border, SampleOptions, SizeSample, size_sample
 from nanolab.measurement.statistics import FEW_IMAGES, FEW_PARTICLES, statistics
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "SizeOptions",
     "SizeReport",
     "WithoutScale",
+    "check_choices",
     "measure_image",
     "particles_of",
     "summarise_sizes",
@@ -192,6 +193,7 @@ def summarise_sizes(
     InputError
         If there is no particle, some images have a pixel size and others none, or the fit is impossible.
     """
+    check_choices(options.get("quantity", "ecd"), options.get("border", "correct"), fit_name, without_scale)
     images, notes = _of_one_scale(list(images), without_scale)
     particles = particles_of(images)
     sample = size_sample(particles, **options)
@@ -211,10 +213,16 @@ def summarise_sizes(
     return report
 
 
+def check_choices(quantity: str, border: str, fit_name: str, without_scale: str) -> None:
+    """Require words that `summarise_sizes` knows; for a program that measures many images before it is asked."""
+    check_length(quantity)
+    check_choice(border, "border", get_args(Border))
+    check_choice(fit_name, "fit", ("auto", *FITS))
+    check_choice(without_scale, "without_scale", get_args(WithoutScale))
+
+
 def _of_one_scale(images: list[MeasuredImage], without_scale: WithoutScale) -> tuple[list[MeasuredImage], list[str]]:
     """Return images whose sizes can be pooled, and what a reader must know of it."""
-    if without_scale not in get_args(WithoutScale):
-        raise InputError(f"without_scale must be one of {', '.join(get_args(WithoutScale))}, got {without_scale!r}")
     known = {each.pixel_size.nm for each in images if len(each.particles)} - {None}
     lacking = [each.name for each in images if each.pixel_size.nm is None and len(each.particles)]
     if without_scale == "px" and known:

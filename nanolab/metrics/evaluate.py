@@ -10,7 +10,7 @@ import pandas as pd
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import AnyLabelMap
-from nanolab.images.folders import label_files
+from nanolab.images.folders import bare_stems, label_files
 from nanolab.images.labels import read_labels
 from nanolab.images.pixel_size import pixel_size_from_metadata
 from nanolab.metrics.bootstrap import intervals
@@ -152,9 +152,10 @@ def evaluate_folders(
 ) -> dict[str, Any]:
     """Compare the label maps of two folders by stem; the other parameters are those of `compare`.
 
-    The stem is the file name without `.tif`, `.tiff` or `.png`, and without a trailing `.labels` (what nanolab writes)
-    or `_m` (what the BAM masks have). Where a folder holds files `*.labels.tif`, only these count. Binary masks
-    are split into particles (see `nanolab.images.labels.read_labels`).
+    The stem is the file name without its suffix and without the endings that annotations have: `.labels` (what nanolab
+    writes), `_m` (what the BAM masks have), and the others of `nanolab.images.folders.bare_stems`. Where a folder holds
+    files `*.labels.tif`, only these count. Binary masks are split into particles (see
+    `nanolab.images.labels.read_labels`).
 
     Parameters
     ----------
@@ -195,8 +196,13 @@ def evaluate_folders(
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in label_files(folder):
-        found.setdefault(path.stem.removesuffix(".labels").removesuffix("_m"), []).append(path)
+        found.setdefault(_bare(path.stem), []).append(path)
     return found
+
+
+def _bare(stem: str) -> str:
+    shorter = bare_stems(stem)
+    return _bare(min(shorter, key=len)) if shorter else stem
 
 
 def _only(files: Mapping[str, list[Path]], stem: str, folder: Path | str) -> Path:

@@ -145,6 +145,7 @@ class Segmenter:
             raise InputError(f"tile_px must be a multiple of {SIZE_MULTIPLE_PX} above {OVERLAP_PX}, got {tile_px}")
         if dynamic is not None and postprocessing is not None:
             raise InputError(f"dynamic: {postprocessing} separates particles in its own way; leave one of the two out")
+        self._postprocessing = None if postprocessing is None else make_postprocessing(postprocessing)
         checkpoint = checkpoint_of(model, epoch)
         network, readout, self.record = load_network(checkpoint)
         chosen = {"magnification": magnification, "flips": flips, "postprocessing": postprocessing, "dynamic": dynamic}
@@ -158,7 +159,6 @@ class Segmenter:
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._min_area_px, self._min_diameter = min_area_px, (min_diameter_nm, min_diameter_px)
         self._tile_px, self._flips, self._magnification = tile_px, flips, magnification
-        self._postprocessing = None if postprocessing is None else make_postprocessing(postprocessing)
 
     def probabilities(self, image: npt.NDArray[np.floating]) -> Image:
         """Return what the network predicts, shape (C, height, width); channel names are in `readout.names`.

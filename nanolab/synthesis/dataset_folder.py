@@ -1,18 +1,14 @@
-"""What all makers of data sets share: one at a time in a folder, how many images, what found no place."""
+"""What all makers of data sets share: how many images, what found no place."""
 
 import logging
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import output_folder
 from nanolab.datasets.dataset import Dataset
 
-__all__ = ["check_count", "placed_particles", "warn_of_few", "writing"]
+__all__ = ["check_count", "placed_particles", "warn_of_few"]
 
 logger = logging.getLogger(__name__)
 
@@ -21,27 +17,6 @@ MOST_IMAGES = 1_000_000
 BYTES_PER_PIXEL = 3
 # With fewer of the particles that were asked for, images do not show what the recipe says.
 FEW = 0.9
-
-
-@contextmanager
-def writing(folder: Path | str) -> Iterator[None]:
-    """Keep other processes from writing a data set into the same folder meanwhile.
-
-    Raises
-    ------
-    InputError
-        If another one writes there.
-    """
-    lock = output_folder(folder) / ".lock"
-    try:
-        held = FileLock(lock, timeout=0).acquire()
-    except Timeout as error:
-        raise InputError(f"{folder}: another process writes there; wait for it, or choose another folder") from error
-    with held:
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
 
 
 def check_count(count: int, pixels: int, folder: Path | str) -> None:

@@ -19,11 +19,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from nanolab.core.files import locked
 from nanolab.core.processes import processor_cores, worker_pool
 from nanolab.core.seeds import generator
 from nanolab.core.typing import Image, LabelMap
 from nanolab.datasets.dataset import Dataset, DatasetWriter
-from nanolab.synthesis.dataset_folder import check_count, warn_of_few, writing
+from nanolab.synthesis.dataset_folder import check_count, warn_of_few
 from nanolab.synthesis.detectors.detect import Record, detect, shown_heights, shown_labels, shown_pixel_size
 from nanolab.synthesis.passes import Passes
 from nanolab.synthesis.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
@@ -91,7 +92,7 @@ def render(
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     check_count(count, recipe.image.width_px * recipe.image.height_px, folder)
-    with writing(folder):
+    with locked(folder, "writes"):
         writer = DatasetWriter(folder, dump_recipe(recipe), {"seed": seed})
         if passes is not None:
             PassesFolder(passes, recipe, seed)  # refuses a folder of other scenes before anything is rendered

@@ -14,6 +14,7 @@ from PIL import Image
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
+from nanolab.dashboard import drawings
 from nanolab.dashboard.edits import MOST_GAP_PX, Edit, apply_edits
 from nanolab.dashboard.outlines import outline_polygons
 from nanolab.dashboard.page import Page
@@ -324,6 +325,22 @@ def test_a_click_drops_and_undo_brings_back(page: Page, tmp_path: Path) -> None:
     assert "14 particles" in page.ui.table.object
     page.ui.undo.clicks += 1
     assert count(page.bench) == 15
+
+
+def test_particles_too_small_for_a_shape_are_said_to_be(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("helpers.bright.remove_small", lambda labels, _least: labels)
+    image = picture()
+    image[5:10, 5:12] = 220  # 35 px, and shapes begin with 60
+    asyncio.run(page.take({"a.tif": stored(tmp_path / "a.tif", image).read_bytes()}))
+    small = int(page.bench.images["a"].particles["area_px"].argmin())
+    page._tapped([small + 1])
+    assert "aspect ratio too small to tell, circularity too small to tell" in page.ui.message.object
+    page._tapped([2 if small == 0 else 1])
+    assert "aspect ratio 1.00" in page.ui.message.object
+    shown = drawings._columns(page.bench.images["a"], "ecd")
+    assert [shown[name][small] for name in ("aspect", "circularity", "solidity")] == ["too small to tell"] * 3
 
 
 def test_two_clicks_that_cannot_be_merged_say_why(page: Page, tmp_path: Path) -> None:

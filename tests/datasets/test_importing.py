@@ -20,6 +20,7 @@ from helpers.annotated_files import (
 )
 
 from nanolab.core.checks import InputError
+from nanolab.core.files import locked
 from nanolab.datasets.annotations.importing import import_labels
 from nanolab.datasets.dataset import Dataset, DatasetWriter
 from nanolab.datasets.public import public_images
@@ -118,6 +119,17 @@ def test_an_image_whose_annotation_was_spoilt_is_taken_out_again(image_folder: P
     (image_folder / "b.json").write_text("{")
     assert import_labels(image_folder, None, tmp_path / "set", progress=False).names == ("a",)
     assert [path.name for path in (tmp_path / "set").glob("*/*.tif")] == ["a.tif"] * 2
+
+
+def test_two_imports_into_one_folder_do_not_mix(image_folder: Path, tmp_path: Path) -> None:
+    write_coco(tmp_path / "c.json", "a.tif")
+    with (
+        locked(tmp_path / "set", "writes"),
+        pytest.raises(InputError, match="another process writes here; wait until it ends"),
+    ):
+        import_labels(tmp_path / "c.json", image_folder, tmp_path / "set", progress=False)
+    import_labels(tmp_path / "c.json", image_folder, tmp_path / "set", progress=False)
+    assert not (tmp_path / "set" / ".lock").exists()
 
 
 def test_an_import_of_nothing_is_refused(image_folder: Path, tmp_path: Path) -> None:

@@ -47,12 +47,14 @@ def write_ser(path: Path, data: np.ndarray, pixel_size_nm: float) -> None:
 
 
 def write_dm(path: Path, data: np.ndarray, pixel_size: float, unit: str = "nm", *, version: int = 3) -> None:
-    """DigitalMicrograph 3 or 4: a tree of tags, here of one float32 image and its calibration."""
+    """DigitalMicrograph 3 or 4: a tree of tags, here of one float32 or RGB image and its calibration."""
+    colours = data.ndim == 3  # 4 bytes a pixel: blue, green, red, transparency
+    stored = np.pad(data[..., ::-1], ((0, 0), (0, 0), (0, 1))).view("<u4") if colours else data.astype("<f4")
     axis = {"Origin": 0.0, "Scale": pixel_size, "Units": unit}
     image = {
         "Calibrations": {"Brightness": {"Origin": 0.0, "Scale": 1.0, "Units": ""}, "Dimension": [axis, axis]},
-        "Data": data.astype("<f4"),
-        "DataType": 2,
+        "Data": stored,
+        "DataType": 23 if colours else 2,
         "Dimensions": [data.shape[1], data.shape[0]],
         "PixelDepth": 4,
     }
@@ -82,7 +84,8 @@ class _Tags:
 
     def data(self, value: object) -> bytes:
         if isinstance(value, np.ndarray):
-            information, content = (20, 6, value.size), value.tobytes()
+            kind = {"float32": 6, "uint32": 5}[value.dtype.name]
+            information, content = (20, kind, value.size), value.tobytes()
         elif isinstance(value, str):
             information, content = (20, 4, len(value)), value.encode("utf-16-le")
         elif isinstance(value, float):

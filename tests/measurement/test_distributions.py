@@ -136,6 +136,12 @@ def test_few_particles_have_statistics_as_far_as_there_are(rng: np.random.Genera
         sample([])
 
 
+@pytest.mark.parametrize("size", [50.0, 45.135166683820504])  # of the latter the mean of 18 rounds to another number
+def test_equal_sizes_do_not_scatter(size: float, rng: np.random.Generator) -> None:
+    found = statistics(sample(np.full(18, size)), rng=rng)["number"]
+    assert (found["mean"], found["sd"], found["geometric_sd"], found["span"]) == (size, 0, 1, 0)
+
+
 def test_histogram_has_bins_by_freedman_and_diaconis_within_limits(rng: np.random.Generator) -> None:
     many = histogram(sample(rng.normal(100, 10, 2000)))
     # width 2 IQR / n^(1/3) = 2 * 13.5 / 12.6; the bins end with whole ones, and IQR errs by a few per cent

@@ -287,3 +287,8 @@ def test_known_and_unknown_scales_are_not_mixed() -> None:
     tables = [measure(relabel(disc(9)), pixel_size=size) for size in (TYPED, UNKNOWN)]
     with pytest.raises(InputError, match="1 of 2 particles have no pixel size"):
         sizes_of(pd.concat(tables))
+
+
+def test_a_particle_alone_in_its_image_has_no_neighbour_but_a_pixel_size() -> None:
+    with pytest.raises(InputError, match="1 of 1 particles have no nearest_neighbour, because they are alone"):
+        sizes_of(measure(relabel(disc(9)), pixel_size=TYPED), "nearest_neighbour")

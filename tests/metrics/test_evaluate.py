@@ -193,6 +193,15 @@ def test_folders_are_compared_by_stem(folders: tuple[Path, Path]):
     json.dumps(result, allow_nan=False)
 
 
+@pytest.mark.parametrize("ending", ["_m", "_cp_masks", "_mask", "-mask", "_seg", "_gt", "_m.labels"])
+def test_the_endings_that_annotations_have_do_not_count(tmp_path: Path, ending: str) -> None:
+    Path(tmp_path, "truth").mkdir()
+    Image.fromarray(np.where(TRUTH, 255, 0).astype(np.uint8)).save(tmp_path / "truth" / f"a{ending}.tif")
+    write_labels(tmp_path / "pred" / "a.labels.tif", FOUND)
+    result = evaluate_folders(tmp_path / "truth", tmp_path / "pred")
+    assert (list(result["images"]), result["errors"]) == (["a"], {})
+
+
 def test_what_cannot_be_compared_stops_nothing_else(folders: tuple[Path, Path]):
     truth, pred = folders
     write_labels(pred / "alone.labels.tif", FOUND, pixel_size_nm=None)

@@ -216,6 +216,13 @@ def test_a_table_of_scales_goes_over_the_files(segmented: Path) -> None:
     assert table.to_numpy().tolist() == [[4.5, "typed"], [3.0, "typed"]]
 
 
+def test_names_in_a_table_of_scales_that_no_image_has_are_said(segmented: Path) -> None:
+    Path("scales.csv").write_text("image,nm per px\ni0,4.5\ni0.tif,4\nil,3\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["measure", "segmented", "-o", "out.csv", "--scales", "scales.csv"])
+    assert result.exit_code == 0, result.output
+    assert "note: --scales names what is no image here: i0.tif, il" in result.stderr  # the first name counts
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

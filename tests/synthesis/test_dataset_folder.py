@@ -12,15 +12,16 @@ import pytest
 from helpers.cutpaste_sources import DISCS
 
 from nanolab.core.checks import InputError
+from nanolab.core.files import locked
 from nanolab.datasets.dataset import Dataset
 from nanolab.synthesis.cutpaste import CutPasteSettings, cut_and_paste
-from nanolab.synthesis.dataset_folder import check_count, placed_particles, warn_of_few, writing
+from nanolab.synthesis.dataset_folder import check_count, placed_particles, warn_of_few
 from nanolab.synthesis.generate import render
 
 WRITE = """
 import sys
-from nanolab.synthesis.dataset_folder import writing
-with writing(sys.argv[1]):
+from nanolab.core.files import locked
+with locked(sys.argv[1], "writes"):
     print("holds it", flush=True)
     sys.stdin.read()
 """
@@ -44,10 +45,10 @@ def test_two_processes_do_not_write_into_one_folder(tmp_path: Path) -> None:
             lambda: render("spheres_sem", tmp_path, 1, progress=False),
             lambda: cut_and_paste([], tmp_path, 1, progress=False),
         ):
-            with pytest.raises(InputError, match="another process writes there; wait for it"):
+            with pytest.raises(InputError, match="another process writes here; wait until it ends"):
                 make()
         other.communicate("")
-    with writing(tmp_path):  # free again
+    with locked(tmp_path, "writes"):  # free again
         pass
     assert not list(tmp_path.iterdir())
 

@@ -11,7 +11,7 @@ import yaml
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError, check_positive
-from nanolab.core.files import sha256
+from nanolab.core.files import locked, sha256
 from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotations.pairing import Format, Pair, find_pairs
 from nanolab.datasets.dataset import Dataset, DatasetWriter, read_manifest
@@ -60,7 +60,8 @@ def import_labels(
     Raises
     ------
     InputError
-        If no annotation can be used, an image is annotated twice, or the folder holds something else.
+        If no annotation can be used, an image is annotated twice, the folder holds something else, or another process
+        writes into it.
     """
     if pixel_size_nm is not None:
         check_positive(pixel_size_nm, "pixel_size_nm", "nm")
@@ -70,21 +71,24 @@ def import_labels(
     digests = {path: sha256(path) for pair in pairs for path in (pair.image, pair.file)}
     versions = {package: version(package) for package in _PACKAGES}
     recipe = _recipe(pairs, digests, settings)
-    writer = DatasetWriter(out, recipe, {"seed": None, **settings}, versions=versions, replaces=_unfinished(Path(out)))
-    there, done = writer.records(), []
-    for pair in tqdm(pairs, unit="image", disable=not progress):
-        sources = {"image_sha256": digests[pair.image], "annotation_sha256": digests[pair.file], **settings}
-        if not sources.items() <= (there.get(pair.name) or {}).items():
-            try:
-                micrograph, labels = _read(pair, pixel_size_nm, crop_data_bar)
-            except InputError as error:
-                left_out[pair.annotation.where] = str(error)
-                continue
-            record = _record(pair, labels) | sources
-            writer.write(pair.name, _stored(micrograph), labels, None, micrograph.pixel_size_nm, record)
-        done.append(pair.name)
-    _require(done, left_out, source)
-    return writer.finish(done, left_out=left_out)
+    with locked(out, "writes"):
+        writer = DatasetWriter(
+            out, recipe, {"seed": None, **settings}, versions=versions, replaces=_unfinished(Path(out))
+        )
+        there, done = writer.records(), []
+        for pair in tqdm(pairs, unit="image", disable=not progress):
+            sources = {"image_sha256": digests[pair.image], "annotation_sha256": digests[pair.file], **settings}
+            if not sources.items() <= (there.get(pair.name) or {}).items():
+                try:
+                    micrograph, labels = _read(pair, pixel_size_nm, crop_data_bar)
+                except InputError as error:
+                    left_out[pair.annotation.where] = str(error)
+                    continue
+                record = _record(pair, labels) | sources
+                writer.write(pair.name, _stored(micrograph), labels, None, micrograph.pixel_size_nm, record)
+            done.append(pair.name)
+        _require(done, left_out, source)
+        return writer.finish(done, left_out=left_out)
 
 
 def _require(found: Collection[Any], left_out: Mapping[str, str], source: Path | str) -> None:

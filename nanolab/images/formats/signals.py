@@ -3,7 +3,7 @@
 import importlib
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,7 @@ def open_signal(path: Path) -> dict[str, Any]:
     signals: list[dict[str, Any]] = []
     with _quiet():
         try:
-            signals = (
-                _emd_signals(path)
-                if name == "emd"
-                else module.file_reader(str(path), lazy=name != "tiff")  # a lazy TIFF would stay open
-            )
+            signals = _emd_signals(path) if name == "emd" else _signals(module.file_reader, path, lazy=name != "tiff")
         except InputError:
             raise
         except Exception as error:  # its parsers of binary formats raise anything on a broken file
@@ -52,6 +48,16 @@ def open_signal(path: Path) -> dict[str, Any]:
         shapes = ", ".join(str(signal["data"].shape) for signal in signals) or "nothing"
         raise InputError(f"{path}: must hold an image, shape (height, width), got {shapes}; export one as TIFF")
     return dict(images[0])
+
+
+def _signals(reader: Callable[..., Any], path: Path, *, lazy: bool) -> list[dict[str, Any]]:
+    """Read a file without its data, where RosettaSciIO can; a lazy TIFF would stay open."""
+    try:
+        return list(reader(str(path), lazy=lazy))
+    except ValueError as error:
+        if "RGBA" not in str(error):
+            raise
+        return list(reader(str(path), lazy=False))  # DigitalMicrograph's colours
 
 
 def _is_profile(signal: dict[str, Any]) -> bool:

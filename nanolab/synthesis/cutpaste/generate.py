@@ -15,6 +15,7 @@ import yaml
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
+from nanolab.core.files import locked
 from nanolab.core.processes import processor_cores, worker_pool
 from nanolab.core.seeds import generator
 from nanolab.datasets.annotated import AnnotatedImage
@@ -22,7 +23,7 @@ from nanolab.datasets.dataset import Dataset, DatasetWriter
 from nanolab.synthesis.cutpaste.composition import compose, draw_composition
 from nanolab.synthesis.cutpaste.material import IMAGE, Material, check_source, describe_source, prepare
 from nanolab.synthesis.cutpaste.settings import PRESETS, CutPasteSettings
-from nanolab.synthesis.dataset_folder import check_count, warn_of_few, writing
+from nanolab.synthesis.dataset_folder import check_count, warn_of_few
 
 __all__ = ["cut_and_paste"]
 
@@ -87,7 +88,7 @@ def cut_and_paste(
     """
     check_count(count, settings.size_px**2, folder)
     workers = workers or processor_cores()
-    with writing(folder):
+    with locked(folder, "writes"):
         sources, recipe = _usable(pairs, settings, progress)
         writer = DatasetWriter(folder, recipe, {"seed": seed}, versions={"opencv": cv2.__version__})
         missing = writer.missing(count)

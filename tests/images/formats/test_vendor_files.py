@@ -16,7 +16,7 @@ from nanolab.images.formats.sidecars import sidecar_calibration
 from nanolab.images.labels import read_labels
 from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import pixel_size_from_metadata
-from tests.helpers.instrument_files import write_emd, write_ser
+from tests.helpers.instrument_files import write_dm, write_emd, write_ser
 
 GREY = np.random.default_rng(0).integers(0, 255, (96, 128), dtype=np.uint8)
 
@@ -156,6 +156,50 @@ def test_pictures_stored_turned_or_mirrored_are_read_upright(tmp_path: Path, ori
     turned = [read(tmp_path / name).pixels for name in ("a.png", "a.tif")]
     assert np.array_equal(*turned)
     assert turned[0].shape == ((96, 128) if orientation < 5 else (128, 96))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_masks_stored_turned_or_mirrored_lie_on_their_images(tmp_path: Path, orientation: int) -> None:
+    mask = np.zeros((96, 128), np.uint8)
+    mask[10:30, 15:25], mask[60:90, 100:120] = 255, 255
+    picture = Image.fromarray(mask)
+    exif = picture.getexif()
+    exif[0x112] = orientation
+    picture.save(tmp_path / "a.png", exif=exif)
+    tifffile.imwrite(tmp_path / "a.tif", mask, metadata=None, extratags=[(274, "H", 1, orientation, True)])
+    for name in ("a.png", "a.tif"):
+        labels = read_labels(tmp_path / name, shape=(96, 128) if orientation < 5 else (128, 96))
+        assert np.array_equal(labels > 0, read(tmp_path / name).pixels > 0.5)
+        assert labels.max() == 2
+
+
+def test_emd_files_are_refused_by_their_size_before_they_are_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with h5py.File(tmp_path / "a.emd", "w") as file:  # some kB that promise 2.5 GB
+        file.attrs.update({"version_major": 0, "version_minor": 2})
+        group = file.create_group("data/image")
+        group.attrs["emd_group_type"] = 1
+        group.create_dataset("data", shape=(50_000, 50_000), dtype="u1", chunks=(1000, 1000), compression="gzip")
+        for number, name in enumerate("xy", start=1):
+            group.create_dataset(f"dim{number}", data=np.arange(50_000.0)).attrs.update({"name": name, "units": "nm"})
+    write_velox(tmp_path / "b.emd", spectra=False)
+    write_dm(tmp_path / "c.dm3", GREY.astype(np.float32), 1.0)
+    with pytest.raises(InputError, match="must have at most 1000 megapixels"):
+        read(tmp_path / "a.emd")
+    monkeypatch.setenv("NANOLAB_MAX_MEGAPIXELS", "0.01")  # 96 x 128 are more
+    for name in ("b.emd", "c.dm3"):
+        with pytest.raises(InputError, match=r"must have at most 0\.01 megapixels"):
+            read(tmp_path / name)
+
+
+def test_colours_of_digitalmicrograph_become_grey(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    colours = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+    write_dm(tmp_path / "a.dm3", colours, 0.5)
+    image = read(tmp_path / "a.dm3")
+    np.testing.assert_allclose(image.pixels, colours @ [0.299, 0.587, 0.114] / 255, atol=1e-6)  # single precision
+    assert image.pixel_size_nm == pytest.approx(0.5)
 
 
 def test_a_line_of_spectra_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
