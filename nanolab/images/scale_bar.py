@@ -198,8 +198,11 @@ def _around(text: Text, bars: Sequence[Bar]) -> Iterator[Bar]:
     beside = [bar for bar in bars if text.top < (bar.top + bar.bottom) / 2 < text.bottom]
     for first, second in product(beside, beside):
         left, right = text.left - first.right, second.left - text.right
-        alike = abs(first.top - second.top) <= 2 and 0.6 < first.width / second.width < 1.7
-        if alike and all(-0.7 < gap / text.height < 1.5 for gap in (left, right)):
+        alike = (
+            first.sign == second.sign and abs(first.top - second.top) <= 2 and 0.6 < first.width / second.width < 1.7
+        )
+        long = min(first.width, second.width) > _LETTER * text.height  # of grains any two gaps are alike
+        if alike and long and all(-0.7 < gap / text.height < 1.5 for gap in (left, right)):
             yield join(first, second)
 
 
