@@ -190,18 +190,14 @@ def _picture_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -
     from PIL import ImageOps
 
     with open_picture(path) as picture:
+        stored = picture.height, picture.width, len(picture.getbands())
+        check_size(stored, np.uint8, str(path), bytes_per_pixel=_BYTES_PER_PIXEL)  # first: Exif of a PNG is at its end
         _check_shape(picture.size if picture.getexif().get(_ORIENTATION, 1) > 4 else picture.size[::-1], shape, path)
         if picture.format == "JPEG":
             if kind not in ("auto", "binary"):
                 raise InputError(f"{path}: JPEG changes the values of a label map; save it as TIFF or PNG")
             kind = "soft"
         coloured = picture.mode in ("CMYK", "YCbCr") or (picture.mode in ("P", "PA") and kind != "instance")
-        check_size(
-            (picture.height, picture.width, len(picture.getbands())),
-            np.uint8,
-            str(path),
-            bytes_per_pixel=_BYTES_PER_PIXEL,
-        )
         upright = ImageOps.exif_transpose(picture)
         return np.asarray(upright.convert("RGB") if coloured else upright), kind
 

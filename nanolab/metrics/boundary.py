@@ -89,7 +89,6 @@ def outlines(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
 
 
 def _near(mask: npt.NDArray[np.bool_], distance_px: float) -> npt.NDArray[np.bool_]:
-    reach = int(distance_px)
-    rows, cols = np.mgrid[-reach : reach + 1, -reach : reach + 1]
-    disc = (rows**2 + cols**2 <= distance_px**2).astype(np.uint8)
-    return np.asarray(cv2.dilate(mask.astype(np.uint8), disc)) > 0
+    away = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    exact = np.sqrt(np.rint(away.astype(np.float64) ** 2))  # squared distances of centres are whole numbers
+    return np.asarray(mask.any() & (exact <= distance_px))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from nanolab.core.checks import InputError
 from nanolab.images.labels import labels_from_mask, read_label_file, read_labels, relabel, remove_small, write_labels
@@ -165,6 +166,7 @@ def test_a_promise_of_too_many_pixels_is_refused_before_they_are_decoded(
     Image.fromarray(np.zeros((3000, 3000), bool)).save(tmp_path / "a.png")  # 1 bit a pixel, deflated: some 2 kB
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((3000, 3000), np.uint8), compression="zlib")
     monkeypatch.setenv("NANOLAB_MAX_MEGAPIXELS", "8.9")
+    monkeypatch.setattr(PngImageFile, "load", lambda _picture: pytest.fail("it was decoded"))
     for name in ("a.png", "a.tif"):
         for reader in (read_labels, read):
             with pytest.raises(

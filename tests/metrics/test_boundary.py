@@ -20,7 +20,7 @@ def scattered(rng: np.random.Generator) -> np.ndarray:
     return labels
 
 
-@pytest.mark.parametrize("tolerance_px", [0, 1, 1.5, 2, 3.7, 100])
+@pytest.mark.parametrize("tolerance_px", [0, 1, 1.5, 2, 5**0.5, 3.7, 5, 100, 1e9])
 def test_it_agrees_with_all_distances(rng: np.random.Generator, tolerance_px: float):
     truth, predicted = scattered(rng), scattered(rng)
     true, found = (find_boundaries(labels, mode="inner", connectivity=1) for labels in (truth, predicted))
