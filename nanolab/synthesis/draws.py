@@ -31,7 +31,7 @@ __all__ = [
 
 
 # Beyond these, lengths in nm and what is computed of them are no sizes of anything a microscope sees.
-TINY, HUGE = 1e-9, 1e12
+TINY, HUGE = 1e-9, 1e15
 
 
 class Model(BaseModel):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.scale_bars import draw_scale_bar
 
 from nanolab.images.scale_bar import read_scale_bar
-from tests.helpers.scale_bars import draw_scale_bar
 
 _WRONG = 0.02  # of the pixel size
 

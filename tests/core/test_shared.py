@@ -12,6 +12,10 @@ from nanolab.core.shared import made_once
 
 ASK = """\
 import sys, time
+from pathlib import Path
+
+from nanolab.core.shared import made_once
+
 def make(folder):
     with (folder / "made.log").open("a") as log:
         log.write("made\\n")

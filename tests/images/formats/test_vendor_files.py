@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from helpers.instrument_files import write_dm, write_emd, write_ser
 from PIL import Image
 from rsciio import tia
 
@@ -16,7 +17,6 @@ from nanolab.images.formats.sidecars import sidecar_calibration
 from nanolab.images.labels import read_labels
 from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import pixel_size_from_metadata
-from tests.helpers.instrument_files import write_dm, write_emd, write_ser
 
 GREY = np.random.default_rng(0).integers(0, 255, (96, 128), dtype=np.uint8)
 
