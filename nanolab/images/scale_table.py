@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import pandas as pd
+
 from nanolab.core.checks import InputError
 from nanolab.core.tables import read_csv
 
@@ -43,14 +45,18 @@ def read_scales(path: Path | str) -> ScaleTable:
     InputError
         If it is no such table, names an image twice, or has a size that is no number above 0.
     """
-    table = read_csv(path, "table of scales", sep=None, engine="python", dtype=str, encoding="utf-8-sig")
+    table = read_csv(
+        path, "table of scales", sep=None, engine="python", dtype=str, encoding="utf-8-sig", keep_default_na=False
+    )
     table.columns = [str(name).strip().replace("_", " ") for name in table.columns]
     if missing := [name for name in _COLUMNS if name not in table]:
         raise InputError(f"{path}: must have the columns {' and '.join(_COLUMNS)}, {missing[0]} is missing")
+    if not isinstance(table.index, pd.RangeIndex):
+        raise InputError(f"{path}: has more values than columns; with decimal commas, put semicolons between columns")
     scales = ScaleTable()
-    for name, text in table[list(_COLUMNS)].astype(str).itertuples(index=False):
-        if name.strip() in scales:
-            raise InputError(f"{path}: must name each image once, got {name.strip()} twice")
+    for name, text in table[list(_COLUMNS)].fillna("").itertuples(index=False):
+        if not name.strip() or name.strip() in scales:
+            raise InputError(f"{path}: must name each image once, got {name.strip() or 'a row without a name'}")
         scales[name.strip()] = _size(text, f"{path}: {name.strip()}")
     return scales
 

@@ -228,7 +228,11 @@ def test_names_in_a_table_of_scales_that_no_image_has_are_said(segmented: Path) 
     [
         ("image,nm per px\ni0,0\n", "i0: nm per px must be a number above 0, got '0'"),
         ("image,nm per px\ni0,two\n", "i0: nm per px must be a number above 0, got 'two'"),
-        ("image,nm_per_px\ni0,1\ni0,2\n", "must name each image once, got i0 twice"),
+        ("image,nm_per_px\ni0,1\ni0,2\n", "must name each image once, got i0"),
+        ("image,nm_per_px\n,2\n", "must name each image once, got a row without a name"),
+        ("image,nm_per_px\ni0,\n", "i0: nm per px must be a number above 0, got ''"),
+        ("image,nm_per_px\ni0\n", "i0: nm per px must be a number above 0, got ''"),
+        ("image,nm_per_px\ni0,1,5\n", "has more values than columns; with decimal commas, put semicolons between"),
         ("image,size\ni0,1\n", "must have the columns image and nm per px, nm per px is missing"),
         ("", "scales.csv"),
     ],
