@@ -20,6 +20,7 @@ from nanolab.figures.sweeps import means, measures, plot_sweep
 from nanolab.runs.sweeps.backends import local_backend
 from nanolab.runs.sweeps.engine import sweep as run_sweep
 from nanolab.runs.sweeps.planning import plan_sweep, run_names
+from nanolab.runs.sweeps.report import report_sweep
 from nanolab.runs.sweeps.spec import load_sweep
 from nanolab.runs.sweeps.table import collect, sweep_state
 
@@ -218,6 +219,13 @@ def test_the_report_has_tables_and_figures_and_needs_no_network(
     assert list(pd.read_csv(finished / "report" / "means.csv")["score mean"]) == [2.5, 4.5]
     assert len(pd.read_csv(finished / "report" / "table.csv")) == 4
     assert len(collect(finished)) == 4  # the report is no run
+
+
+def test_the_report_of_a_smoke_run_says_that_its_numbers_mean_nothing(tmp_path: Path) -> None:
+    path = write_sweep(tmp_path, grid={"n": [1, 2]}, sizes={"smoke": {"grid": {"n": [1]}}})
+    folder = run_sweep(path, size="smoke", root=tmp_path / "root", progress=False).folder
+    page = report_sweep(folder, root=tmp_path / "root").read_text(encoding="utf-8")
+    assert "smoke: numbers mean nothing" in page
 
 
 @pytest.mark.parametrize("varying", [["n"], ["label", "n"], ["label"], []])
