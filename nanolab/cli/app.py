@@ -34,7 +34,9 @@ __all__ = [
 ]
 
 _PAIRS = ("-p", "--parameter", "--set")
+_DOES_THE_REST = "what is finished stays; the same command again does the rest"
 _GO_ON = {
+    **dict.fromkeys(("render", "cutpaste", "sweep", "data"), _DOES_THE_REST),
     "train": "the same command with --resume goes on after the last finished epoch",
     "run": "the same command with --run-name and the name of its folder goes on there",
 }
@@ -49,7 +51,7 @@ class _Verbs(TyperGroup):
         except InputError as error:
             raise ended(f"error: {error}", 2) from error
         except KeyboardInterrupt as error:
-            hint = _GO_ON.get(ctx.invoked_subcommand, "what is finished stays; the same command again does the rest")
+            hint = _GO_ON.get(ctx.invoked_subcommand, "the same command again starts from the beginning")
             raise ended(f"\nstopped: {hint}", 130) from error
 
 

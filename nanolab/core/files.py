@@ -64,6 +64,10 @@ def atomic(path: Path | str) -> Iterator[Path]:
 def _explained(error: OSError | ValueError, path: Path) -> InputError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"{path}: no space left on the disk; free some or choose another folder")
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return InputError(f"{path}: there is a file where a folder is needed; choose another name")
+    if isinstance(error, IsADirectoryError):
+        return InputError(f"{path}: is a folder; give the name of a file")
     why = getattr(error, "strerror", None) or error
     return InputError(f"{str(path)[:500]}: cannot be written ({why}); choose a folder you may write to")
 

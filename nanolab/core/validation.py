@@ -128,7 +128,10 @@ def _expected(item: Any, model: type[BaseModel]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     if item["type"] != "extra_forbidden":
         return message
-    near = difflib.get_close_matches(str(item["loc"][-1]), _known_keys(model), n=1)
+    key, known = str(item["loc"][-1]), _known_keys(model)
+    if key in known:
+        return "belongs elsewhere, not here"
+    near = difflib.get_close_matches(key, known, n=1)
     return "unknown key" + (f" (did you mean {near[0]}?)" if near else "")
 
 

@@ -231,8 +231,9 @@ def _of_one_scale(images: list[MeasuredImage], without_scale: WithoutScale) -> t
             raise InputError(
                 f"px: pixels of different size cannot be pooled, got {shown} nm; give every image its scale"
             )
+        with_nm = sum(each.pixel_size.nm is not None for each in images)
         return [_in_px(each) for each in images], [
-            f"All in pixels as asked; {len(images) - len(lacking)} images have nm."
+            f"All in pixels as asked; the pixel size is known of {with_nm} of {len(images)} images."
         ]
     if not (known and lacking):
         return images, []
@@ -275,7 +276,7 @@ def _needed(sample: SizeSample, result: dict[str, Any]) -> dict[str, Any]:
 
 def _notes(report: SizeReport) -> list[str]:
     result, sample = report.statistics, report.sample
-    scales = sorted(set(report.scales.values()))
+    scales, count = sorted(set(report.scales.values())), len(sample.images)
     shown = scales[0] if len(scales) == 1 else f"{len(scales)} different ones, see the table of pixel sizes"
     border = {
         "correct": "left out; the others weighted for it (Miles-Lantuejoul)",
@@ -284,7 +285,7 @@ def _notes(report: SizeReport) -> list[str]:
     }[sample.border]
     notes = [
         f"Pixel size: {shown}." + (" All lengths are in pixels." if sample.unit == "px" else ""),
-        f"{len(sample)} particles of {len(sample.images)} images; {sample.cut} touch the border: {border}"
+        f"{len(sample)} particles of {count} image{'s' if count > 1 else ''}; {sample.cut} touch the border: {border}"
         + (f"; {sample.small} smaller than {report.settings['min_area_px']} px left out." if sample.small else "."),
         f"By volume: weighted with ECD³, as of spheres. Intervals: bootstrap over {result['resampled']}, "
         f"{result['repeats']} times.",

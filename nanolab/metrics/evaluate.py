@@ -185,7 +185,9 @@ def evaluate_folders(
         except InputError as error:
             errors[stem] = str(error)
     if not comparisons:
-        raise InputError(f"{truth_dir} and {pred_dir}: no image could be compared; {next(iter(errors.values()))}")
+        # what is wrong with a pair says more than what has no partner
+        why = min(errors, key=lambda stem: stem not in truth or stem not in predicted)
+        raise InputError(f"{truth_dir} and {pred_dir}: no image could be compared; {errors[why]}")
     return {
         "settings": {**settings, "seed": seed},
         **summarise(comparisons, iou=settings["iou"], seed=seed),
@@ -218,5 +220,8 @@ def _compare_files(truth: Path, predicted: Path, **settings: Unpack[CompareOptio
     pixel_size_nm = next((size for size in sizes if size is not None), None)
     labels = read_labels(truth), read_labels(predicted)
     if labels[0].shape != labels[1].shape:
-        raise InputError(f"{predicted}: must have the size of {truth}, {labels[0].shape}, got {labels[1].shape}")
+        raise InputError(
+            f"{predicted}: must have the size of {truth}, {labels[0].shape}, got {labels[1].shape}; segment the images "
+            "that the annotation is of, such as those next to it in its data set"
+        )
     return compare(*labels, pixel_size_nm=pixel_size_nm, **settings)

@@ -77,8 +77,8 @@ def size_report(
     >>> size_report([image], "out").statistics["number"]["d50"]  # doctest: +SKIP
     """
     images = list(images)
-    out = output_folder(out)
     report = summarise_sizes(images, **options)
+    out = output_folder(out)
     for each in images:
         if rois:
             write_imagej_rois(_inside(out / "rois", f"{each.name}.zip"), each.labels)

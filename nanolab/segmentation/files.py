@@ -130,17 +130,19 @@ def segment_files(
         if found.outlines is not None:
             write_outlines(out / f"{name}.outlines.json", found.outlines, whole.shape, path.name)
         tables.append(measure(found.labels, pixel_size=cropped.pixel_size, name=name))
-        rows.append(_row(name, tables[-1], cropped.pixel_size, found.dropped))
+        is_mask = len(np.unique(cropped.pixels)) <= 2
+        rows.append(_row(name, tables[-1], cropped.pixel_size, found.dropped, is_mask=is_mask))
     if tables:
         every = pd.concat([each for each in tables if len(each)] or tables, ignore_index=True)
         write_csv(out / "particles.csv", significant(every))
     return SegmentedFiles(pd.DataFrame(rows), failures)
 
 
-def _row(name: str, particles: pd.DataFrame, pixel_size: PixelSize, dropped: int) -> dict[str, Any]:
+def _row(name: str, particles: pd.DataFrame, pixel_size: PixelSize, dropped: int, *, is_mask: bool) -> dict[str, Any]:
     cut = particles["touches_border"].to_numpy(dtype=bool)
     sizes, unit = sizes_of(particles[~cut])
     doubts = {
+        "a mask, not a micrograph": is_mask,
         "no scale": pixel_size.nm is None,
         "no particles": not len(particles),
         f"few particles (below {FEW_PARTICLES})": 0 < len(particles) < FEW_PARTICLES,

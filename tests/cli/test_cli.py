@@ -112,7 +112,7 @@ def test_stopping_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch, v
     monkeypatch.setattr("nanolab.runs.parameters.parse_parameters", interrupt)
     result = run(*{"data": ["data", "get", "emps"], "run": ["run", "a.ipynb"]}[verb])
     assert result.exit_code == 130
-    assert result.stderr.startswith("\nstopped: ")
+    assert result.stderr.startswith("\nstopped: the same command again ")
     assert hint in result.stderr
 
 

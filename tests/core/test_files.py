@@ -100,3 +100,13 @@ def test_a_value_out_of_range_is_refused_with_the_range(value: float) -> None:
 def test_names_that_are_no_utf8_come_back_from_json(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"caf\udce9": 1})
     assert read_json(tmp_path / "a.json") == {"caf\udce9": 1}
+
+
+def test_a_file_where_a_folder_is_needed_and_a_folder_where_a_file_is_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for write in (lambda: output_folder(tmp_path / "file"), lambda: write_json(tmp_path / "file" / "a.json", 1)):
+        with pytest.raises(InputError, match="there is a file where a folder is needed"):
+            write()
+    with pytest.raises(InputError, match="is a folder; give the name of a file"):
+        write_json(tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -90,6 +90,16 @@ def test_wrong_settings_are_explained_with_the_key_that_was_meant() -> None:
         validated(_Model, {"particles": "a"}, "sweep")
 
 
+class _Outer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    part: _Model = _Model()
+
+
+def test_a_key_in_the_wrong_place_is_not_suggested_again() -> None:
+    with pytest.raises(InputError, match=r"particles: belongs elsewhere, not here, got 3"):
+        validated(_Outer, {"particles": 3}, "sweep")
+
+
 def test_a_thousand_wrong_keys_are_told_in_a_few_lines() -> None:
     with pytest.raises(InputError) as caught:
         validated(_Model, {f"k{k}": 1 for k in range(1000)}, "sweep")

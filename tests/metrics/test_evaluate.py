@@ -237,6 +237,13 @@ def test_folders_without_anything_to_compare_are_an_error(folders: tuple[Path, P
         evaluate_folders(truth, tmp_path / "other")
 
 
+def test_a_pair_of_two_sizes_is_named_before_what_has_no_partner(tmp_path: Path) -> None:
+    for name, labels in {"truth/b": FOUND, "found/a": FOUND, "found/b": FOUND[:-1]}.items():
+        write_labels(tmp_path / f"{name}.tif", labels, pixel_size_nm=None)
+    with pytest.raises(InputError, match=r"no image could be compared; .*b.tif: must have the size of .*; segment the"):
+        evaluate_folders(tmp_path / "truth", tmp_path / "found")
+
+
 def test_annotation_shifted_by_a_pixel_loses_what_counting_says(bam_folder: Path):
     truth = labels_from_mask(read_tiff(next(bam_folder.rglob("1908248_m.tif")))[:704])
     shifted = np.roll(truth, 1, axis=0)

@@ -53,6 +53,7 @@ def test_without_a_pixel_size_everything_is_in_px(tmp_path: Path) -> None:
     assert not [name for name in pd.read_csv(tmp_path / "particles.csv") if name.endswith(("nm", "nm2"))]
     assert "nm" not in (tmp_path / "sizes.json").read_text(encoding="utf-8")
     assert any("One image" in note for note in report.notes)
+    assert any(" particles of 1 image;" in note for note in report.notes)
 
 
 def squares(sides: list[int]) -> np.ndarray:
@@ -118,6 +119,11 @@ def test_images_with_and_without_a_scale_are_not_mixed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="b: no pixel size, but others have one"):
         size_report(images, tmp_path)
     assert list(tmp_path.iterdir()) == []  # no half of a folder
+    with pytest.raises(InputError, match="b: no pixel size, but others have one"):
+        size_report(images, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    notes = size_report(images, tmp_path / "px", page=False, without_scale="px").notes
+    assert "All in pixels as asked; the pixel size is known of 1 of 2 images." in notes
     with pytest.raises(InputError, match="at least one particle, got none"):
         size_report([measure_image("a", np.zeros((9, 9), int), pixel_size=KNOWN)], tmp_path)
 
@@ -252,7 +258,7 @@ def test_an_image_without_a_scale_does_not_spoil_the_report(
     write_labels(segmented / "i1.labels.tif", discs(1))
     refused = CliRunner().invoke(app, ["measure", "segmented", "-o", "out"])
     assert "i1: no pixel size, but others have one; give a table of scales (--scales)" in refused.stderr
-    assert list(Path("out").iterdir()) == []
+    assert not Path("out").exists()
     result = CliRunner().invoke(app, ["measure", "segmented", "-o", "out", "--report", "--without-scale", how])
     assert result.exit_code == 0, result.output
     saved = read_json("out/sizes.json")
@@ -307,6 +313,7 @@ def test_measure_compares_with_another_folder(segmented: Path) -> None:
         (["segmented", "-o", "a", "--quantity", "size"], "size: no length of the particle table"),
         (["segmented", "-o", "a", "--min-area-px", "9999"], "all 26 particles are below the least area"),
         (["empty", "-o", "a"], "empty: must hold label maps"),
+        (["segmented", "-o", "a", "--compare", "empty"], "empty: must hold label maps"),
     ],
 )
 def test_mistakes_are_named(segmented: Path, words: list[str], message: str) -> None:
@@ -315,6 +322,7 @@ def test_mistakes_are_named(segmented: Path, words: list[str], message: str) -> 
     assert result.exit_code == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+    assert not Path("a").exists()
 
 
 def test_a_folder_gives_its_label_maps(segmented: Path) -> None:

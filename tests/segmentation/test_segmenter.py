@@ -274,7 +274,9 @@ def test_even_case_alone_keeps_names_apart(tmp_path: Path) -> None:
 
 def test_a_folder_is_segmented_and_told_image_by_image(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
     for name, most in (("a", discs.max()), ("sub/b", 5)):
-        write_image(tmp_path / f"in/{name}.tif", picture(np.where(discs <= most, discs, 0)), None)
+        shown = picture(np.where(discs <= most, discs, 0))
+        shown[0, 0] = 0.3  # a third grey value; with two it would pass for a mask
+        write_image(tmp_path / f"in/{name}.tif", shown, None)
     options = {"progress": False, "overlays": False, "pixel_size_nm": {"a.tif": 2.0}}
     done = segment_files([tmp_path / "in/a.tif", tmp_path / "in/sub"], model, tmp_path / "out", **options)
     table = done.table.set_index("image")
@@ -431,8 +433,15 @@ def test_nothing_is_found_in_a_data_bar(model: Path, bam_folder: Path, tmp_path:
 
 def test_an_unwritable_folder_is_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written"):
+    with pytest.raises(InputError, match="there is a file where a folder is needed"):
         segment_files([tmp_path / "a.tif"], model, tmp_path / "file" / "out", progress=False)
+
+
+def test_a_mask_taken_for_a_micrograph_is_doubtful(model: Path, tmp_path: Path) -> None:
+    mask = np.kron(np.eye(4, dtype=np.uint8), np.full((16, 16), 255, np.uint8))
+    write_tiff(tmp_path / "mask.tif", mask, pixel_size_nm=2.5)
+    table = segment_files([tmp_path / "mask.tif"], model, tmp_path / "out", progress=False).table
+    assert table["doubtful"][0].startswith("a mask, not a micrograph")
 
 
 @pytest.mark.parametrize("magnification", [0.5, 1.4, "auto"])
