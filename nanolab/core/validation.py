@@ -130,7 +130,7 @@ def _expected(item: Any, model: type[BaseModel]) -> str:
         return message
     key, known = str(item["loc"][-1]), _known_keys(model)
     if key in known:
-        return "belongs elsewhere, not here"
+        return "unknown key here (it belongs elsewhere)"
     near = difflib.get_close_matches(key, known, n=1)
     return "unknown key" + (f" (did you mean {near[0]}?)" if near else "")
 

@@ -103,16 +103,24 @@ def test_a_mistake_is_named_without_a_traceback(run: Run, tmp_path: Path, words:
     assert not (tmp_path / "out.json").exists()
 
 
-@pytest.mark.parametrize(("verb", "hint"), [("data", "the same command again"), ("run", "--run-name")])
-def test_stopping_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch, verb: str, hint: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        ("data get emps", "the same command again does the rest"),
+        ("run a.ipynb", "--run-name"),
+        ("measure a -o b", "the same command again starts from the beginning"),
+    ],
+)
+def test_stopping_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch, words: str, hint: str) -> None:
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("nanolab.datasets.public.get", interrupt)
     monkeypatch.setattr("nanolab.runs.parameters.parse_parameters", interrupt)
-    result = run(*{"data": ["data", "get", "emps"], "run": ["run", "a.ipynb"]}[verb])
+    monkeypatch.setattr("nanolab.images.folders.label_files", interrupt)
+    result = run(*words.split())
     assert result.exit_code == 130
-    assert result.stderr.startswith("\nstopped: the same command again ")
+    assert result.stderr.startswith("\nstopped: ")
     assert hint in result.stderr
 
 
