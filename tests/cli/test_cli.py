@@ -84,7 +84,6 @@ def test_data_list_finds_the_real_images(run: Run, bam_folder: Path, monkeypatch
             ["segment", "--magnification", "1e300", "-o", "out", "a.tif"],
             "magnification must be a number from 0.02 to 16",
         ),
-        (["segment", "--min-diameter", "-3", "-o", "out", "a.tif"], "min_diameter_nm must be a number of nm above 0"),
         (["segment", "--model", "nowhere", "-o", "out", "a.tif"], "nowhere: holds no training"),
         (["measure", "nowhere.tif", "-o", "out.csv"], "nowhere.tif"),
         (["import-labels", "nowhere", "-o", "out"], "nowhere: must be a folder of annotations"),

@@ -43,6 +43,7 @@ MISTAKES = {
     ("segment", "a.tif", "-o", "out", "--postprocessing", "x"): "postprocessing must be one of mill2021_sio2",
     ("segment", "a.tif", "-o", "out", "--pixel-size-nm", "nan"): "from 0.0001 to 1e+06, got nan",
     ("segment", "a.tif", "-o", "out", "--pixel-size-nm", "abc"): "Input should be a valid number",
+    ("segment", "a.tif", "-o", "out", "--min-diameter", "-3"): "greater than or equal to 0",
     ("import-labels", "a.json", "-o", "out", "--pixel-size-nm", "inf"): "from 0.0001 to 1e+06, got inf",
     (*TRAIN, "--share", "nan"): "greater than or equal to 0",
     (*TRAIN, "--share", "-1"): "greater than or equal to 0",
