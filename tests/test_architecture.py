@@ -149,6 +149,13 @@ def test_a_notebook_calls_and_does_not_define(code: list[str]) -> None:
     assert defined == []
 
 
+def test_a_notebook_needs_five_imports_at_most(code: list[str]) -> None:
+    imports = [
+        node for source in code for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    assert sum((node.end_lineno or node.lineno) - node.lineno + 1 for node in imports) <= 5
+
+
 def test_a_notebook_has_parameters_and_a_folder_for_its_results(notebook: Path) -> None:
     # raises if there is anything but literals
     assert notebook_parameters(notebook)["run_folder"] == f"papermill_runs/{notebook.stem}/interactive"

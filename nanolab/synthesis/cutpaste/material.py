@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,11 @@ class Material:
     cutouts: tuple[Cutout, ...]
     backgrounds: tuple[Background, ...]
     pixel_size_nm: float | None
+
+    def on_brighter_ground(self, change: float) -> "Material":
+        """Return the material with backgrounds that are brighter by so much; the full range of grey values is 1."""
+        brighter = [replace(each, pixels=each.pixels + change, level=each.level + change) for each in self.backgrounds]
+        return replace(self, backgrounds=tuple(brighter))
 
 
 def prepare(sources: Sequence[tuple[int, AnnotatedImage]], settings: CutPasteSettings, *, seed: int) -> Material:
