@@ -85,7 +85,7 @@ class Dataset(LazyImages):
         path = self.folder / "particles.parquet"
         if not path.is_file():
             raise InputError(f"{path}: not found; only a rendered dataset has it, measure the masks instead")
-        return read_table(path).to_pandas()
+        return read_table(path).to_pandas(use_threads=False)
 
     def verify(self) -> None:
         """Compare every file with the SHA-256 it had when it was made.

@@ -85,6 +85,7 @@ def read_table(path: Path) -> pa.Table:
         If it is missing, cut short or damaged.
     """
     try:
-        return pq.read_table(pa.BufferReader(path.read_bytes()))
-    except (OSError, pa.ArrowException) as error:
+        # threads of Arrow that are alive when Python ends abort the process (github.com/apache/arrow/issues/34314)
+        return pq.ParquetFile(pa.BufferReader(path.read_bytes()), pre_buffer=False).read(use_threads=False)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise InputError(f"{path}: not a readable table ({str(error)[:200]}); make the dataset again") from error
