@@ -32,8 +32,17 @@ def train(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the training.")],
     preset: Annotated[
-        str, typer.Option(help="default, mill2021, mill2021_real, plos2024 or utilegen2023: the papers' trainings.")
-    ] = "default",
+        str | None,
+        typer.Option(
+            help="default, or adapt with --from; the papers' mill2021, mill2021_real, plos2024, utilegen2023."
+        ),
+    ] = None,
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="MODEL", help="Start from a training, a checkpoint's file, or from what ships: shipped."
+        ),
+    ] = None,
     settings: Settings = [],  # noqa: B006  # typer copies it
     share: Annotated[
         list[float], typer.Option(min=0, help="How often each data set is shown, relative to the others; one for each.")
@@ -60,7 +69,10 @@ def train(
         raise InputError(f"--share: give one for each of the {len(datasets)} data sets, got {len(share)}")
     if validate_mask is not None and validate is None:
         raise InputError(f"--validate-mask: {validate_mask} is the annotation of what --validate names; give both")
-    chosen = preset_settings(preset, {key: parse_yaml(text, key) for key, text in pairs(settings).items()})
+    changes = {key: parse_yaml(text, key) for key, text in pairs(settings).items()}
+    if start_from is not None:
+        changes["start_from"] = start_from
+    chosen = preset_settings(preset or ("default" if start_from is None else "adapt"), changes)
     parts = [split_count(text) for text in datasets]
     shares: list[float] | list[None] = share or [None] * len(parts)
     if leave_one_out and (len(parts) > 1 or validate is not None):

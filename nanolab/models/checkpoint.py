@@ -16,6 +16,7 @@ from nanolab.core.files import atomic, parse_json, read_json
 from nanolab.models.readouts.base import Readout, make_readout
 from nanolab.models.registry import build
 from nanolab.models.settings import NetworkSettings
+from nanolab.models.shipped import shipped_model
 
 __all__ = [
     "checkpoint_of",
@@ -141,11 +142,15 @@ def selected_epoch(folder: Path | str) -> int:
 def checkpoint_of(model: "Path | str | PathLike[str]", epoch: int | None = None) -> Path:
     """Return the file of the weights that a model names: itself, or an epoch of a training, the selected one if None.
 
+    The name `shipped` stands for the network that ships.
+
     Raises
     ------
     InputError
         If `model` is no checkpoint and no folder of a training.
     """
+    if str(model) == "shipped":
+        return shipped_model()
     path = Path(model)
     if path.suffix == ".safetensors":
         return path

@@ -14,10 +14,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nanolab.core.checks import InputError
 from nanolab.core.seeds import generator
+from nanolab.models.checkpoint import checkpoint_of, load_network
 from nanolab.models.device import Precision, autocast
 from nanolab.models.readouts.base import Readout
 from nanolab.models.readouts.losses import soft_dice_loss
 from nanolab.models.registry import SIZE_MULTIPLE_PX, build
+from nanolab.models.settings import NetworkSettings
 from nanolab.training.processes import Processes
 from nanolab.training.settings import TrainingSettings
 
@@ -83,6 +85,25 @@ def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Op
     return kind(weights, settings.learning_rate, weight_decay=decay)
 
 
+def _take_weights(network: nn.Module, settings: TrainingSettings) -> None:
+    """Give a network the weights of `settings.start_from`, which must be of the same kind."""
+    path = checkpoint_of(str(settings.start_from))
+    taken, _, record = load_network(path)
+    theirs = NetworkSettings.of(record["settings"])
+    for key in ("network", "network_options", "readout"):
+        if getattr(theirs, key) != getattr(settings, key):
+            raise InputError(
+                f"start_from: {path} has {key} {getattr(theirs, key)!r}, and the training asks for "
+                f"{getattr(settings, key)!r}; set {key} as it is there"
+            )
+    try:
+        network.load_state_dict(taken.state_dict())
+    except RuntimeError as error:
+        raise InputError(
+            f"start_from: {path} has other readout_options ({error}); set them as they are there"
+        ) from error
+
+
 class Learner:
     """A network, the running average of its weights, and its optimizer.
 
@@ -110,11 +131,14 @@ class Learner:
         self.factor = 1.0
         torch.manual_seed(settings.seed)
         network = build(settings.network, readout.channels, **settings.network_options)
+        if settings.start_from is not None:
+            _take_weights(network, settings)
         # channels last: convolutions on CPUs are a tenth faster so
         self.network: nn.Module = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = AveragedModel(self.network, multi_avg_fn=self._follow, use_buffers=True)
         self._average.eval().requires_grad_(requires_grad=False)
         self._optimizer = _optimizer(self.network, settings)
+        self._start = [weights.detach().clone() for weights in self.network.parameters()] if settings.anchor else []
         self._parallel = self._processes.parallel(self.network)
 
     def step(self, step: int, images: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]) -> float:
@@ -147,8 +171,11 @@ class Learner:
         loss.backward()
         if self._settings.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self._settings.gradient_clip)
-        self._optimizer.param_groups[0]["lr"] = self.factor * learning_rate(step, self._settings)
+        rate = self._optimizer.param_groups[0]["lr"] = self.factor * learning_rate(step, self._settings)
         self._optimizer.step()
+        with torch.no_grad():
+            for weights, start in zip(self.network.parameters(), self._start, strict=False):  # none without an anchor
+                weights.lerp_(start, rate * self._settings.anchor)
         self._average.n_averaged.fill_(step + 1)  # decided by the step alone, so that a resumed training need not know
         self._average.update_parameters(self.network)
         return value

@@ -13,10 +13,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
-from nanolab.core.files import atomic, locked, output_folder
+from nanolab.core.files import atomic, locked, output_folder, sha256
 from nanolab.core.processes import worker_pool
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.models.checkpoint import save_checkpoint
+from nanolab.models.checkpoint import checkpoint_of, save_checkpoint
 from nanolab.models.readouts.base import make_readout
 from nanolab.training.keep import SCORES, Keep, in_words
 from nanolab.training.learner import Learner, learning_rate, plateau_factor
@@ -95,6 +95,7 @@ def train(
     if started and not resume:
         raise InputError(f"{folder}: already holds a training; resume it, or choose another folder")
     settings = resolve_settings(settings, TrainingRun(folder).settings if started else None)
+    taken = {} if settings.start_from is None else {"started_from": sha256(checkpoint_of(settings.start_from))}
     processes = Processes(settings.device)
     part = processes.share(settings.batch_size)
     readout = make_readout(settings.readout, **settings.readout_options)
@@ -108,6 +109,7 @@ def train(
         "sha256": patches.fingerprint,
         "validation": validation and validation.name,
         "sources": source_records(sources, chosen),
+        **taken,
     }
     with reproducible(settings), memory_explained(settings), ExitStack() as stack:
         learner = Learner(settings, readout, processes)

@@ -93,6 +93,10 @@ class TrainingSettings(NetworkSettings):
         Largest norm of the gradient; None lets it be.
     ema_decay
         Weights are averaged over about 1 / (1 - `ema_decay`) steps; the average is what predicts. 0 takes the last.
+    start_from, anchor
+        A training, its folder, a checkpoint's file, or `shipped`: from whose weights to start, with a new optimizer;
+        drawn at random if None. After each step, weights are drawn back to these by `anchor` times the learning rate,
+        so that what they know is not forgotten (Li et al., 10.48550/arXiv.1802.01483).
     augmentation
         How patches are varied.
     keep
@@ -130,6 +134,8 @@ class TrainingSettings(NetworkSettings):
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 1e-4
     gradient_clip: Annotated[float, Field(gt=0, le=1e9)] | None = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    start_from: str | None = None
+    anchor: Annotated[float, Field(ge=0, le=1)] = 0.0
     augmentation: AugmentationSettings = AugmentationSettings()
     keep: Annotated[str, AfterValidator(_keepable)] = "all"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -141,6 +147,12 @@ class TrainingSettings(NetworkSettings):
     def _loss_fits(self) -> "TrainingSettings":
         if self.loss != "readout" and self.readout != "foreground":
             raise ValueError(f"loss {self.loss} is for the read-out foreground; use loss readout for {self.readout}")
+        return self
+
+    @model_validator(mode="after")
+    def _anchored_to_something(self) -> "TrainingSettings":
+        if self.anchor and self.start_from is None:
+            raise ValueError("anchor draws weights back to those of start_from; name one, or leave anchor out")
         return self
 
     @property
