@@ -14,6 +14,7 @@ from nanolab.synthesis.arrangement import Arrangement, Rings, Scattered, Wires
 from nanolab.synthesis.detectors.databar import DataBar
 from nanolab.synthesis.detectors.degrade import Degradation
 from nanolab.synthesis.detectors.detect import Detector, Record, draw_appearance, shown_pixel_size, shown_shape
+from nanolab.synthesis.detectors.marks import Lettering
 from nanolab.synthesis.draws import Model
 from nanolab.synthesis.particles import ParticleKind, Wire
 from nanolab.synthesis.substrates.substrate import SubstrateLayer
@@ -28,6 +29,10 @@ __all__ = [
     "parse_recipe",
     "shipped_recipes",
 ]
+
+
+# Keeps the random stream of marks apart from that of the substrate and the detector, which begin at the same seed.
+LETTERING = 17
 
 
 class ImageFormat(Model):
@@ -81,7 +86,8 @@ class Recipe(_Population):
 
     `labels` says what the label maps show: each particle, or the rings that particles form together, as in PLOS ONE
     2024, 10.1371/journal.pone.0311228; the particles' own map is then kept next to it. `data_bar` writes on the
-    micrographs what instruments and authors write there; `degradation` makes them as poor as published ones were made.
+    micrographs what instruments and authors write there, and `lettering` what a printed figure has on it, in all forms;
+    `degradation` makes them as poor as published ones were made.
 
     Attributes
     ----------
@@ -112,6 +118,7 @@ class Recipe(_Population):
     substrate: list[SubstrateLayer] = []
     detector: Detector
     data_bar: DataBar | None = None
+    lettering: Lettering | None = None
     degradation: Degradation | None = None
     labels: Literal["particles", "rings"] = "particles"
     appearances_per_scene: Annotated[int, Field(ge=1)] = 1
@@ -136,11 +143,14 @@ class Recipe(_Population):
         record = draw_appearance(self.detector, self.substrate, rng)
         if self.degradation is not None:
             record["degradation"] = self.degradation.draw(rng)
-        if self.data_bar is not None:
-            shape = shown_shape((self.image.height_px, self.image.width_px), record)
-            bar = self.data_bar.draw(shape, shown_pixel_size(self.image.pixel_size_nm, record), rng)
-            if bar is not None:
-                record["data_bar"] = bar
+        shape = shown_shape((self.image.height_px, self.image.width_px), record)
+        pixel_size_nm = shown_pixel_size(self.image.pixel_size_nm, record)
+        if self.data_bar is not None and (bar := self.data_bar.draw(shape, pixel_size_nm, rng)) is not None:
+            record["data_bar"] = bar
+        if self.lettering is not None:
+            own = np.random.default_rng([LETTERING, record["seed"]])  # so that nothing else is drawn differently
+            if (marks := self.lettering.draw(shape, pixel_size_nm, own)) is not None:
+                record["lettering"] = marks
         return record
 
 

@@ -27,7 +27,17 @@ _NO_KNOBS = {"appearances_per_scene", "occlusion_samples", "width_px", "height_p
 
 
 # In this order one thinks of a sample: how large a field, what lies in it and how, on what, seen by what.
-_ORDER = ("image", "particles", "arrangement", "others", "substrate", "detector", "degradation", "data_bar")
+_ORDER = (
+    "image",
+    "particles",
+    "arrangement",
+    "others",
+    "substrate",
+    "detector",
+    "degradation",
+    "data_bar",
+    "lettering",
+)
 
 
 def _place_of(key: str) -> int:

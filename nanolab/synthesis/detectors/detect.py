@@ -15,6 +15,7 @@ from nanolab.synthesis.detectors.databar import draw_over, drawn_over
 from nanolab.synthesis.detectors.degrade import degrade, degrade_labels, degraded_pixel_size, degraded_shape
 from nanolab.synthesis.detectors.him import HeliumIons
 from nanolab.synthesis.detectors.instrument import Image, Instrument, expose
+from nanolab.synthesis.detectors.marks import hidden_by, write_over
 from nanolab.synthesis.detectors.se import SecondaryElectrons
 from nanolab.synthesis.detectors.stem import HighAngleDarkField
 from nanolab.synthesis.detectors.tem import BrightField
@@ -50,7 +51,7 @@ _MODELS: dict[str, type[Instrument]] = {
 def draw_appearance(detector: Instrument, substrate: Sequence[Layer], rng: np.random.Generator) -> Record:
     """Draw everything random about how one scene looks in one micrograph.
 
-    The record may be given a `degradation` and a `data_bar` too, those that `Degradation` and `DataBar` draw.
+    The record may be given a `degradation`, a `data_bar` and a `lettering` too: what the models of these names draw.
     """
     drawn = detector.draw(rng)
     return {
@@ -84,7 +85,9 @@ def detect(passes: Passes, appearance: Record) -> Image:
         image = degrade(signal, degradation)
     else:
         image = expose(signal, values, rng)
-    return draw_over(image, bar) if (bar := appearance.get("data_bar")) else image
+    if bar := appearance.get("data_bar"):
+        image = draw_over(image, bar)
+    return write_over(image, marks) if (marks := appearance.get("lettering")) else image
 
 
 def shown_labels(labels: LabelMap, appearance: Record, *, eroded: bool = True) -> LabelMap:
@@ -96,6 +99,8 @@ def shown_labels(labels: LabelMap, appearance: Record, *, eroded: bool = True) -
         labels = degrade_labels(labels, degradation if eroded else {**degradation, "erosion_px": 0})
     if bar := appearance.get("data_bar"):
         labels = np.where(drawn_over((labels.shape[0], labels.shape[1]), bar), 0, labels).astype(np.int32)
+    if marks := appearance.get("lettering"):
+        labels = np.where(hidden_by((labels.shape[0], labels.shape[1]), marks), 0, labels).astype(np.int32)
     return labels
 
 

@@ -10,7 +10,17 @@ from nanolab.synthesis.recipe import Recipe, dump_recipe
 __all__ = ["PassesFolder", "scene_text"]
 
 # What of a recipe has no part in its scenes.
-_LOOK = {"name", "description", "substrate", "detector", "data_bar", "degradation", "labels", "appearances_per_scene"}
+_LOOK = {
+    "name",
+    "description",
+    "substrate",
+    "detector",
+    "data_bar",
+    "lettering",
+    "degradation",
+    "labels",
+    "appearances_per_scene",
+}
 
 
 def scene_text(recipe: Recipe) -> str:
