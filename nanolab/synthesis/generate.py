@@ -146,7 +146,12 @@ def scene_of(recipe: Recipe, seed: int, index: int) -> Scene:
 
 
 def render_scene(renderer: Renderer, recipe: Recipe, scene: Scene, index: int) -> Passes:
-    """Return what Blender computes of a scene; `index` fixes the noise of the occlusion."""
+    """Return what Blender computes of a scene; `index` fixes the noise of the occlusion.
+
+    A detector that sees through matter sees particles through their background, too.
+    """
+    if recipe.detector.sees_through:
+        scene = replace(scene, background=())
     return renderer.render(
         scene, seed=index, occlusion_distance_nm=recipe.occlusion_distance_nm, samples=recipe.occlusion_samples
     )
@@ -155,8 +160,9 @@ def render_scene(renderer: Renderer, recipe: Recipe, scene: Scene, index: int) -
 def make_image(recipe: Recipe, scene: Scene, passes: Passes, appearance: Record) -> RenderedImage:
     """Return the micrograph of a scene by a record of `Recipe.draw_appearance`, with its truth."""
     pixel_size_nm = shown_pixel_size(scene.pixel_size_nm, appearance)
-    seen = shown_labels(passes.labels, appearance, eroded=False)
-    eroded = shown_labels(passes.labels, appearance) if "degradation" in appearance else None
+    particles_only = np.where(passes.labels > len(scene.particles), 0, passes.labels)
+    seen = shown_labels(particles_only, appearance, eroded=False)
+    eroded = shown_labels(particles_only, appearance) if "degradation" in appearance else None
     labels, particles = ground_truth(scene, seen, pixel_size_nm, labels=eroded)
     maps: dict[str, Any] = {"heights": shown_heights(passes.height_nm, appearance)}
     if recipe.labels == "rings":
@@ -167,7 +173,7 @@ def make_image(recipe: Recipe, scene: Scene, passes: Passes, appearance: Record)
 
 def _completed(passes: Passes, scene: Scene, recipe: Recipe) -> Passes:
     """Return the passes with what Blender knows nothing of: materials, and what the beam goes through."""
-    contrast = np.array([1, *(particle.contrast for particle in scene.particles)], dtype=np.float32)
+    contrast = np.array([1, *(body.contrast for body in scene.bodies)], dtype=np.float32)
     if recipe.detector.sees_through and passes.matter is None:
         passes = replace(passes, matter=matter(scene))
     return replace(passes, contrast=contrast)

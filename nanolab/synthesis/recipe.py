@@ -99,6 +99,9 @@ class Recipe(_Population):
         Size of the images.
     others
         Particles of another sort in the same field, arranged in another way.
+    background
+        Matter that is no particle and has no label: a support, carriers, fibres, fragments. It is placed first; the
+        particles lie on it or keep clear of it, and where the detector sees through it, it hides none of them.
     substrate
         What the particles lie on, layer by layer; each is drawn anew for every image.
     detector
@@ -115,6 +118,7 @@ class Recipe(_Population):
     description: str = ""
     image: ImageFormat
     others: list[OtherParticles] = []
+    background: list[OtherParticles] | None = None
     substrate: list[SubstrateLayer] = []
     detector: Detector
     data_bar: DataBar | None = None

@@ -9,6 +9,7 @@ from pydantic import Field
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.agglomerates import Agglomerates, Piles
+from nanolab.synthesis.arrangement.attached import Attached
 from nanolab.synthesis.arrangement.base import Ground, Placement, Spec
 from nanolab.synthesis.arrangement.fractal import Compact, Fractal
 from nanolab.synthesis.arrangement.lattice import Lattice
@@ -24,7 +25,8 @@ from nanolab.synthesis.particles.kind import Kind
 __all__ = ["Arrangement", "Batch", "Batches"]
 
 _Arrangement = Annotated[
-    Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact, Field(discriminator="kind")
+    Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact | Attached,
+    Field(discriminator="kind"),
 ]
 
 
@@ -83,6 +85,17 @@ def _resized(kind: Kind, factor: float) -> Kind:
 
 
 Arrangement = Annotated[
-    Scattered | Touching | Lattice | Monolayer | Agglomerates | Piles | Fractal | Compact | Rings | Wires | Batches,
+    Scattered
+    | Touching
+    | Lattice
+    | Monolayer
+    | Agglomerates
+    | Piles
+    | Fractal
+    | Compact
+    | Attached
+    | Rings
+    | Wires
+    | Batches,
     Field(discriminator="kind"),
 ]

@@ -189,7 +189,7 @@ def _read_passes(path: Path, scene: Scene) -> Passes:
         names = ("label.X", "check.X", "Depth.Z", "Normal.X", "Normal.Y", "Normal.Z", "AO.R")
         planes = np.stack([channels[name] for name in names], axis=-1)
     planes = _mended(planes)
-    top_nm = max((p.mesh.vertices[:, 2].max() + p.centre_nm[2] for p in scene.particles), default=0.0)
+    top_nm = max((p.mesh.vertices[:, 2].max() + p.centre_nm[2] for p in scene.bodies), default=0.0)
     camera_px = np.float32(max(top_nm / scene.pixel_size_nm, 1.0) + CAMERA_ABOVE_PX)
     normals = planes[..., 3:6] * np.array([1, -1, 1], dtype=np.float32)
     labels = np.rint(planes[..., 0]).astype(np.int32)

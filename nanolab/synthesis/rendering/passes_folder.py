@@ -25,7 +25,8 @@ _LOOK = {
 
 def scene_text(recipe: Recipe) -> str:
     """Return what of a recipe decides about its scenes; recipes of one text have the same scenes."""
-    return dump_recipe(recipe, exclude=_LOOK)
+    through = "# seen through\n" if recipe.background and recipe.detector.sees_through else ""
+    return through + dump_recipe(recipe, exclude=_LOOK)
 
 
 class PassesFolder:
@@ -36,7 +37,8 @@ class PassesFolder:
     folder
         Made if it does not exist.
     recipe
-        Its substrate, detector and labels do not matter: recipes that differ in these alone may share a folder.
+        Its substrate, detector and labels do not matter: recipes that differ in these alone may share a folder; but
+        where there is background, it matters whether the detector sees through it.
 
     Raises
     ------

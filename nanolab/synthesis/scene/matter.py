@@ -14,17 +14,18 @@ def matter(scene: Scene) -> Matter:
 
     A core scatters as its own contrast says; a hollow, a core of contrast 0, is no thickness either.
     """
-    cored = [number for number, particle in enumerate(scene.particles) if particle.mesh.core is not None]
-    meshes = [particle.mesh for particle in scene.particles]
-    meshes += [core for particle in scene.particles if (core := particle.mesh.core) is not None]
-    owner = np.array([*range(len(scene.particles)), *cored], dtype=np.int64)
-    centres = [scene.particles[number].centre_nm for number in owner]
+    bodies = scene.bodies
+    cored = [number for number, body in enumerate(bodies) if body.mesh.core is not None]
+    meshes = [body.mesh for body in bodies]
+    meshes += [core for body in bodies if (core := body.mesh.core) is not None]
+    owner = np.array([*range(len(bodies)), *cored], dtype=np.int64)
+    centres = [bodies[number].centre_nm for number in owner]
     met = layers(meshes, centres, scene.shape, scene.pixel_size_nm)
 
-    contrast = np.array([scene.particles[number].contrast for number in owner])
-    inside = np.array([scene.particles[number].core_contrast for number in cored])
-    solid = np.concatenate([np.ones(len(scene.particles)), np.where(inside == 0, -1.0, 0.0)])
-    scattering = contrast * np.concatenate([np.ones(len(scene.particles)), inside - 1])
+    contrast = np.array([bodies[number].contrast for number in owner])
+    inside = np.array([bodies[number].core_contrast for number in cored])
+    solid = np.concatenate([np.ones(len(bodies)), np.where(inside == 0, -1.0, 0.0)])
+    scattering = contrast * np.concatenate([np.ones(len(bodies)), inside - 1])
 
     pixels = scene.shape[0] * scene.shape[1]
     place, entry = np.unique(owner[met.mesh] * pixels + met.pixel, return_inverse=True)

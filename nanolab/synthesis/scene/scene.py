@@ -44,7 +44,7 @@ class Scene:
     """Particles in a field of `shape` (height, width) pixels; particle k has the label k + 1.
 
     `requested` is how many were asked for, whether they found a place or not; `structures` are the rings and lines that
-    groups of particles form.
+    groups of particles form; `background` is matter that is no particle, whose labels follow those of the particles.
     """
 
     shape: tuple[int, int]
@@ -52,23 +52,29 @@ class Scene:
     particles: tuple[Particle, ...]
     requested: int
     structures: tuple[Structure, ...] = ()
+    background: tuple[Particle, ...] = ()
+
+    @property
+    def bodies(self) -> tuple[Particle, ...]:
+        """The particles, then the background."""
+        return self.particles + self.background
 
     def geometry(self) -> dict[str, Any]:
         """Everything as one mesh in pixels, x right, y up: the renderer's `vertices`, `triangles`, `labels`."""
-        counts = [len(p.mesh.vertices) for p in self.particles]
+        counts = [len(p.mesh.vertices) for p in self.bodies]
         starts = np.cumsum([0, *counts[:-1]], dtype=np.int64)[: len(counts)]
         flip = np.array([1, -1, 1]) / self.pixel_size_nm
         # Turning y round mirrors the mesh, so the corners are counted the other way to keep the faces outward.
         return {
             "shape": np.array(self.shape),
-            "vertices": _joined([(p.mesh.vertices + p.centre_nm) * flip for p in self.particles], np.float32, 3),
+            "vertices": _joined([(p.mesh.vertices + p.centre_nm) * flip for p in self.bodies], np.float32, 3),
             "triangles": _joined(
-                [p.mesh.triangles[:, ::-1] + start for p, start in zip(self.particles, starts, strict=True)],
+                [p.mesh.triangles[:, ::-1] + start for p, start in zip(self.bodies, starts, strict=True)],
                 np.int32,
                 3,
             ),
             "labels": np.repeat(
-                np.arange(1, len(self.particles) + 1), [len(p.mesh.triangles) for p in self.particles]
+                np.arange(1, len(self.bodies) + 1), [len(p.mesh.triangles) for p in self.bodies]
             ).astype(np.int32),
         }
 
@@ -117,26 +123,29 @@ def _projected_area(particle: Particle) -> float:
 
 
 def draw_scene(recipe: Recipe, rng: np.random.Generator) -> Scene:
-    """Draw one scene of a recipe: its particles, then the others, which keep clear of those or lie on them."""
+    """Draw one scene of a recipe: background, particles, others; each keeps clear of those before or lies on them."""
     image = recipe.image
     field_nm = (image.width_px * image.pixel_size_nm, image.height_px * image.pixel_size_nm)
     ground = Ground(field_nm)
     particles: list[Particle] = []
+    background: list[Particle] = []
     structures: list[Structure] = []
     requested = groups = 0
-    for entry, role in [(recipe, ""), *((other, other.role) for other in recipe.others)]:
+    below, beside = [(one, one.role) for one in recipe.background or []], [(one, one.role) for one in recipe.others]
+    for number, (entry, role) in enumerate([*below, (recipe, ""), *beside]):
+        bodies = background if number < len(below) else particles
         population = Population(entry.particles, image.pixel_size_nm, rng)
         placement = entry.arrangement.place(population, ground, rng)
         for position in placement.positions:
             particle, placed = _particle(population, position, rng)
             group = particle.group + groups if particle.group >= 0 else -1
-            particles.append(replace(particle, group=group, group_kind=particle.group_kind or role))
+            bodies.append(replace(particle, group=group, group_kind=particle.group_kind or role))
             ground.placed.append(placed)
         structures += [replace(one, group=one.group + groups) for one in placement.structures]
         groups += max((position.group for position in placement.positions), default=-1) + 1
-        requested += placement.requested
+        requested += placement.requested if bodies is particles else 0
     shape = (image.height_px, image.width_px)
-    return Scene(shape, image.pixel_size_nm, tuple(particles), requested, tuple(structures))
+    return Scene(shape, image.pixel_size_nm, tuple(particles), requested, tuple(structures), tuple(background))
 
 
 def _particle(population: Population, position: Position, rng: np.random.Generator) -> tuple[Particle, Placed]:

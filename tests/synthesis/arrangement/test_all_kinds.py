@@ -47,6 +47,7 @@ def test_each_is_one_of_the_population_and_above_the_substrate(kind: str) -> Non
         ("piles", {"heap_size": 3, "width_nm": 100}),
         ("fractal", {"cluster_size": 3}),
         ("compact", {"cluster_size": 3}),
+        ("attached", {}),
     ],
 )
 def test_none_at_all(kind: str, values: dict[str, Any]) -> None:
