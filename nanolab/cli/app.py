@@ -1,6 +1,7 @@
 """What all verbs share: the application, its exit codes and messages, and options that several verbs have."""
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
@@ -12,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from nanolab import __version__
 from nanolab.core.checks import InputError, check_between
+from nanolab.core.processes import worker_count
 
 if TYPE_CHECKING:
     from nanolab.images.scale_table import ScaleTable
@@ -23,6 +25,7 @@ __all__ = [
     "Scales",
     "Settings",
     "Verb",
+    "Workers",
     "app",
     "data",
     "ended",
@@ -65,6 +68,19 @@ class Verb(TyperCommand):
                 if isinstance(value, float) and not math.isfinite(value):  # which no range keeps out
                     raise InputError(f"--{name.replace('_', '-')}: must be a finite number, got {value}")
         return rest
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: D102
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            raise InputError(self._as_typed(str(error))) from error
+
+    def _as_typed(self, message: str) -> str:
+        """Begin with the option where the message begins with the parameter of that name, in whatever unit."""
+        typed = {each.name: each.opts[-1] for each in self.params if each.param_type_name == "option"}
+        named = re.match(r"(\w+?)(_nm|_px)?(?=:| must )", message)
+        option = named and (typed.get(named[0]) or typed.get(named[1]))
+        return f"{option}{message[named.end() :]}" if named and option else message
 
 
 def _joined(words: list[str]) -> Iterator[str]:
@@ -127,6 +143,11 @@ def _pixel_size(value: float | None) -> float | None:
     return value
 
 
+def _workers(value: int | None) -> int | None:
+    return None if value is None else worker_count(value, "--workers")
+
+
+Workers = Annotated[int | None, typer.Option(callback=_workers, help="How many work side by side here.")]
 PixelSizeNm = Annotated[
     float | None, typer.Option(callback=_pixel_size, help="Edge of a pixel in nm, over what the files say.")
 ]

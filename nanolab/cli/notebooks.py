@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from nanolab.cli.app import Parameters, app, ended, failing, pairs
+from nanolab.cli.app import Parameters, Workers, app, ended, failing, pairs
 from nanolab.core.checks import InputError
 
 __all__ = ["run", "sweep", "sweep_report"]
@@ -34,7 +34,7 @@ def run(
 def sweep(
     file: Annotated[Path, typer.Argument(help="The sweep's YAML file.")],
     size: Annotated[str | None, typer.Option(help="One of the sizes in the file, such as smoke.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=1000, help="Runs side by side on this machine.")] = None,
+    workers: Workers = None,
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers do the runs: tcp://HOST:8786.")
     ] = None,

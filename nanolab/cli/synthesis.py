@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
-from nanolab.cli.app import PixelSizeNm, app, failing
+from nanolab.cli.app import PixelSizeNm, Workers, app, failing
 from nanolab.core.checks import InputError, check_choice
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def render(
     count: Annotated[int, typer.Option("-n", "--count", min=1, help="Images in the data set when it is done.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the data set.")],
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Blender processes; one per core if not given.")] = None,
+    workers: Workers = None,
     device: Annotated[str, typer.Option(help="auto: a GPU where Blender finds one; cpu: never.")] = "auto",
     passes: Annotated[
         Path | None, typer.Option(help="Folder to keep what Blender computes in, and to take it from if it is there.")
@@ -73,7 +73,7 @@ def cutpaste(
     size: Annotated[int | None, typer.Option(min=16, max=16_384, help="Side of an image in px.")] = None,
     preset: Annotated[str, typer.Option(help="default, realistic, or utile2023: the paper's tool.")] = "default",
     seed: Annotated[int, typer.Option(min=0, help="Another seed, other images.")] = 0,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
+    workers: Workers = None,
     pixel_size_nm: PixelSizeNm = None,
 ) -> None:
     """Cut the particles out of annotated micrographs and paste them into new ones."""

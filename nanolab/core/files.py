@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import math
 import os
 import platform
 import re
@@ -141,12 +142,28 @@ def parse_json(text: str | bytes, where: str, mend: str = "make it again") -> An
     Raises
     ------
     InputError
-        If it is not UTF-8, not JSON, nested beyond reason, or has numbers of thousands of digits.
+        If it is not UTF-8, not JSON (which has no NaN and no infinity), gives a key twice, is nested beyond reason, or
+        has numbers of thousands of digits.
     """
     try:
-        return json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
+        decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
+        return json.loads(decoded, object_pairs_hook=_given_once, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not valid JSON ({error}); {mend}") from error
+
+
+def _given_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in content if keys.count(key) > 1)!r} is given twice")
+    return content
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is no finite number")
+    return number
 
 
 def read_record(path: Path | str, *keys: str) -> dict[str, Any]:

@@ -10,17 +10,28 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import current_process, get_context
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_between
 
-__all__ = ["check_main_is_guarded", "processor_cores", "worker_pool"]
+__all__ = ["MOST_WORKERS", "check_main_is_guarded", "processor_cores", "worker_count", "worker_pool"]
+
+MOST_WORKERS = 1024  # threads or processes that a number asks for; no machine has more cores for one task
 
 _GUARD = 'a script must start such work under `if __name__ == "__main__":`, because other processes import it'
 
 
 def processor_cores() -> int:
     """Return how many cores this process may keep busy: $NANOLAB_THREADS, or all that the machine has."""
-    given = os.environ.get("NANOLAB_THREADS", "")
-    return max(1, int(given)) if given.isdecimal() else os.cpu_count() or 1
+    if given := os.environ.get("NANOLAB_THREADS"):
+        return worker_count(int(given) if given.isdecimal() else given, "$NANOLAB_THREADS")
+    return os.cpu_count() or 1
+
+
+def worker_count(asked: object, name: str = "workers") -> int:
+    """Return how many workers are asked for, from 1 to `MOST_WORKERS`; one for each core if None."""
+    if asked is None:
+        return processor_cores()
+    check_between(asked, name, 1, MOST_WORKERS)
+    return int(asked)  # type: ignore[call-overload]  # a number
 
 
 @contextmanager

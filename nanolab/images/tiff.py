@@ -15,7 +15,7 @@ import numpy.typing as npt
 import tifffile
 
 from nanolab.core.checks import InputError, check_file, check_positive
-from nanolab.core.files import atomic
+from nanolab.core.files import atomic, parse_json
 from nanolab.images.limits import check_size
 
 __all__ = ["SOFTWARE", "description_of", "first_pages", "open_tiff", "read_description", "read_tiff", "write_tiff"]
@@ -147,7 +147,7 @@ def description_of(tif: tifffile.TiffFile) -> dict[str, Any]:
     for line in tif.pages.first.description.splitlines():
         key, _, text = line.partition("=")
         if key == _DESCRIPTION_KEY:
-            return dict(json.loads(text))
+            return dict(parse_json(text, "ImageDescription"))
     return {}
 
 

@@ -1,5 +1,7 @@
 """Two samples compared: how far apart their size distributions are, and whether by more than chance."""
 
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
 from nanolab.measurement.size_sample import SizeSample, quantiles
 
-__all__ = ["SampleComparison", "compare_samples"]
+__all__ = ["SampleComparison", "SizePool", "compare_samples", "distance_intervals", "size_distances"]
 
 _LEAST_IMAGES = 4  # of each sample; 70 ways to deal 8 images out
 
@@ -18,6 +20,8 @@ _LEAST_IMAGES = 4  # of each sample; 70 ways to deal 8 images out
 @dataclass(frozen=True)
 class SampleComparison:
     """Distances of two size distributions, number-weighted, each with its bootstrap interval [low, high].
+
+    Those of the medians are percentiles; for the others see `distance_intervals`.
 
     Attributes
     ----------
@@ -32,7 +36,7 @@ class SampleComparison:
         Median of the second sample less that of the first, and by that of the first.
     ks_p, wasserstein_p
         How often two samples that images are dealt out to at random (particles, if one has fewer than 4 images) lie at
-        least as far apart. Distances are never below 0, so their intervals do not reach 0: judge by these.
+        least as far apart.
     resampled, permuted
         What the intervals and the p-values draw: "images" or "particles".
     """
@@ -81,20 +85,22 @@ def compare_samples(
             f"samples: must be of one quantity and unit, got {first.quantity} in {first.unit} and "
             f"{second.quantity} in {second.unit}; give both a pixel size"
         )
-    pool = _Pool.of(first, second)
-    whole = [np.bincount(pool.group[pool.side == side], minlength=pool.groups) > 0 for side in (0, 1)]
-    observed = pool.distances(*whole)
-    drawn = np.array([pool.distances(*pool.resampled(rng)) for _ in range(repeats)])
+    groups = [each.image if len(each.images) > 1 else np.arange(len(each)) for each in (first, second)]
+    sizes, weights = [first.sizes, second.sizes], [first.weights, second.weights]
+    pool = SizePool.of(sizes, weights, groups)
     by_images = min(len(first.images), len(second.images)) >= _LEAST_IMAGES
-    dealt = pool if by_images else _Pool.of(first, second, singly=True)
-    chance = np.array([dealt.distances(*dealt.permuted(rng)) for _ in range(repeats)])
+    dealt = pool if by_images else SizePool.of(sizes, weights, [np.arange(len(each)) for each in sizes])
+    observed = pool.norms(pool.difference(pool.once))
+    chance = np.array([dealt.norms(dealt.difference(dealt.permuted(rng))) for _ in range(repeats)])
     # rounding must not make a deal that is the sample itself look nearer
-    p = (1 + (chance[:, :2] >= observed[:2] * (1 - 1e-9)).sum(axis=0)) / (1 + repeats)
-    tails = (1 - confidence) / 2
+    p = (1 + (chance >= observed * (1 - 1e-9)).sum(axis=0)) / (1 + repeats)
+    draws = np.array([pool.resampled(rng) for _ in range(repeats)], dtype=np.int16)
+    medians, tails = pool.medians(pool.once), [(1 - confidence) / 2, (1 + confidence) / 2]
+    bounds = np.quantile([pool.medians(times) for times in draws], tails, axis=0).T
     names = ("ks", "wasserstein", "d50_difference", "d50_ratio")
-    bounds = np.quantile(drawn, [tails, 1 - tails], axis=0).T.tolist()
-    distances: dict[str, Any] = dict(zip(names, observed.tolist(), strict=True))
-    distances |= {f"{name}_interval": tuple(each) for name, each in zip(names, bounds, strict=True)}
+    values, intervals = [*observed, *medians], [*distance_intervals(pool, draws, confidence), *bounds]
+    distances: dict[str, Any] = {name: float(value) for name, value in zip(names, values, strict=True)}
+    distances |= {f"{name}_interval": tuple(each.tolist()) for name, each in zip(names, intervals, strict=True)}
     return SampleComparison(
         unit=first.unit,
         quantity=first.quantity,
@@ -114,50 +120,81 @@ def _drawn_by(sample: SizeSample) -> str:
     return "images" if len(sample.images) > 1 else "particles"
 
 
+def size_distances(first: FloatArray, second: FloatArray) -> tuple[float, float]:
+    """Return the Kolmogorov-Smirnov and the Wasserstein distance of sizes; NaN where one sample has none."""
+    if not (len(first) and len(second)):
+        return math.nan, math.nan
+    weights, groups = ([np.full(len(each), value) for each in (first, second)] for value in (1.0, 0))
+    pool = SizePool.of([first, second], weights, groups)
+    ks, wasserstein = pool.norms(pool.difference(pool.once)).tolist()
+    return ks, wasserstein
+
+
+def distance_intervals(pool: "SizePool", draws: Iterable[npt.NDArray[np.integer]], confidence: float) -> FloatArray:
+    """Return the intervals [low, high] of the Kolmogorov-Smirnov and the Wasserstein distance, shape (2, 2).
+
+    Drawing scatters samples, and so moves them apart: percentiles of drawn distances lie too high, and never reach 0.
+    By the triangle inequality a distance of two samples differs from the true one by at most the norm of what scatter
+    adds to the difference of their distributions. That norm has a bootstrap of its own, which holds at 0, too (Bickel
+    & Freedman 1981, 10.1214/aos/1176345637). Of two log-normal samples of 60 particles, 94 % of the intervals of 95 %
+    hold the true Wasserstein distance where it is 0, and more where it is not.
+
+    Parameters
+    ----------
+    draws
+        How often each group is in a bootstrap sample, shape (repeats, 2, groups), see `SizePool.resampled`.
+    """
+    whole = pool.difference(pool.once)
+    scatter = np.quantile([pool.norms(pool.difference(times) - whole) for times in draws], confidence, axis=0)
+    observed = pool.norms(whole)
+    return np.column_stack([np.maximum(observed - scatter, 0), np.minimum(observed + scatter, [1, np.inf])])
+
+
 @dataclass(frozen=True, eq=False)
-class _Pool:
-    """The particles of both samples in ascending order of size: which sample, and which image (or particle) each is."""
+class SizePool:
+    """The particles of two samples in ascending order of size, and which of the groups (images) each belongs to.
+
+    How often groups are counted is `times`, shape (2, groups): in the first and in the second sample.
+    """
 
     sizes: FloatArray
     weights: FloatArray
-    side: npt.NDArray[np.int64]
     group: npt.NDArray[np.int64]
-    groups: int
-    group_side: npt.NDArray[np.int64]
+    once: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, first: SizeSample, second: SizeSample, *, singly: bool = False) -> "_Pool":
-        owners = [np.arange(len(each)) if singly or len(each.images) == 1 else each.image for each in (first, second)]
-        counts = [int(owner.max()) + 1 for owner in owners]
-        sizes = np.concatenate([first.sizes, second.sizes])
-        order = np.argsort(sizes, kind="stable")
-        return cls(
-            sizes[order],
-            np.concatenate([first.weights, second.weights])[order],
-            np.repeat([0, 1], [len(first), len(second)])[order],
-            np.concatenate([owners[0], owners[1] + counts[0]])[order],
-            sum(counts),
-            np.repeat([0, 1], counts),
-        )
+    def of(
+        cls, sizes: Sequence[FloatArray], weights: Sequence[FloatArray], groups: Sequence[npt.NDArray[np.int64]]
+    ) -> "SizePool":
+        """Pool sizes of two samples, each with its weight and the number of its group there."""
+        counts = [int(group.max()) + 1 for group in groups]
+        order = np.argsort(np.concatenate(sizes), kind="stable")
+        group = np.concatenate([groups[0], groups[1] + counts[0]])
+        once = np.repeat(np.eye(2, dtype=np.int64), counts, axis=1)
+        return cls(np.concatenate(sizes)[order], np.concatenate(weights)[order], group[order], once)
 
-    def resampled(self, rng: np.random.Generator) -> tuple[npt.NDArray, npt.NDArray]:
-        """Draw groups of each sample with replacement; return how often each group is in the first and the second."""
-        times = np.zeros((2, self.groups))
-        for side in (0, 1):
-            own = self.group_side == side
-            times[side, own] = rng.multinomial(own.sum(), np.full(own.sum(), 1 / own.sum()))
-        return times[0], times[1]
+    def resampled(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Draw as many groups of each sample as it has, with replacement."""
+        return np.array([rng.multinomial(own.sum(), own / own.sum()) for own in self.once])
 
-    def permuted(self, rng: np.random.Generator) -> tuple[npt.NDArray, npt.NDArray]:
+    def permuted(self, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Deal all groups out anew to two samples of as many groups."""
-        dealt = rng.permutation(self.group_side)
-        return dealt == 0, dealt == 1
+        return rng.permutation(self.once, axis=1)
 
-    def distances(self, first: npt.NDArray, second: npt.NDArray) -> FloatArray:
-        """Return KS, Wasserstein, difference and ratio of medians, with each group counted so many times."""
-        weights = [self.weights * times[self.group] for times in (first, second)]
-        apart = np.abs(np.subtract(*(np.cumsum(each) / each.sum() for each in weights)))
-        at = np.append(np.diff(self.sizes) > 0, True)  # between equal sizes the steps are not complete
-        medians = [float(quantiles(self.sizes[each > 0], each[each > 0], 0.5)) for each in weights]
-        wasserstein = float((apart[:-1] * np.diff(self.sizes)).sum())
-        return np.array([apart[at].max(), wasserstein, medians[1] - medians[0], medians[1] / medians[0]])
+    def difference(self, times: npt.NDArray[np.integer]) -> FloatArray:
+        """Return by how much more of the first sample than of the second lies up to each size."""
+        weights = self.weights * times[:, self.group]
+        first, second = np.cumsum(weights, axis=1) / weights.sum(axis=1, keepdims=True)
+        return np.asarray(first - second)
+
+    def norms(self, difference: FloatArray) -> FloatArray:
+        """Return the largest value of a difference of distributions (KS) and its integral (Wasserstein)."""
+        steps = np.diff(self.sizes)
+        at = np.append(steps > 0, True)  # between equal sizes the steps are not complete
+        return np.array([np.abs(difference[at]).max(), np.abs(difference[:-1]) @ steps])
+
+    def medians(self, times: npt.NDArray[np.integer]) -> tuple[float, float]:
+        """Return difference and ratio of the medians."""
+        weights = self.weights * times[:, self.group]
+        first, second = (float(quantiles(self.sizes[each > 0], each[each > 0], 0.5)) for each in weights)
+        return second - first, second / first

@@ -9,10 +9,10 @@ from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import wasserstein_distance
 
 from nanolab.core.checks import InputError, check_label_map, check_positive
 from nanolab.images.labels import relabel, remove_small
+from nanolab.measurement.comparison import size_distances
 from nanolab.measurement.particles import equivalent_diameter
 from nanolab.metrics.boundary import BoundaryScores, boundary_scores
 from nanolab.metrics.coco import CocoScores, coco_scores
@@ -21,7 +21,7 @@ from nanolab.metrics.panoptic import PanopticScores, panoptic_scores
 from nanolab.metrics.pixel import PixelScores, pixel_scores, ratio
 from nanolab.metrics.topology import WarpingScores, warping_scores
 
-__all__ = ["IOU", "CompareOptions", "Scores", "SegmentationComparison", "compare", "ks_distance", "pooled"]
+__all__ = ["IOU", "CompareOptions", "Scores", "SegmentationComparison", "compare", "pooled"]
 
 #: What `evaluate` gives: ready for JSON, None where a score is undefined.
 Scores = dict[str, float | int | None]
@@ -122,14 +122,12 @@ class SegmentationComparison:
     def _of_sizes(self) -> dict[str, float]:
         if self.unit is None:
             return {}
-        some = len(self.ecd_found) and len(self.ecd_annotated)
+        ks, wasserstein = size_distances(self.ecd_found, self.ecd_annotated)
         return {
             f"median_ecd_found_{self.unit}": _median(self.ecd_found),
             f"median_ecd_annotated_{self.unit}": _median(self.ecd_annotated),
-            f"ecd_wasserstein_{self.unit}": (
-                float(wasserstein_distance(self.ecd_found, self.ecd_annotated)) if some else math.nan
-            ),
-            "ecd_ks": ks_distance(self.ecd_found, self.ecd_annotated),
+            f"ecd_wasserstein_{self.unit}": wasserstein,
+            "ecd_ks": ks,
         }
 
 
@@ -224,19 +222,6 @@ def pooled(comparisons: Iterable[SegmentationComparison]) -> SegmentationCompari
         images=sum(each.images for each in terms),
         miscounted=sum(each.miscounted for each in terms),
     )
-
-
-def ks_distance(first: Sizes, second: Sizes) -> float:
-    """Return the largest distance of two empirical distribution functions; NaN where one has no values.
-
-    It is the statistic of the Kolmogorov-Smirnov test of two samples, shapes (n,) and (m,), without the test.
-    """
-    if not (len(first) and len(second)):
-        return math.nan
-    first, second = np.sort(first), np.sort(second)
-    at = np.concatenate([first, second])  # sorted each, so that the search below stays in the cache
-    below = [np.searchsorted(each, at, side="right") / len(each) for each in (first, second)]
-    return float(np.abs(below[0] - below[1]).max())
 
 
 def _median(values: Sizes) -> float:

@@ -171,10 +171,11 @@ def evaluate_folders(
     Raises
     ------
     InputError
-        If a folder is missing or without label maps, or no image could be compared.
+        If a setting is out of its range, a folder is missing or without label maps, or no image could be compared.
     """
-    truth, predicted = _by_stem(Path(truth_dir)), _by_stem(Path(pred_dir))
     settings: CompareOptions = {"iou": IOU, "min_area_px": 0, "boundary_px": 2, "warping": True, **options}
+    compare(*np.zeros((2, 2, 2), dtype=np.int32), pixel_size_nm=None, **settings)  # refuses settings before it reads
+    truth, predicted = _by_stem(Path(truth_dir)), _by_stem(Path(pred_dir))
     comparisons: dict[str, SegmentationComparison] = {}
     errors: dict[str, str] = {}
     for stem in sorted(truth.keys() | predicted.keys()):

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import digest, output_folder, sha256
+from nanolab.core.processes import worker_count
 from nanolab.core.results import plain_name
 from nanolab.core.versions import versions
 from nanolab.runs.fingerprints import data_fingerprints, notebook_fingerprint
@@ -125,6 +126,7 @@ def run(
     >>> run("notebooks/00_quickstart.ipynb", {"seed": 1}, run="second")  # doctest: +SKIP
     PosixPath('papermill_runs/00_quickstart/second')
     """
+    threads = None if threads is None else worker_count(threads, "threads")
     plan = plan_run(path, parameters)
     name = plain_name(name or plan.notebook.stem, "name")
     parent = Path(root) / name

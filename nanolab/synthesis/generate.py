@@ -20,7 +20,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from nanolab.core.files import locked
-from nanolab.core.processes import processor_cores, worker_pool
+from nanolab.core.processes import processor_cores, worker_count, worker_pool
 from nanolab.core.seeds import generator
 from nanolab.core.typing import Image, LabelMap
 from nanolab.datasets.dataset import Dataset, DatasetWriter
@@ -92,14 +92,14 @@ def render(
     """
     recipe = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
     check_count(count, recipe.image.width_px * recipe.image.height_px, folder)
+    cores, workers = processor_cores(), worker_count(workers)
     with locked(folder, "writes"):
         writer = DatasetWriter(folder, dump_recipe(recipe), {"seed": seed})
         if passes is not None:
             PassesFolder(passes, recipe, seed)  # refuses a folder of other scenes before anything is rendered
         missing = writer.missing(count)
         scenes = [(k, list(images)) for k, images in groupby(missing, lambda k: k // recipe.appearances_per_scene)]
-        cores = processor_cores()
-        workers = min(workers or cores, max(len(scenes), 1))
+        workers = min(workers, max(len(scenes), 1))
         threads = max(cores // workers, 1) if executor is None else 1  # of another machine's cores nothing is known
         run = _Run(
             dump_recipe(recipe), Path(folder).resolve(), seed, device, threads, passes and Path(passes).resolve()

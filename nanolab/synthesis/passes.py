@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError, check_file
-from nanolab.core.files import atomic
+from nanolab.core.files import atomic, parse_json
 from nanolab.core.typing import Image, LabelMap
 
 __all__ = ["Matter", "Passes", "denoise_occlusion", "load_passes", "save_passes"]
@@ -116,7 +116,7 @@ def load_passes(path: Path | str) -> Passes:
             entries = {name: content[f"matter_{name}"] for name in _ENTRIES if f"matter_{name}" in content}
             contrast = content.get("contrast")
             matter = Matter(**entries) if entries else None
-            about = json.loads(str(content["renderer"]))
+            about = parse_json(str(content["renderer"]), "renderer")
             pixel_size_nm = float(content["pixel_size_nm"])
             return Passes(**planes, pixel_size_nm=pixel_size_nm, matter=matter, contrast=contrast, renderer=about)
     except (ValueError, KeyError, OSError, EOFError, TypeError, RuntimeError, BadZipFile, zlib.error) as error:

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import atomic, locked, output_folder, sha256
-from nanolab.core.processes import worker_pool
+from nanolab.core.processes import worker_count, worker_pool
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.models.checkpoint import checkpoint_of, save_checkpoint
 from nanolab.models.readouts.base import make_readout
@@ -97,6 +97,7 @@ def train(
     settings = resolve_settings(settings, TrainingRun(folder).settings if started else None)
     taken = {} if settings.start_from is None else {"started_from": sha256(checkpoint_of(settings.start_from))}
     processes = Processes(settings.device)
+    workers = _threads(processes) if workers is None else worker_count(workers)
     part = processes.share(settings.batch_size)
     readout = make_readout(settings.readout, **settings.readout_options)
     sources = [each if isinstance(each, Source) else Source(each) for each in datasets]
@@ -125,7 +126,6 @@ def train(
             tqdm.write(f"{folder}: the training will take up to about {in_words(need)} on the disk", file=sys.stderr)
         todo = range(len(rows) * settings.steps_per_epoch, settings.steps)
         bar = stack.enter_context(tqdm(total=settings.steps, initial=todo.start, unit="step", disable=not progress))
-        workers = workers or _threads(processes)
         pool = stack.enter_context(worker_pool(workers)) if readout.holds_lock and todo else None
         made = prefetch(lambda step: patches.batch(step, part, pool=pool), todo, workers=workers)
         batches = stack.enter_context(closing(made))

@@ -4,6 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from nanolab.core.processes import MOST_WORKERS
 from nanolab.models.registry import SIZE_MULTIPLE_PX
 from nanolab.models.settings import NetworkSettings
 from nanolab.training.keep import Keep
@@ -141,7 +142,7 @@ class TrainingSettings(NetworkSettings):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    threads: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | None = None
 
     @model_validator(mode="after")
     def _loss_fits(self) -> "TrainingSettings":

@@ -37,8 +37,22 @@ MISTAKES = {
     ("measure", "a.tif", "-o", "out", "--quantity", "area"): "area: no length of the particle table",
     ("measure", "a.tif", "-o", "out", "--border", "x"): "border must be one of correct, drop, keep, got 'x'",
     ("measure", "a.tif", "-o", "out", "--fit", "gamma"): "fit must be one of auto,",
-    ("measure", "a.tif", "-o", "out", "--without-scale", "x"): "without_scale must be one of refuse, leave out, px",
-    ("segment", "a.tif", "-o", "out", "--magnification", "x"): "magnification: must be a number or auto, got 'x'",
+    (
+        "measure",
+        "a.tif",
+        "-o",
+        "out",
+        "--without-scale",
+        "x",
+    ): "error: --without-scale must be one of refuse, leave out, px",
+    (
+        "segment",
+        "a.tif",
+        "-o",
+        "out",
+        "--magnification",
+        "x",
+    ): "error: --magnification: must be a number or auto, got 'x'",
     ("segment", "a.tif", "-o", "out", "--dynamic", "7"): "Input should be less than or equal to 1",
     ("segment", "a.tif", "-o", "out", "--postprocessing", "x"): "postprocessing must be one of mill2021_sio2",
     ("segment", "a.tif", "-o", "out", "--pixel-size-nm", "nan"): "from 0.0001 to 1e+06, got nan",
@@ -59,6 +73,32 @@ MISTAKES = {
     ): "--validate-mask: m.tif is the annotation of what --validate names",
     (*TRAIN, "--leave-one-out", "--validate", "a.tif"): "takes one data set",
     tuple(TRAIN): "set",
+    (
+        "render",
+        "spheres_sem",
+        "-n",
+        "1",
+        "-o",
+        "out",
+        "--workers",
+        "100000",
+    ): "--workers must be a number from 1 to 1024",
+    (
+        "cutpaste",
+        "--image",
+        "a.tif",
+        "--mask",
+        "a.tif",
+        "-n",
+        "1",
+        "-o",
+        "out",
+        "--workers",
+        "0",
+    ): "from 1 to 1024, got 0",
+    ("sweep", "few.yaml", "--workers", "100000"): "error: --workers must be a number from 1 to 1024, got 100000",
+    ("sweep", "wide.yaml"): "workers: Input should be less than or equal to 1024, got 100000",
+    ("evaluate", "--truth", "t", "--pred", "p", "-o", "o.json", "--iou", "7"): "error: --iou: the threshold must be",
     ("sweep", "many.yaml"): "at most 10,000 runs, this one 9,000,000",
     ("sweep", "nowhere.yaml"): "nowhere.yaml: sweep not found",
     ("run", "nowhere.ipynb"): "nowhere.ipynb: notebook not found",
@@ -71,6 +111,8 @@ def test_every_mistake_is_told_within_three_seconds_and_without_pytorch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    write_sweep(tmp_path, "few")
+    write_sweep(tmp_path, "wide", workers=100_000)
     write_sweep(tmp_path, "many", repeats=3000, grid={"n": list(range(3000))})
     asked = [sys.executable, "-c", TELL, json.dumps([list(words) for words in MISTAKES])]
     done = subprocess.run(asked, capture_output=True, text=True, check=True)

@@ -110,3 +110,19 @@ def test_a_file_where_a_folder_is_needed_and_a_folder_where_a_file_is_are_named(
     with pytest.raises(InputError, match="is a folder; give the name of a file"):
         write_json(tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"scale": 1, "scale": 2}', "the key 'scale' is given twice"),
+        ('[{"a": {"b": 1, "c": 2, "b": 3}}]', "the key 'b' is given twice"),
+        ('{"a": NaN}', "NaN is no finite number"),
+        ("[-Infinity]", "-Infinity is no finite number"),
+        ("1e999", "1e999 is no finite number"),
+    ],
+)
+def test_json_that_says_two_things_or_no_number_is_refused_by_name(tmp_path: Path, text: str, why: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(InputError, match=rf"a\.json: not valid JSON \({why}\)"):
+        read_json(tmp_path / "a.json")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nanolab.core.checks import InputError
-from nanolab.core.processes import worker_pool
+from nanolab.core.processes import processor_cores, worker_count, worker_pool
 
 SCRIPT = """
 from pathlib import Path
@@ -45,3 +45,15 @@ def test_a_script_without_guard_says_so_and_does_not_wait_for_itself(tmp_path: P
     assert "InputError: a process that worked next to this one has ended" in ended.stderr
     assert 'under `if __name__ == "__main__":`' in ended.stderr
     assert not list(tmp_path.glob("cache/*/shared.json"))
+
+
+@pytest.mark.parametrize("given", ["0", "1025", "-1", "many", "1.5"])
+def test_a_number_of_threads_that_is_none_is_refused_with_the_range(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NANOLAB_THREADS", given)
+    with pytest.raises(InputError, match=r"\$NANOLAB_THREADS must be a number from 1 to 1024, got"):
+        processor_cores()
+    assert worker_count(3) == 3
+    with pytest.raises(InputError, match="workers must be a number from 1 to 1024, got 0"):
+        worker_count(0)

@@ -50,3 +50,18 @@ def test_it_covers_each_pooled_score_and_says_where_there_is_none():
 def test_no_interval_without_draws(repeats: int, level: float):
     with pytest.raises(InputError, match="at least 1 repeat"):
         intervals([image(1, 1)] * 2, 0.5, seed=0, repeats=repeats, level=level)
+
+
+def test_an_interval_of_a_distance_holds_the_distance_and_reaches_0_where_sizes_agree(rng: np.random.Generator) -> None:
+    annotated, found = rng.lognormal(4, 0.3, (2, 6, 12))
+    maps = [
+        [np.repeat(np.arange(1, 13), np.rint(each / 2).astype(int)) for each in rows] for rows in (annotated, found)
+    ]
+    width = max(len(each) for rows in maps for each in rows)
+    padded = [[np.pad(each, (0, width - len(each)))[None] for each in rows] for rows in maps]
+    images = [compare(*pair, pixel_size_nm=1.0, warping=False) for pair in zip(*padded, strict=True)]
+    result, scores = intervals(images, 0.5, seed=0, repeats=100), pooled(images).scores(0.5)
+    for name in ("ecd_ks", "ecd_wasserstein_nm"):  # both of one distribution: the true distance is 0
+        low, high = result[name]
+        assert low == 0
+        assert scores[name] < high

@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from nanolab.core.checks import InputError
 from nanolab.images.labels import labels_from_mask, write_labels
 from nanolab.images.tiff import read_tiff
-from nanolab.metrics.comparison import ks_distance
+from nanolab.measurement.comparison import size_distances
 from nanolab.metrics.evaluate import (
     compare,
     evaluate,
@@ -157,8 +157,8 @@ def test_scores_of_particles_follow_them_when_small_ones_are_left_out():
 def test_the_distance_of_distributions_is_that_of_scipy(rng: np.random.Generator):
     for n, m in ((30, 50), (1, 7), (5, 5)):
         first, second = rng.integers(0, 20, n).astype(float), rng.integers(5, 25, m).astype(float)  # with ties
-        assert ks_distance(first, second) == pytest.approx(ks_2samp(first, second, method="asymp").statistic)
-    assert np.isnan(ks_distance(np.empty(0), np.ones(3)))
+        assert size_distances(first, second)[0] == pytest.approx(ks_2samp(first, second, method="asymp").statistic)
+    assert np.isnan(size_distances(np.empty(0), np.ones(3))[0])
 
 
 def test_what_does_not_fit_together_is_not_pooled():

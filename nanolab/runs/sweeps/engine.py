@@ -13,6 +13,7 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from nanolab.core.files import output_folder, write_json
+from nanolab.core.processes import worker_count
 from nanolab.runs.notebook import Plan, run_lock
 from nanolab.runs.record import read_run
 from nanolab.runs.sweeps.backends import Backend, dask_backend, local_backend
@@ -85,6 +86,8 @@ def sweep(
     2
     """
     sweep = load_sweep(path, size)
+    if workers is not None:
+        workers = worker_count(workers)
     plans = plan_sweep(sweep)
     folder = output_folder(root / sweep.name).resolve()
     _take_over(folder, plans, again)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from nanolab.core.checks import InputError
 from nanolab.core.dask import ClusterKind
+from nanolab.core.processes import MOST_WORKERS
 from nanolab.core.validation import explained, read_yaml, validated
 
 __all__ = ["Dask", "Paper", "Size", "Sweep", "load_sweep"]
@@ -22,6 +23,7 @@ Grid = dict[ParameterName, Annotated[list[Any], Field(min_length=1)]]
 _MOST_RUNS = 10_000  # planning alone takes a minute
 
 Count = Annotated[int, Field(ge=1, le=100_000)]
+Workers = Annotated[int, Field(ge=1, le=MOST_WORKERS)]
 
 
 class _Part(BaseModel):
@@ -97,8 +99,8 @@ class Size(_Part):
     grid: Grid = {}
     sets: list[Values] | None = None
     repeats: Count | None = None
-    workers: Count | None = None
-    threads: Count | None = None
+    workers: Workers | None = None
+    threads: Workers | None = None
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     dask: Dask | None = None
 
@@ -156,8 +158,8 @@ class Sweep(_Part):
     collect: list[str] = []
     paper: Paper | None = None
     sizes: dict[Name, Size] = {}
-    workers: Count = 1
-    threads: Count | None = None
+    workers: Workers = 1
+    threads: Workers | None = None
     timeout_s: Annotated[float, Field(gt=0)] | None = None
     retries: Annotated[int, Field(ge=0, le=10)] = 0
     dask: Dask | None = None

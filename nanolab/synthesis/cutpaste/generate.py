@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import locked
-from nanolab.core.processes import processor_cores, worker_pool
+from nanolab.core.processes import worker_count, worker_pool
 from nanolab.core.seeds import generator
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.datasets.dataset import Dataset, DatasetWriter
@@ -87,7 +87,7 @@ def cut_and_paste(
     (64, 64)
     """
     check_count(count, settings.size_px**2, folder)
-    workers = workers or processor_cores()
+    workers = worker_count(workers)
     with locked(folder, "writes"):
         sources, recipe = _usable(pairs, settings, progress)
         writer = DatasetWriter(folder, recipe, {"seed": seed}, versions={"opencv": cv2.__version__})
