@@ -25,16 +25,16 @@ from nanolab.core.checks import InputError
 from nanolab.core.files import write_json
 from nanolab.core.validation import parse_yaml
 from nanolab.datasets.annotations.importing import import_labels
-from nanolab.datasets.dataset import Dataset, DatasetWriter
+from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.writer import DatasetWriter
 from nanolab.images.labels import read_label_file, read_labels, write_labels
 from nanolab.images.micrograph import read
 from nanolab.images.tiff import write_tiff
 from nanolab.models.checkpoint import load_network, save_checkpoint
 from nanolab.runs.parameters import notebook_parameters
-from nanolab.runs.sweeps.paper import paper_rows
 from nanolab.runs.sweeps.planning import plan_sweep
 from nanolab.runs.sweeps.spec import Paper, load_sweep
-from nanolab.runs.sweeps.table import collect
+from nanolab.runs.sweeps.table import collect, paper_rows
 from nanolab.selection.study import Study
 from nanolab.synthesis.passes import Passes, load_passes, save_passes
 from nanolab.synthesis.recipe import load_recipe, parse_recipe, shipped_recipes

@@ -16,11 +16,8 @@ def data_list() -> None:
     from nanolab.datasets.public import status
 
     for row in status():
-        here = (
-            f"{row['n_images']} images in {row['folder']}"
-            if row["folder"]
-            else "not here: nanolab data get " + row["name"]
-        )
+        missing = f"not here: nanolab data get {row['name']}"
+        here = f"{row['n_images']} images in {row['folder']}" if row["folder"] else missing
         typer.echo(
             f"{row['name']}: {here}\n  {row['title']}\n  {row['licence']}: {row['asks']}\n  cite {row['citation']}"
         )

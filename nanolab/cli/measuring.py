@@ -61,19 +61,8 @@ def measure(
         _write_table(images_measured, output)
     elif images_measured:
         choices = {"quantity": quantity, "border": border, "min_area_px": min_area_px, "seed": seed}
-        _report(
-            images_measured,
-            output,
-            _title(labels[0]),
-            {
-                **choices,
-                "fit_name": fit,
-                "page": report,
-                "rois": rois,
-                "label_maps": rois,
-                "without_scale": without_scale,
-            },
-        )
+        wanted = {"fit_name": fit, "page": report, "rois": rois, "label_maps": rois, "without_scale": without_scale}
+        _report(images_measured, output, _title(labels[0]), choices | wanted)
         if compare is not None:
             report_errors(wrong, f"{len(others) + len(wrong)} label maps of {compare}")
             _compare(images_measured, others, output, choices, (_title(labels[0]), _title(compare)))

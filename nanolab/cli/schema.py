@@ -1,9 +1,8 @@
 """What editors need to complete and check YAML."""
 
 import json
-from enum import StrEnum
 from pkgutil import resolve_name
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -12,23 +11,15 @@ from nanolab.cli.app import app
 __all__ = ["schema"]
 
 
-class Settings(StrEnum):
-    """Files and settings that have a schema."""
-
-    RECIPE = "recipe"
-    TRAINING = "training"
-    SWEEP = "sweep"
-
-
 _MODELS = {
-    Settings.RECIPE: "nanolab.synthesis.recipe:Recipe",
-    Settings.TRAINING: "nanolab.training.settings:TrainingSettings",
-    Settings.SWEEP: "nanolab.runs.sweeps.spec:Sweep",
+    "recipe": "nanolab.synthesis.recipe:Recipe",
+    "training": "nanolab.training.settings:TrainingSettings",
+    "sweep": "nanolab.runs.sweeps.spec:Sweep",
 }
 
 
 @app.command()
-def schema(of: Annotated[Settings, typer.Argument(help="What the YAML holds.")]) -> None:
+def schema(of: Annotated[Literal["recipe", "training", "sweep"], typer.Argument(help="What the YAML holds.")]) -> None:
     """Print the JSON Schema of a recipe, of training settings or of a sweep, with what each key means."""
     from nanolab.core.schema import json_schema
 

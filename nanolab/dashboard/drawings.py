@@ -22,20 +22,23 @@ from bokeh.models import (
 )
 from bokeh.palettes import Greys256, Viridis256
 from bokeh.plotting import figure
-from scipy.integrate import trapezoid
+from scipy import ndimage
+from skimage.measure import find_contours
 
 from nanolab.dashboard.html import shape_words
-from nanolab.dashboard.outlines import outline_polygons
 from nanolab.dashboard.workbench import Sizes, WorkbenchImage
-from nanolab.figures.sizes import NAMES
+from nanolab.figures.sizes import NAMES, fit_curves
+from nanolab.images.lengths import length_text, nice_length_nm
 from nanolab.measurement.particles import sizes_of
 from nanolab.measurement.size_sample import quantiles
 from nanolab.measurement.statistics import histogram
 
-__all__ = ["DistributionDrawing", "Limits", "Overlay", "size_limits"]
+__all__ = ["DistributionDrawing", "Limits", "Overlay", "outline_polygons", "size_limits"]
 
 Limits = tuple[float, float]
+Polygon = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
+_TOLERANCE_PX = 0.3  # how far a simplified outline may lie from the whole one: not to be seen
 _LONGEST_PX = 2048  # larger images are sent smaller: the browser shows no more of them
 _TOOLTIP = """<div><b>Particle @label</b><table>
 <tr><td>@quantity</td><td>@size</td></tr><tr><td>area</td><td>@area</td></tr>
@@ -203,16 +206,38 @@ def _columns(image: WorkbenchImage | None, quantity: str) -> dict[str, Any]:
     }
 
 
+def outline_polygons(labels: npt.NDArray[np.int32], wanted: Sequence[int]) -> list[Polygon]:
+    """Return the outer outline of each particle as x and y of its corners, in pixels from the top left of the image.
+
+    Outlines pass through the middles of the edges of the outermost pixels: that of a single pixel at row 2, column 5
+    goes through (5.5, 2), (6, 2.5), (5.5, 3) and (5, 2.5).
+
+    Parameters
+    ----------
+    labels
+        Shape (height, width), 0 = background.
+    wanted
+        Labels of the particles, each of them in the map. Of a particle in several pieces the largest is drawn.
+    """
+    boxes = ndimage.find_objects(labels)
+    return [_outline(labels[boxes[label - 1]] == label, boxes[label - 1]) for label in wanted]
+
+
+def _outline(mask: npt.NDArray[np.bool_], box: tuple[slice, slice]) -> Polygon:
+    contours = find_contours(np.pad(mask, 1).astype(np.float32), 0.5, fully_connected="high")
+    points = max(contours, key=len).astype(np.float32)
+    corners = cv2.approxPolyDP(points[:-1, None], _TOLERANCE_PX, closed=True)[:, 0].astype(np.float64) - 0.5
+    return corners[:, 1] + box[1].start, corners[:, 0] + box[0].start
+
+
 def _scale_bar(image: WorkbenchImage | None) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a bar of a round length, about a quarter of the image, and its text; in px without a pixel size."""
     if image is None:
         return {"left": [], "right": [], "top": [], "bottom": []}, {"x": [], "y": [], "text": []}
     height, width = image.labels.shape
     nm = image.micrograph.pixel_size_nm
-    longest = 0.25 * width * (nm or 1)
-    power = 10 ** np.floor(np.log10(longest))
-    length = power * next(step for step in (5, 2, 1) if step * power <= longest)
-    text = f"{length:g} px" if nm is None else (f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm")
+    length = nice_length_nm(0.25 * width * (nm or 1))
+    text = f"{length:g} px" if nm is None else length_text(length, micro="µ")
     left, right = 0.03 * width, 0.03 * width + length / (nm or 1)
     top = height - 0.035 * max(height, width)
     bar = {"left": [left], "right": [right], "top": [top], "bottom": [top + 0.009 * max(height, width)]}
@@ -268,7 +293,10 @@ class DistributionDrawing:
         bars = histogram(sample, weighting)
         left, right = bars.edges[:-1], bars.edges[1:]
         self._bars.data = {"left": left, "right": right, "top": 100 * bars.shares, "middle": (left + right) / 2}
-        x, y = _curve(sizes, bars.edges, power=3 if volume else 0)
+        x, y = np.zeros(0), np.zeros(0)
+        if sizes.fitted is not None:
+            x, parts = fit_curves(sample, sizes.fitted, bars.edges, weighting)
+            y = parts.sum(axis=0)
         self._curve.data = {"x": x, "y": y}
         top = 1.18 * float(max((100 * bars.shares).max(), y.max(initial=0)))
         weights = sample.volume_weights if volume else sample.weights
@@ -278,16 +306,3 @@ class DistributionDrawing:
         self.figure.y_range.update(start=0, end=top)
         self.figure.xaxis.axis_label = f"{NAMES.get(sample.quantity, sample.quantity)} / {sample.unit}"
         self.figure.yaxis.axis_label = f"share of {'volume' if volume else 'particles'} / %"
-
-
-def _curve(
-    sizes: Sizes, edges: npt.NDArray[np.float64], power: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return the fit as the share in a bin, in percent, weighted with size^power."""
-    if sizes.fitted is None:
-        return np.zeros(0), np.zeros(0)
-    density = sizes.fitted.density
-    wide = np.linspace(1e-9, 1.5 * sizes.sample.sizes[-1], 2000)
-    whole = trapezoid(density.pdf(wide) * wide**power, wide) if power else 1.0
-    grid = np.linspace(max(edges[0], 1e-9), edges[-1], 300)
-    return grid, np.asarray(100 * (edges[1] - edges[0]) * density.pdf(grid) * grid**power / whole)

@@ -7,6 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import LabelMap
@@ -49,7 +50,7 @@ def apply_edits(found: LabelMap, edits: Iterable[Edit]) -> LabelMap:
 def _merge(labels: LabelMap, pair: tuple[int, ...]) -> None:
     if len(set(pair)) != 2:
         raise InputError(f"merge: needs two different particles, got {', '.join(map(str, pair))}")
-    window = _window(np.isin(labels, pair))
+    (window,) = ndimage.find_objects(np.isin(labels, pair).astype(np.uint8))
     here = labels[window]
     mask = np.isin(here, pair)
     closed = _joined(mask)
@@ -68,8 +69,3 @@ def _joined(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_] | None:
         if cv2.connectedComponents(closed, connectivity=8)[0] == 2:  # background and one piece
             return np.asarray(closed > 0)
     return None
-
-
-def _window(mask: npt.NDArray[np.bool_]) -> tuple[slice, slice]:
-    rows, cols = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(cols[0]), int(cols[-1]) + 1)

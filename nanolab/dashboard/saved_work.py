@@ -1,8 +1,8 @@
 """What a visitor's work is saved as, to be opened again: which images, how they were evaluated, what was corrected."""
 
-from typing import Annotated
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from nanolab.core.files import parse_json
 from nanolab.core.validation import validated
@@ -17,15 +17,6 @@ __all__ = ["FIT_CHOICES", "QUANTITIES", "SavedImage", "SavedWork", "parse_work"]
 FIT_CHOICES = ("auto", *FITS, "none")
 #: What can count as size.
 QUANTITIES = ("ecd", "sqrt_area", "feret_max", "feret_min", "major_axis", "minor_axis", "perimeter")
-
-
-def _one_of(*choices: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in choices:
-            raise ValueError(f"must be one of {', '.join(choices)}")
-        return value
-
-    return AfterValidator(check)
 
 
 class SavedImage(BaseModel):
@@ -47,8 +38,8 @@ class SavedWork(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     nanolab: str
-    quantity: Annotated[str, _one_of(*QUANTITIES)]
-    fit_name: Annotated[str, _one_of(*FIT_CHOICES)]
+    quantity: Literal[QUANTITIES]  # type: ignore[valid-type]  # which pydantic takes apart
+    fit_name: Literal[FIT_CHOICES]  # type: ignore[valid-type]
     border: Border
     images: tuple[SavedImage, ...]
 

@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -119,13 +119,9 @@ class WorkbenchImage:
     def saved(self) -> SavedImage:
         """What is kept of it in a file."""
         found = hashlib.sha256(self.found.tobytes()).hexdigest()
+        size = self.micrograph.pixel_size
         return SavedImage(
-            name=self.name,
-            sha256=self.sha256,
-            found=found,
-            model=self.model,
-            pixel_size=self.micrograph.pixel_size,
-            edits=self.edits,
+            name=self.name, sha256=self.sha256, found=found, model=self.model, pixel_size=size, edits=self.edits
         )
 
     def edited(self, edits: tuple[Edit, ...]) -> "WorkbenchImage":
@@ -380,11 +376,8 @@ class Workbench:
         write_page(report, self._measured(), out)
         self.write_label_maps(out / "labels.zip")
         corrections = {
-            each.name: {
-                "model": each.model,
-                "edits": [{"action": edit.action, "labels": list(edit.labels)} for edit in each.edits],
-            }
-            for each in self.images.values()
+            name: {"model": each.model, "edits": [asdict(edit) for edit in each.edits]}
+            for name, each in self.images.items()
         }
         write_json(out / "corrections.json", {"images": corrections, "failures": self.failures})
         return sorted(path for path in out.iterdir() if path.is_file())
@@ -431,14 +424,8 @@ class Workbench:
             for number, each in enumerate(self.images.values()):
                 whole = np.pad(each.labels, ((0, each.bar_rows), (0, 0)))
                 tiff = path.with_name(f".labels-{number}.tif")
-                micrograph = each.micrograph
-                write_labels(
-                    tiff,
-                    whole,
-                    pixel_size=micrograph.pixel_size,
-                    image=micrograph.path.name,
-                    image_rows=len(each.labels),
-                )
+                about, rows = each.micrograph, len(each.labels)
+                write_labels(tiff, whole, pixel_size=about.pixel_size, image=about.path.name, image_rows=rows)
                 archive.write(tiff, f"{each.name}.labels.tif")
                 tiff.unlink()
         return path

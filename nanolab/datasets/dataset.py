@@ -1,4 +1,4 @@
-"""Images with their label maps on disk: written so that a kill costs one image, opened lazily.
+"""Images with their label maps on disk, opened lazily.
 
 Layout of a dataset that nanolab made::
 
@@ -9,38 +9,28 @@ Layout of a dataset that nanolab made::
     particles.parquet         one row per particle
     manifest.json             seed, settings, versions, SHA-256 of every file, the record of each image; written last
 
-Imported annotations have the names of their images and no table of particles. While a dataset is being written,
-`.parts/000000.parquet` holds the particle rows of image 0 together with its record and the hashes of its files. It is
-written after them, so an image counts as done if and only if its part agrees with them.
+Imported annotations have the names of their images and no table of particles.
 """
 
-import glob
-import json
-import shutil
-from collections.abc import Collection, Iterable, Mapping
-from importlib.metadata import version
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from nanolab.core.checks import InputError, check_label_map, check_same_shape
-from nanolab.core.files import atomic, output_folder, read_record, sha256, write_json
+from nanolab.core.checks import InputError, check_same_shape
+from nanolab.core.files import read_record
 from nanolab.core.validation import validated
 from nanolab.datasets.annotated import AnnotatedImage, LazyImages
-from nanolab.datasets.parts import Part, matches, read_table, write_table
+from nanolab.datasets.parts import matches, read_table
 from nanolab.images.folders import by_stem
-from nanolab.images.labels import read_labels, write_labels
+from nanolab.images.labels import read_labels
 from nanolab.images.micrograph import read
-from nanolab.images.tiff import write_tiff
 
-__all__ = ["AnnotatedImage", "Dataset", "DatasetWriter", "LazyImages", "read_manifest"]
+__all__ = ["KINDS", "AnnotatedImage", "Dataset", "LazyImages", "read_manifest"]
 
-_PACKAGES = ("nanolab", "numpy", "pandas", "pyarrow", "tifffile")
+#: The folders of a dataset that every one has.
+KINDS = ("images", "masks")
 
 
 class Dataset(LazyImages):
@@ -71,7 +61,9 @@ class Dataset(LazyImages):
         if self.manifest is None:
             self._images, self._masks = self._own_files()
         else:
-            self._images, self._masks = self._rendered_files(self.manifest["records"])
+            self._images, self._masks = (
+                {name: self.folder / kind / f"{name}.tif" for name in self.manifest["records"]} for kind in KINDS
+            )
         super().__init__(sorted(self._images), self._read)
 
     def particles(self) -> pd.DataFrame:
@@ -109,15 +101,11 @@ class Dataset(LazyImages):
             raise InputError(f"{self.folder}: rendering it was interrupted; give the same command again to complete it")
         return None
 
-    def _rendered_files(self, names: Iterable[str]) -> tuple[dict[str, Path], dict[str, Path]]:
-        images, masks = self.folder / "images", self.folder / "masks"
-        return {name: images / f"{name}.tif" for name in names}, {name: masks / f"{name}.tif" for name in names}
-
     def _own_files(self) -> tuple[dict[str, Path], dict[str, Path]]:
-        folders = [self.folder / name for name in ("images", "masks")]
-        images, masks = (by_stem(_files_of(folder)) for folder in folders)
+        # every file could be one, whatever its suffix; its reader says what it is
+        images, masks = (by_stem(sorted((self.folder / kind).glob("[!.]*"))) for kind in KINDS)
         if not images:
-            raise InputError(f"{folders[0]}: a dataset must have at least one image, found none")
+            raise InputError(f"{self.folder / 'images'}: a dataset must have at least one image, found none")
         if orphans := sorted(masks.keys() - images.keys()):
             raise InputError(f"{masks[orphans[0]]}: a mask must have an image of the same stem; add it to images/")
         return images, masks
@@ -128,235 +116,6 @@ class Dataset(LazyImages):
             labels = read_labels(self._masks[name])
             check_same_shape(micrograph.pixels, labels, f"{micrograph.path} and {self._masks[name]}")
         return AnnotatedImage(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path)
-
-
-def _files_of(folder: Path) -> list[Path]:
-    """Return every file that could be an image or a mask, whatever its suffix; its reader says what it is."""
-    return sorted(folder.glob("[!.]*"))
-
-
-class DatasetWriter:
-    """Writes a dataset image by image; what is there and valid is never written again.
-
-    Several processes may write different images of one dataset at the same time, each with its own writer. The
-    same arguments give the same bytes.
-
-    Parameters
-    ----------
-    folder
-        Where the dataset is or shall be.
-    recipe_yaml
-        The text of `recipe.yaml`, defaults resolved.
-    settings
-        Whatever besides the recipe decides about the pixels, "seed" among it; kept in the manifest.
-    versions
-        Version of each program involved, beyond those used for writing.
-    replaces
-        The folder may hold a dataset of another recipe or other settings, which this one then replaces.
-
-    Raises
-    ------
-    InputError
-        If the folder cannot be written or holds something else: another recipe, other settings, a foreign dataset.
-    """
-
-    def __init__(
-        self,
-        folder: Path | str,
-        recipe_yaml: str,
-        settings: Mapping[str, Any],
-        *,
-        versions: Mapping[str, str] = {},
-        replaces: bool = False,
-    ) -> None:
-        self.folder = output_folder(folder)
-        self._settings = json.loads(json.dumps(dict(settings)))
-        self._versions = {name: version(name) for name in _PACKAGES} | dict(versions)
-        if "seed" not in self._settings:
-            raise ValueError("the settings of a dataset must name its seed")
-        self._claim(recipe_yaml, replaces)
-
-    def missing(self, count: int) -> list[int]:
-        """Return the numbers below `count` of the images that must be written: absent, truncated or changed ones."""
-        there = self.records()
-        return [index for index in range(count) if _name(index) not in there]
-
-    def records(self) -> dict[str, Any]:
-        """Return the records of the images that are there and whole, by name."""
-        before, parts = self._manifest(), self._parts()
-        whole = {name: record for name, record in before["records"].items() if self._stands(name, before["files"])}
-        return whole | {name: part.record for name, part in parts.items()}
-
-    def write(
-        self,
-        image_name: int | str,
-        image: npt.NDArray[np.generic],
-        labels: npt.NDArray[np.integer],
-        particles: pd.DataFrame | None,
-        pixel_size_nm: float | None,
-        extra: Mapping[str, Any] | None = None,
-        *,
-        maps: Mapping[str, npt.NDArray[Any]] = {},
-    ) -> None:
-        """Write one image, complete or not at all.
-
-        Parameters
-        ----------
-        image_name
-            Its number, or its name.
-        image
-            Shape (height, width), uint8 or uint16.
-        labels
-            Shape (height, width), 0 = background.
-        particles
-            One row per particle; a column `image` is put in front. None where nothing is known beyond the label map.
-        pixel_size_nm
-            Written to both files, None if unknown.
-        extra
-            The record of the values drawn for this image, enough to make it again; kept in the manifest.
-        maps
-            Further maps of the same shape by the name of their folder: label maps if integer, float32 otherwise.
-        """
-        stem = _name(image_name)
-        check_label_map(labels, stem)
-        files = {}
-        arrays: dict[str, npt.NDArray[Any]] = {"images": image, "masks": labels, **maps}
-        for folder, values in arrays.items():
-            check_same_shape(image, values, stem)
-            name = f"{folder}/{stem}.tif"
-            write = write_tiff if folder == "images" or values.dtype.kind == "f" else write_labels
-            write(self.folder / name, values, pixel_size_nm=pixel_size_nm)
-            files[name] = sha256(self.folder / name)
-        Part.of(stem, particles, files, extra).write(self._part_path(stem))
-
-    def finish(self, images: int | Collection[str], *, left_out: Mapping[str, str] | None = None) -> Dataset:
-        """Merge the particle tables, write the manifest and return the dataset; for one process, after all writing.
-
-        Parameters
-        ----------
-        images
-            How many images the dataset has, or their names; others that an earlier one had are removed.
-        left_out
-            What could not be used and why, for the manifest.
-
-        Raises
-        ------
-        InputError
-            If images are missing, or the folder already holds more than this number of them.
-        """
-        names = sorted(map(_name, range(images)) if isinstance(images, int) else images)
-        before, there = self._manifest(), self.records()
-        if missing := [name for name in names if name not in there]:
-            first = int(missing[0]) if isinstance(images, int) else missing[0]
-            raise InputError(f"{self.folder}: {len(missing)} of {len(names)} images are missing, the first is {first}")
-        if isinstance(images, int) and before["records"].keys() - set(names):
-            raise InputError(
-                f"{self.folder}: already holds {len(before['records'])} images, more than {images}; "
-                "ask for at least as many or choose another folder"
-            )
-        self._merge(names, there, before, {} if left_out is None else {"left_out": dict(left_out)})
-        self._sweep(names, [] if isinstance(images, int) else there.keys() - set(names))
-        return Dataset(self.folder)
-
-    def _claim(self, recipe_yaml: str, replaces: bool) -> None:
-        """Make the folder this recipe's, or find that it is."""
-        recipe, settings = self.folder / "recipe.yaml", self.folder / ".parts" / "settings.json"
-        there = recipe.read_text(encoding="utf-8", errors="replace") if recipe.exists() else None
-        if there is None and any((self.folder / name).exists() for name in ("images", "masks", "manifest.json")):
-            raise InputError(f"{self.folder}: holds a dataset without recipe; choose another folder")
-        if there not in (None, recipe_yaml) and not replaces:
-            raise InputError(
-                f"{recipe}: the folder was made by another recipe, or of other files or settings; choose another folder"
-            )
-        if there != recipe_yaml:
-            with atomic(recipe) as temporary:
-                temporary.write_text(recipe_yaml, encoding="utf-8", newline="\n")
-        manifest = self.folder / "manifest.json"
-        if not manifest.exists() and (replaces or not settings.exists()):
-            write_json(settings, self._settings)
-        made_with = read_manifest(self.folder)["settings"] if manifest.exists() else read_record(settings)
-        differing = [key for key in {**made_with, **self._settings} if made_with.get(key) != self._settings.get(key)]
-        if differing and not replaces:
-            key = differing[0]
-            raise InputError(
-                f"{self.folder}: was made with {key} {made_with.get(key)}, not {self._settings.get(key)}; "
-                "choose another folder or the same value"
-            )
-
-    def _part_path(self, name: str) -> Path:
-        return self.folder / ".parts" / f"{name}.parquet"
-
-    def _parts(self) -> dict[str, Part]:
-        """Return the parts that agree with the files of their images, by the images' names."""
-        read = {path.stem: Part.read(path) for path in sorted(self._part_path("").parent.glob("[!.]*.parquet"))}
-        return {name: part for name, part in read.items() if part is not None and part.agrees(self.folder)}
-
-    def _manifest(self) -> dict[str, Any]:
-        """Return the manifest; empty where there is none yet, or the particle table that goes with it is lost."""
-        table = "particles.parquet"
-        nothing: dict[str, Any] = {"files": {}, "records": {}}
-        if not (self.folder / "manifest.json").exists():
-            return nothing
-        manifest = read_manifest(self.folder)
-        lost = table in manifest["files"] and not matches(self.folder / table, manifest["files"][table])
-        return nothing if lost else manifest
-
-    def _stands(self, name: str, files: Mapping[str, str]) -> bool:
-        own = [path for path in files if path.endswith(f"/{name}.tif")]
-        return bool(own) and all(matches(self.folder / path, files[path]) for path in own)
-
-    def _merge(
-        self,
-        names: list[str],
-        records: Mapping[str, Any],
-        before: Mapping[str, Any],
-        more: Mapping[str, Any],
-    ) -> None:
-        stems, table = set(names), self.folder / "particles.parquet"
-        parts = {name: part for name, part in self._parts().items() if name in stems}
-        files = {path: digest for path, digest in before["files"].items() if PurePosixPath(path).stem in stems}
-        for part in parts.values():
-            files |= part.files
-        if parts and (rows := self._rows(names, parts)).num_columns > 1:
-            write_table(table, rows)
-        kept = [path for path in (self.folder / "recipe.yaml", table) if path.exists()]
-        files |= {path.name: sha256(path) for path in kept}
-        manifest = {
-            "seed": self._settings["seed"],
-            "count": len(names),
-            "settings": self._settings,
-            "versions": self._versions,
-            "files": dict(sorted(files.items())),
-            "records": {name: records[name] for name in names},
-            **more,
-        }
-        if any(manifest[key] != before.get(key) for key in manifest.keys() - {"versions"}):
-            write_json(self.folder / "manifest.json", manifest)
-
-    def _rows(self, names: list[str], parts: Mapping[str, Part]) -> pa.Table:
-        """Return the rows of all images in order: those of the parts, for the others those merged before."""
-        tables = {name: parts[name].rows for name in names if name in parts}
-        path = self.folder / "particles.parquet"
-        if path.exists() and len(tables) < len(names):
-            table = read_table(path)  # sorted by image
-            images = table["image"].to_numpy().astype(str)
-            for name in set(names) - tables.keys():
-                first, end = (np.searchsorted(images, name, side) for side in ("left", "right"))
-                tables[name] = table.slice(first, end - first)
-        return pa.concat_tables([tables[name] for name in names if name in tables], promote_options="permissive")
-
-    def _sweep(self, merged: Iterable[str], dropped: Iterable[str]) -> None:
-        """Remove the parts that were merged, images that are not wanted, and what killed writers left behind."""
-        unwanted = [self._part_path(name) for name in (*merged, *dropped)]
-        unwanted += [path for name in dropped for path in self.folder.glob(f"[!.]*/{glob.escape(name)}.tif")]
-        for path in (*unwanted, *self.folder.glob("*/.*.part.*")):
-            path.unlink(missing_ok=True)
-        if not any((self.folder / ".parts").glob("*.parquet")):
-            shutil.rmtree(self.folder / ".parts", ignore_errors=True)
-
-
-def _name(image: int | str) -> str:
-    return f"{image:06d}" if isinstance(image, int) else image
 
 
 class _Manifest(BaseModel):

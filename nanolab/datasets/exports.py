@@ -5,29 +5,27 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import ndimage
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_choice
 from nanolab.core.files import output_folder
+from nanolab.core.typing import AnyLabelMap, LabelMap
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.datasets.annotations.imagej import export_imagej_rois
-from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.annotations.imagej import write_imagej_rois
+from nanolab.datasets.dataset import KINDS, Dataset
 from nanolab.images.coco import coco_particle, coco_particles, write_coco
 from nanolab.images.labels import relabel, remove_small, write_labels
 from nanolab.images.masks import semantic, three_class
 from nanolab.images.rle import decode_columns
 from nanolab.images.tiff import write_tiff
 
-__all__ = ["ExportFormat", "export", "star_convex_labels", "to_coco", "to_masks", "to_stardist"]
+__all__ = ["ExportFormat", "export", "star_convex_labels", "to_coco"]
 
 ExportFormat = Literal["coco", "imagej", "semantic", "three-class", "stardist"]
 
 # Smaller pieces of a particle are no objects that a network could find the outline of.
 _SMALLEST_PX = 4
-# Folders of a dataset, in which nothing is to be written over.
-_OWN = ("images", "masks")
 # What else COCO's annotations say of a particle, if the dataset knows it, and to how many digits.
 _KNOWN = {"visible_fraction": 4, "diameter_nm": 3, "z_nm": 3}
 
@@ -41,7 +39,9 @@ def export(
     ----------
     format
         "coco": one JSON file. "imagej": a zip of regions for the ROI Manager for each image. "semantic", "three-class":
-        masks of classes, see `to_masks`. "stardist": images and label maps, see `to_stardist`.
+        a mask `NAME.tif` of two or three classes for each image, see `nanolab.images.masks`. "stardist": images and
+        label maps as StarDist's training examples read them, `images/NAME.tif` and `masks/NAME.tif`, calibrated for
+        Fiji; see `star_convex_labels` for what differs from the dataset's label maps.
     out
         The file to write for "coco", a folder for the others.
     amodal
@@ -52,28 +52,42 @@ def export(
     Raises
     ------
     InputError
-        If the format does not know an option, the folder is the dataset's own, or an image has no annotation.
+        If the format does not know an option, the folder is the dataset's own or cannot be written, or an image has no
+        annotation.
     """
-    if format not in get_args(ExportFormat):
-        raise InputError(f"format must be one of {', '.join(get_args(ExportFormat))}, got {format!r}")
+    check_choice(format, "format", get_args(ExportFormat))
     if amodal and format != "coco":
         raise InputError(f"amodal: whole outlines overlap, which only coco can hold, got {format}; leave it out")
     if erosion_px is not None and format not in ("semantic", "three-class"):
         raise InputError(f"erosion_px: is for semantic and three-class masks, got {format}; leave it out")
-    if format != "coco" and Path(out).resolve() in [(dataset.folder / name).resolve() for name in ("", *_OWN)]:
+    if erosion_px is not None and erosion_px < 0:
+        raise InputError(f"erosion_px must be at least 0, got {erosion_px}")
+    if format == "coco":
+        return to_coco(dataset, out, amodal=amodal)
+    if Path(out).resolve() in [(dataset.folder / name).resolve() for name in ("", *KINDS)]:
         raise InputError(f"{out}: must not be the dataset's own folder; choose another")
+    folder = output_folder(out)
+    for image in dataset:
+        _export_image(image, _annotated(image), format, folder, erosion_px)
+    return folder
+
+
+def _export_image(
+    image: AnnotatedImage, labels: LabelMap, format: ExportFormat, folder: Path, erosion_px: int | None
+) -> None:
+    name, nm = f"{image.name}.tif", image.pixel_size.nm
     match format:
-        case "coco":
-            return to_coco(dataset, out, amodal=amodal)
         case "imagej":
-            export_imagej_rois(dataset, output_folder(out))
-            return Path(out)
+            write_imagej_rois(folder / f"{image.name}.zip", labels)
         case "semantic":
-            return to_masks(dataset, out, erosion_px=erosion_px or 0)
+            write_tiff(folder / name, semantic(labels, erosion_px or 0), pixel_size_nm=nm)
         case "three-class":
-            return to_masks(dataset, out, erosion_px=1 if erosion_px is None else erosion_px, classes=3)
+            mask = three_class(labels, 1 if erosion_px is None else erosion_px)
+            write_tiff(folder / name, mask, pixel_size_nm=nm)
         case "stardist":
-            return to_stardist(dataset, out)
+            levels = np.rint(image.image * (2**16 - 1)).astype(np.uint16)
+            write_tiff(folder / "images" / name, levels, pixel_size_nm=nm)
+            write_labels(folder / "masks" / name, star_convex_labels(labels), pixel_size_nm=nm)
 
 
 def to_coco(images: Iterable[AnnotatedImage], path: Path | str, *, amodal: bool = False) -> Path:
@@ -113,27 +127,7 @@ def _whole_particles(rows: pd.DataFrame, image: AnnotatedImage) -> Iterator[dict
         yield whole | known
 
 
-def to_stardist(dataset: Dataset, folder: Path | str) -> Path:
-    """Write images and label maps as StarDist's training examples read them; return the folder.
-
-    They are `images/NAME.tif` and `masks/NAME.tif`, calibrated for Fiji; see `star_convex_labels` for what differs from
-    the dataset's label maps.
-
-    Raises
-    ------
-    InputError
-        If an image has no annotation, or the folder cannot be written.
-    """
-    folder = output_folder(folder)
-    for sample in dataset:
-        labels = star_convex_labels(_annotated(sample))
-        image = np.rint(sample.image * (2**16 - 1)).astype(np.uint16)
-        write_tiff(folder / "images" / f"{sample.name}.tif", image, pixel_size_nm=sample.pixel_size.nm)
-        write_labels(folder / "masks" / f"{sample.name}.tif", labels, pixel_size_nm=sample.pixel_size.nm)
-    return folder
-
-
-def star_convex_labels(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]:
+def star_convex_labels(labels: AnyLabelMap) -> LabelMap:
     """Return a label map whose objects are in one piece each and without holes, numbered 1..N.
 
     Rays from a centre cannot follow a particle that another one cuts in two: its pieces become objects of their own,
@@ -152,28 +146,7 @@ def star_convex_labels(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.int32]
     return remove_small(pieces, _SMALLEST_PX)
 
 
-def to_masks(dataset: Dataset, folder: Path | str, *, erosion_px: int, classes: int = 2) -> Path:
-    """Write a mask `NAME.tif` for each image, of 2 or 3 classes (see `nanolab.images.masks`); return the folder.
-
-    Raises
-    ------
-    InputError
-        If `classes` is neither 2 nor 3, the erosion is negative, an image has no annotation, or the folder cannot be
-        written.
-    """
-    if erosion_px < 0:
-        raise InputError(f"erosion_px must be at least 0, got {erosion_px}")
-    if classes not in (2, 3):
-        raise InputError(f"classes must be 2 (particle or not) or 3 (also the border between them), got {classes}")
-    folder = output_folder(folder)
-    make = semantic if classes == 2 else three_class
-    for sample in dataset:
-        mask = make(_annotated(sample), erosion_px)
-        write_tiff(folder / f"{sample.name}.tif", mask, pixel_size_nm=sample.pixel_size.nm)
-    return folder
-
-
-def _annotated(sample: AnnotatedImage) -> npt.NDArray[np.int32]:
+def _annotated(sample: AnnotatedImage) -> LabelMap:
     if sample.labels is None:
         raise InputError(f"{sample.path}: has no annotation to export; annotate it, or take it out of the dataset")
     return sample.labels

@@ -249,15 +249,9 @@ def status() -> list[dict[str, Any]]:
 
 def _row(data: PublicData) -> dict[str, Any]:
     folder = _folder(data.name)
-    return {
-        "name": data.name,
-        "title": data.title,
-        "folder": None if folder is None else str(folder),
-        "n_images": 0 if folder is None else sum((folder / data.image.format(each)).is_file() for each in data.images),
-        "licence": data.licence,
-        "asks": data.asks,
-        "citation": data.citation,
-    }
+    n_images = 0 if folder is None else sum((folder / data.image.format(each)).is_file() for each in data.images)
+    said = {key: getattr(data, key) for key in ("name", "title", "licence", "asks", "citation")}
+    return {**said, "folder": None if folder is None else str(folder), "n_images": n_images}
 
 
 def _public(name: str) -> PublicData:

@@ -67,6 +67,5 @@ def plot_confusion(counts: pd.DataFrame, *, title: str = "") -> Figure:
     axes.set_yticks(range(len(counts.index)), counts.index, rotation=90, va="center")
     axes.set(xlabel="predicted", ylabel="true", title=title)
     axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     return figure

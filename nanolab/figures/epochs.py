@@ -6,13 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import AnyImage, AnyLabelMap
 from nanolab.figures.images import plot_images
-from nanolab.figures.panels import LINES, make_panels, styled
+from nanolab.figures.panels import LINES, key, make_panels, styled
 from nanolab.selection.agreement import JUDGEMENTS
 from nanolab.selection.study import Answer, analytical, by_participant
 
@@ -73,9 +72,7 @@ def plot_study(answers: Sequence[Answer], scores: pd.DataFrame, *, by: str = "di
         axes.margins(x=0.08)
         axes.grid(axis="y", alpha=0.3)
     roles = [role for role in _ROLES if role in set(table["role"])]
-    handles = [
-        Line2D([], [], color=_ROLES[role][0], marker=_ROLES[role][1], linestyle="", label=role) for role in roles
-    ]
+    handles = [key(color=_ROLES[role][0], marker=_ROLES[role][1], label=role) for role in roles]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(roles))
     return figure
 
@@ -140,8 +137,8 @@ def plot_shortfalls(landed: pd.DataFrame, *, by: str = "dice") -> Figure:
     )
     axes.grid(axis="x", alpha=0.3)
     dots = [
-        Line2D([], [], color=LINES[5], marker="o", linestyle="", label="chosen on one image"),
-        Line2D([], [], color=LINES[1], marker="D", linestyle="", label="mean"),
+        key(color=LINES[5], marker="o", label="chosen on one image"),
+        key(color=LINES[1], marker="D", label="mean"),
     ]
     figure.legend(handles=dots, loc="outside lower center", ncols=2)
     return figure
@@ -186,18 +183,14 @@ def plot_epochs(
         columns=min(len(shown), 5),
     )
     if selected is not None:
-        _frame(figure.axes[list(predictions).index(selected) + (truth is not None)])
+        axes = figure.axes[list(predictions).index(selected) + (truth is not None)]
+        axes.spines[:].set(visible=True, color=LINES[1], linewidth=3)
+        axes.title.set(color=LINES[1], weight="bold")
     return figure
 
 
 def _epoch_title(epoch: int, score: float | None) -> str:
     return f"epoch {epoch}" if score is None else f"epoch {epoch}: F1 {score:.3f}"
-
-
-def _frame(axes: Axes) -> None:
-    for spine in axes.spines.values():
-        spine.set(visible=True, color=LINES[1], linewidth=3)
-    axes.title.set(color=LINES[1], weight="bold")
 
 
 @styled

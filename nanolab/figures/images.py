@@ -12,7 +12,7 @@ from matplotlib.transforms import Bbox
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import AnyImage, AnyLabelMap
-from nanolab.figures.panels import PANEL_IN, draw_micrograph, make_panels, stand_in_sign, styled
+from nanolab.figures.panels import PANEL_IN, draw_micrograph, draw_table, make_grid, make_panels, stand_in_sign, styled
 from nanolab.images.micrograph import Micrograph
 
 __all__ = ["plot_images", "plot_particles", "plot_results", "results_text"]
@@ -51,14 +51,10 @@ def plot_images(
         raise InputError("gallery: needs at least one image, got none")
     sizes = pixel_size_nm if isinstance(pixel_size_nm, Sequence) else [pixel_size_nm] * count
     shown = [_shown_image(*each) for each in zip(images, sizes, strict=True)]
-    columns = min(columns, count)
-    rows = -(-count // columns)
-    figure, panels = make_panels(rows, columns, aspect=shown[0][0].shape[0] / shown[0][0].shape[1])
+    figure, panels = make_grid(count, columns, aspect=shown[0][0].shape[0] / shown[0][0].shape[1])
     rows_of_data = zip(shown, titles or [""] * count, labels or [None] * count, strict=True)
-    for axes, ((image, size), title, particles) in zip(panels, rows_of_data, strict=False):
+    for axes, ((image, size), title, particles) in zip(panels, rows_of_data, strict=True):
         draw_micrograph(axes, image, particles, size, title)
-    for axes in panels[count:]:
-        axes.remove()
     return figure
 
 
@@ -98,12 +94,7 @@ def plot_results(results: Mapping[str, Any]) -> Figure:
     """Draw results as a table of two columns; a mapping among them becomes one row per item."""
     rows = _rows(results)
     figure, (axes,) = make_panels(1, 1, aspect=(len(rows) + 1) * 0.055, panel_in=4.5)
-    axes.axis("off")
-    table = axes.table(cellText=rows, loc="center", edges="horizontal", colWidths=[0.65, 0.35], bbox=Bbox.unit())
-    table.auto_set_font_size(value=False)
-    for (_, column), cell in table.get_celld().items():
-        cell.set_linewidth(0.4)
-        cell.set_text_props(ha="left" if column == 0 else "right", size=9)
+    draw_table(axes, rows, [0.65, 0.35], bbox=Bbox.unit())
     return figure
 
 

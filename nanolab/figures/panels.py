@@ -4,6 +4,7 @@ import io
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_pdf import PdfPages
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 from skimage.segmentation import find_boundaries
@@ -26,8 +28,12 @@ __all__ = [
     "PANEL_IN",
     "STAND_IN",
     "draw_micrograph",
+    "draw_table",
+    "key",
+    "make_grid",
     "make_panels",
     "mark_stand_in",
+    "png",
     "save_pdf",
     "stand_in_sign",
     "styled",
@@ -87,9 +93,14 @@ class _Shown(Figure):
     """A figure that a notebook shows by itself, whether or not pyplot was ever imported there."""
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        self.savefig(buffer, format="png", dpi=110)
-        return buffer.getvalue()
+        return png(self)
+
+
+def png(figure: Figure, dpi: int = 110) -> bytes:
+    """Return a figure as a PNG file's content."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
 
 
 def make_panels(rows: int, columns: int, *, aspect: float, panel_in: float = PANEL_IN) -> tuple[Figure, list[Axes]]:
@@ -100,6 +111,15 @@ def make_panels(rows: int, columns: int, *, aspect: float, panel_in: float = PAN
     if sign:
         _draw_sign(figure, sign, _SIGN_IN / height_in)
     return figure, list(figure.subplots(rows, columns, squeeze=False).flat)
+
+
+def make_grid(count: int, columns: int, *, aspect: float, panel_in: float = PANEL_IN) -> tuple[Figure, list[Axes]]:
+    """Make a figure of so many panels, see `make_panels`, with at most `columns` in a row."""
+    columns = min(columns, count)
+    figure, panels = make_panels(-(-count // columns), columns, aspect=aspect, panel_in=panel_in)
+    for axes in panels[count:]:
+        axes.remove()
+    return figure, panels[:count]
 
 
 def _draw_sign(figure: Figure, sign: str, height: float) -> None:
@@ -134,8 +154,23 @@ def draw_micrograph(
         check_positive(pixel_size_nm, "pixel size", "nm")
         _scale_bar(axes, image.shape[1], pixel_size_nm)
     axes.set(xticks=[], yticks=[], title=title)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
+
+
+def key(**style: Any) -> Line2D:
+    """Return a marker without a line, for a legend."""
+    return Line2D([], [], linestyle="", **style)
+
+
+def draw_table(axes: Axes, rows: Sequence[Sequence[str]], widths: Sequence[float], **options: Any) -> None:
+    """Draw texts as a table with lines between its rows; `options` are those of matplotlib's table."""
+    axes.axis("off")
+    table = axes.table(cellText=rows, loc="center", edges="horizontal", colWidths=widths, **options)
+    table.auto_set_font_size(value=False)
+    for (row, column), cell in table.get_celld().items():
+        cell.set_linewidth(0.4)
+        bold = row == 0 and "colLabels" in options
+        cell.set_text_props(ha="left" if column == 0 else "right", size=9, weight="bold" if bold else "normal")
 
 
 def _tinted(labels: AnyLabelMap) -> npt.NDArray[np.float64]:

@@ -1,15 +1,13 @@
 """Figures of a comparison: the map of patches, the distances, the profiles, what differs, and all of it on a page."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.lines import Line2D
 
-from nanolab.figures.panels import LINES, make_panels, styled
+from nanolab.figures.panels import LINES, key, make_panels, styled
 from nanolab.realism.comparison import GROUPS, RealismComparison
 from nanolab.realism.descriptors import DESCRIPTORS
 from nanolab.realism.patches import Patches
@@ -119,18 +117,13 @@ def _map(axes: Axes, comparison: RealismComparison) -> None:
         here = mixed[kind_of[mixed] == kind]
         x, y = comparison.embedding[here].T
         axes.scatter(x, y, s=13, marker=MARKERS[kind], c=colours[here], alpha=0.6, linewidths=0)
-    handles = [_key(color=colour, marker="o", label=name) for name, colour in COLOURS.items()]
+    handles = [key(color=colour, marker="o", label=name) for name, colour in COLOURS.items()]
     if kinds != ["unknown"]:
-        handles += [_key(color="0.45", marker=MARKERS[kind], label=kind) for kind in kinds]
+        handles += [key(color="0.45", marker=MARKERS[kind], label=kind) for kind in kinds]
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0), ncols=len(handles), columnspacing=1)
     axes.set(xticks=[], yticks=[], title=f"t-SNE of {comparison.components} principal components")
     axes.set_aspect("equal", adjustable="datalim")
-    for spine in axes.spines.values():
-        spine.set(visible=True, color="0.8")
-
-
-def _key(**style: Any) -> Line2D:
-    return Line2D([], [], linestyle="", markersize=6, **style)
+    axes.spines[:].set(visible=True, color="0.8")
 
 
 def _scores(panels: Sequence[Axes], comparison: RealismComparison) -> None:
@@ -154,10 +147,8 @@ def _scores(panels: Sequence[Axes], comparison: RealismComparison) -> None:
             axes.set_xlim(0, 1.02)
         else:
             axes.axvline(0, color="0.5", linewidth=0.8)
-    handles = [
-        _key(color=COLOURS["real"], marker="o", label="real, other images"),
-        _key(color=COLOURS["synthetic"], marker="o", label="synthetic"),
-    ]
+    names = {"real": "real, other images", "synthetic": "synthetic"}
+    handles = [key(color=COLOURS[name], marker="o", label=label) for name, label in names.items()]
     panels[0].figure.legend(
         handles=handles,
         loc="outside lower center",
@@ -255,18 +246,13 @@ def _telling(panels: Sequence[Axes], comparison: RealismComparison, columns: int
             axes.imshow(patches.pixels[patch], cmap="gray", vmin=0, vmax=1)
         for axes in line:
             axes.set(xticks=[], yticks=[])
-            for spine in axes.spines.values():
-                spine.set(visible=True, color=COLOURS[name], linewidth=1.2)
+            axes.spines[:].set(visible=True, color=COLOURS[name], linewidth=1.2)
         line[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=8)
     title = f"what a classifier ({test.accuracy:.0%} right) sees"
     panels[columns // 2].set_title(title)
 
 
-def _one_an_image(order: Iterable[np.integer], patches: Patches, count: int) -> list[int]:
+def _one_an_image(order: npt.NDArray[np.intp], patches: Patches, count: int) -> npt.NDArray[np.intp]:
     """Take the first patches in an order, of each image only the first."""
-    found: dict[int, int] = {}
-    for patch in order:
-        found.setdefault(int(patches.images[patch]), int(patch))
-        if len(found) == count:
-            break
-    return list(found.values())
+    _, first = np.unique(patches.images[order], return_index=True)
+    return order[np.sort(first)[:count]]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from nanolab.figures.panels import make_panels, styled
+from nanolab.figures.panels import draw_table, make_grid, make_panels, styled
 from nanolab.figures.sizes import draw_distribution, draw_sized, size_tenths
 from nanolab.measurement.statistics import statistics_table
 from nanolab.measurement.summary import MeasuredImage, SizeReport
@@ -56,7 +56,7 @@ def plot_report_page(report: SizeReport, images: Sequence[MeasuredImage], about:
     fitted = report.chosen
     draw_distribution(left, report.sample, fitted, "number", goodness=report.goodness)
     draw_distribution(right, report.sample, None if fitted is None or fitted.name == "kde" else fitted, "volume")
-    _draw_table(bottom.subplots(), report.statistics)
+    _draw_statistics(bottom.subplots(), report.statistics)
     last.text(0.02, 0.98, foot, fontsize=7.5, va="top", linespacing=1.35)
     figure.suptitle(f"Particle sizes: {report.title}", fontsize=12, weight="bold")
     return figure
@@ -69,15 +69,12 @@ def plot_report_images(report: SizeReport, images: Sequence[MeasuredImage]) -> l
     for start in range(0, len(images), _COLUMNS * _ROWS):
         some = images[start : start + _COLUMNS * _ROWS]
         aspect = max(each.labels.shape[0] / each.labels.shape[1] for each in some)
-        figure, panels = make_panels(
-            -(-len(some) // _COLUMNS), _COLUMNS, aspect=min(aspect, 1.4) + 0.08, panel_in=8 / _COLUMNS
-        )
-        for axes, image in zip(panels, some, strict=False):
+        aspect = min(aspect, 1.4) + 0.08
+        figure, panels = make_grid(len(some), _COLUMNS, aspect=aspect, panel_in=8 / _COLUMNS)
+        for axes, image in zip(panels, some, strict=True):
             step = -(-max(image.labels.shape) // _THUMBNAIL_PX)
             _draw_image(axes, report, image, edges, step=step, bar=False)
             axes.title.set_fontsize(7)
-        for axes in panels[len(some) :]:
-            axes.remove()
         pages.append(figure)
     return pages
 
@@ -92,8 +89,7 @@ def _draw_image(axes: Axes, report: SizeReport, image: MeasuredImage, edges: Any
     draw_sized(axes, image.image, image.labels, counted, report.sample.quantity, edges, title, **options)
 
 
-def _draw_table(axes: Axes, result: Mapping[str, Any]) -> None:
-    axes.axis("off")
+def _draw_statistics(axes: Axes, result: Mapping[str, Any]) -> None:
     percent = f"{100 * result['confidence']:g} % interval"
     rows = [
         [
@@ -102,18 +98,8 @@ def _draw_table(axes: Axes, result: Mapping[str, Any]) -> None:
         ]
         for row in statistics_table(dict(result)).to_dict("records")
     ]
-    table = axes.table(
-        cellText=rows,
-        colLabels=["", "by number", percent, "by volume", percent],
-        loc="center",
-        edges="horizontal",
-        colWidths=[0.22, 0.16, 0.23, 0.16, 0.23],
-        bbox=Bbox.from_bounds(0.02, 0, 0.96, 1),
-    )
-    table.auto_set_font_size(value=False)
-    for (row, column), cell in table.get_celld().items():
-        cell.set_linewidth(0.4)
-        cell.set_text_props(ha="left" if column == 0 else "right", size=9, weight="bold" if row == 0 else "normal")
+    head = ["", "by number", percent, "by volume", percent]
+    draw_table(axes, rows, [0.22, 0.16, 0.23, 0.16, 0.23], colLabels=head, bbox=Bbox.from_bounds(0.02, 0, 0.96, 1))
 
 
 def _number(value: float | None) -> str:

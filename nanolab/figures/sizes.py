@@ -29,6 +29,7 @@ __all__ = [
     "NAMES",
     "draw_distribution",
     "draw_sized",
+    "fit_curves",
     "plot_distribution",
     "plot_ensembles",
     "plot_particle_sizes",
@@ -192,7 +193,20 @@ def _draw_fit(
     weighting: str,
     goodness: GoodnessOfFit | None,
 ) -> None:
-    """Draw which share of the fit a bin would have around each size, so that narrow peaks are as high as their bars."""
+    grid, parts = fit_curves(sample, fitted, edges, weighting)
+    label = fitted.name.replace("weibull", "Weibull") + (
+        f" (KS p = {goodness.ks_p:.2g})" if goodness is not None else ""
+    )
+    axes.plot(grid, parts.sum(axis=0), color=LINES[1], linewidth=1.8, label=label)
+    if "share" in fitted.parameters:
+        axes.plot(grid, parts.T, color=LINES[1], linewidth=0.9, linestyle="--")
+
+
+def fit_curves(sample: SizeSample, fitted: Fit, edges: FloatArray, weighting: str) -> tuple[FloatArray, FloatArray]:
+    """Return sizes, and for each part of a fit the percentage that a bin around each size would have of it.
+
+    So narrow peaks are as high as the bars of their histogram, whose `edges` these are.
+    """
     half = (edges[1] - edges[0]) / 2
     wide = np.linspace(0, 1.5 * sample.sizes[-1], 8 * _CURVE + 1)
     grid = wide[(wide >= edges[0]) & (wide <= edges[-1])][::_STEP]
@@ -201,13 +215,7 @@ def _draw_fit(
         steps = np.diff(shares) * (wide[1:] ** 3 + wide[:-1] ** 3) / 2
         shares = np.pad(np.cumsum(steps, axis=1), ((0, 0), (1, 0)))
     shares *= 100 / shares[:, -1].sum()
-    each = np.array([np.interp(grid + half, wide, part) - np.interp(grid - half, wide, part) for part in shares])
-    label = fitted.name.replace("weibull", "Weibull") + (
-        f" (KS p = {goodness.ks_p:.2g})" if goodness is not None else ""
-    )
-    axes.plot(grid, each.sum(axis=0), color=LINES[1], linewidth=1.8, label=label)
-    if "share" in fitted.parameters:
-        axes.plot(grid, each.T, color=LINES[1], linewidth=0.9, linestyle="--")
+    return grid, np.array([np.interp(grid + half, wide, part) - np.interp(grid - half, wide, part) for part in shares])
 
 
 @styled

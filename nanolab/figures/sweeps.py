@@ -8,12 +8,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from nanolab.core.checks import InputError
-from nanolab.figures.panels import LINES, make_panels, styled
-from nanolab.runs.sweeps.paper import PAPER
+from nanolab.figures.panels import LINES, key, make_grid, styled
+from nanolab.runs.sweeps.table import PAPER
 
 __all__ = ["means", "measures", "plot_sweep"]
 
@@ -92,23 +91,18 @@ def plot_sweep(table: pd.DataFrame, state: Mapping[str, Any], *, shown: Sequence
     lines = sum(len(wrap(text, _LABEL_WIDTH)) for text in categories or [])
     dots = len(categories or []) * len(groups)
     aspect = 0.75 if categories is None else min(3, 0.2 + max(0.09 * dots, 0.075 * lines))
-    figure, panels = make_panels(-(-len(names) // columns), columns, aspect=aspect, panel_in=3.1)
+    figure, panels = make_grid(len(names), columns, aspect=aspect, panel_in=3.1)
     titles = _titles(names)
-    for place, (axes, name) in enumerate(zip(panels, names, strict=False)):
+    for place, (axes, name) in enumerate(zip(panels, names, strict=True)):
         axes.set_title(titles[name])
         if across is not None and categories is None:
             _draw_curves(axes, groups, across, name)
         else:
             _draw_dots(axes, groups, across, categories or [], name)
             axes.tick_params(labelleft=place % columns == 0)
-    for axes in panels[len(names) :]:
-        axes.remove()
     handles = panels[0].get_legend_handles_labels()[0] if len(groups) > 1 else []
     if any(PAPER + name in table for name in names):
-        handles = [
-            *handles,
-            Line2D([], [], ls="none", marker="x", color="0.3", ms=8, mew=2, label="the paper's number"),
-        ]
+        handles = [*handles, key(marker="x", color="0.3", ms=8, mew=2, label="the paper's number")]
     if handles:
         figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
     return figure

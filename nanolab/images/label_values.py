@@ -160,12 +160,8 @@ def _doubt(labels: LabelMap, values: int) -> str:
         return f"{values - 1} values in {pieces} separate pieces"
     corner = labels[:-1, :-1]
     square = (corner == labels[1:, :-1]) & (corner == labels[:-1, 1:]) & (corner == labels[1:, 1:]) & (corner > 0)
-    solid = len(np.unique(corner[square]))
-    return (
-        ""
-        if solid >= _SOLID * (values - 1)
-        else f"{values - 1} values, {values - 1 - solid} of them thin lines or dots"
-    )
+    thin = values - 1 - len(np.unique(corner[square]))
+    return f"{values - 1} values, {thin} of them thin lines or dots" if thin > (1 - _SOLID) * (values - 1) else ""
 
 
 def _soft_or_refused(plane: npt.NDArray[Any], where: str, doubt: str) -> LabelMap:

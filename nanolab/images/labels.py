@@ -1,18 +1,16 @@
 """Label maps: from masks, from files, to files."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import relabel_sequential
-from tifffile import PHOTOMETRIC
 
 from nanolab.core.checks import InputError, check_file, check_label_map
 from nanolab.core.typing import LabelMap
-from nanolab.images.formats.grey import resolve_palette
-from nanolab.images.formats.image_file import file_kind, open_picture, oriented
+from nanolab.images.formats.image_file import file_kind, open_picture, page_values
 from nanolab.images.label_values import MaskKind, labels_from_mask, labels_from_values
 from nanolab.images.limits import check_size
 from nanolab.images.pixel_size import ImageRecord, PixelSize, image_record, pixel_size_from_metadata
@@ -21,6 +19,7 @@ from nanolab.images.tiff import SOFTWARE, description_of, first_pages, open_tiff
 __all__ = [
     "LabelFile",
     "MaskKind",
+    "check_shape",
     "labels_from_mask",
     "read_label_file",
     "read_labels",
@@ -154,12 +153,12 @@ def write_labels(
     """
     check_label_map(labels, str(path))
     largest = labels.max() if labels.size else 0
-    record = ImageRecord(image, image_rows, pixel_size, made_by)
+    record = ImageRecord(image=image, image_rows=image_rows, pixel_size=pixel_size, made_by=made_by)
     write_tiff(
         path,
         labels.astype(np.uint16 if largest < 2**16 else np.uint32),
         pixel_size_nm=pixel_size.nm if pixel_size else pixel_size_nm,
-        description={"labels": asdict(record)},
+        description={"labels": record.model_dump()},
     )
 
 
@@ -169,21 +168,13 @@ _Values = tuple[npt.NDArray[Any], MaskKind]
 def _tiff_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -> _Values:
     with open_tiff(path) as tif:
         page, *more = first_pages(tif)
-        orientation = page.tags.valueof("Orientation", default=1)
-        stored = page.imagelength, page.imagewidth
-        _check_shape(stored[::-1] if orientation > 4 else stored, shape, path)
+        stored, turned = (page.imagelength, page.imagewidth), page.tags.valueof("Orientation", default=1) > 4
+        check_shape(stored[::-1] if turned else stored, shape, path)
         if more or page.imagedepth != 1:
             raise InputError(f"{path}: must hold one mask, got {1 + len(more)} pages; save each by itself")
-        if page.dtype is None:
-            raise InputError(f"{path}: holds a kind of number nothing can read; export it as 8- or 16-bit TIFF")
-        check_size(page.shape, page.dtype, str(path), bytes_per_pixel=_BYTES_PER_PIXEL)
         if kind == "auto" and page.software == SOFTWARE and page.dtype in (np.uint16, np.uint32):
             kind = "instance" if "labels" in description_of(tif) else "own"
-        values = page.asarray()
-        if page.photometric == PHOTOMETRIC.PALETTE and page.colormap is not None and kind != "instance":
-            values = resolve_palette(values, page.colormap)
-        values = np.moveaxis(values, 0, -1) if page.axes == "SYX" else values
-        return oriented(values, orientation), kind
+        return page_values(page, path, bytes_per_pixel=_BYTES_PER_PIXEL, colours=kind != "instance"), kind
 
 
 def _picture_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -> _Values:
@@ -192,7 +183,7 @@ def _picture_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -
     with open_picture(path) as picture:
         stored = picture.height, picture.width, len(picture.getbands())
         check_size(stored, np.uint8, str(path), bytes_per_pixel=_BYTES_PER_PIXEL)  # first: Exif of a PNG is at its end
-        _check_shape(picture.size if picture.getexif().get(_ORIENTATION, 1) > 4 else picture.size[::-1], shape, path)
+        check_shape(picture.size if picture.getexif().get(_ORIENTATION, 1) > 4 else picture.size[::-1], shape, path)
         if picture.format == "JPEG":
             if kind not in ("auto", "binary"):
                 raise InputError(f"{path}: JPEG changes the values of a label map; save it as TIFF or PNG")
@@ -202,10 +193,10 @@ def _picture_values(path: Path, kind: MaskKind, shape: tuple[int, int] | None) -
         return np.asarray(upright.convert("RGB") if coloured else upright), kind
 
 
-def _check_shape(found: tuple[int, int], shape: tuple[int, int] | None, path: Path) -> None:
-    """Refuse a mask of another size than its image, before any memory is spent on it."""
+def check_shape(found: tuple[int, int], shape: tuple[int, int] | None, where: Path | str) -> None:
+    """Refuse an annotation whose height and width are other than those of its image, where these are known."""
     if shape is not None and found != shape:
         raise InputError(
-            f"{path}: must have the size of its image, {shape[1]} x {shape[0]} pixels, got {found[1]} x {found[0]}; "
+            f"{where}: must have the size of its image, {shape[1]} x {shape[0]} pixels, got {found[1]} x {found[0]}; "
             "take the image that was annotated"
         )

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from nanolab.core.checks import InputError, check_positive
+from pydantic import BaseModel
+
+from nanolab.core.checks import check_positive
+from nanolab.core.validation import validated
 from nanolab.images.formats.image_file import file_kind, open_picture
 from nanolab.images.formats.sidecars import sidecar_calibration
 from nanolab.images.formats.signals import signal_calibration
@@ -49,11 +52,8 @@ class PixelSize:
         """The number, its unit and its source, for people."""
         if self.nm is None:
             return f"unknown ({self.detail})"
-        return (
-            f"{self.nm:.6g} nm ({self.source}: {self.detail})"
-            if self.source != "typed"
-            else f"{self.nm:.6g} nm (typed)"
-        )
+        source = "typed" if self.source == "typed" else f"{self.source}: {self.detail}"
+        return f"{self.nm:.6g} nm ({source})"
 
     @classmethod
     def typed(cls, nm: float) -> "PixelSize":
@@ -67,8 +67,7 @@ class PixelSize:
         return cls(None, "unknown", why)
 
 
-@dataclass(frozen=True)
-class ImageRecord:
+class ImageRecord(BaseModel):
     """What a label map carries about its image, see `nanolab.images.labels.LabelFile`."""
 
     image: str = ""
@@ -86,16 +85,8 @@ def image_record(path: Path) -> ImageRecord | None:
         If the record is damaged.
     """
     record = read_description(path).get("labels") if file_kind(path) == "tiff" else None
-    if record is None:
-        return None
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        return TypeAdapter(ImageRecord).validate_python(record)
-    except ValidationError as error:
-        raise InputError(
-            f"{path}: its record of the image is damaged ({error.errors()[0]['msg']}); write it again"
-        ) from error
+    where = f"{path}: its record of the image is damaged; write it again"
+    return None if record is None else validated(ImageRecord, record, where)
 
 
 def pixel_size_from_metadata(path: Path | str) -> PixelSize:

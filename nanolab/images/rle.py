@@ -29,23 +29,13 @@ def encode_rle(mask: npt.NDArray[Any], shape: tuple[int, int], corner: tuple[int
     '01301'
     """
     height, width = shape
-    padded = np.zeros((len(mask) + 2, mask.shape[1]), dtype=np.int8)
-    padded[1:-1] = mask != 0
-    steps = np.diff(padded, axis=0)
-    starts, stops = (_positions(steps == kind, height, corner) for kind in (1, -1))
-    joined = starts[1:] == stops[:-1]  # a run from the bottom of a column to the top of the next
-    starts, stops = np.delete(starts, np.flatnonzero(joined) + 1), np.delete(stops, np.flatnonzero(joined))
-    edges = np.column_stack([starts, stops]).ravel()
-    counts = np.diff(np.concatenate([[0], edges, [height * width]]))
-    if counts[-1] == 0:
-        counts = counts[:-1]
+    columns = np.zeros((mask.shape[1], height), dtype=np.bool_)  # those of the image in which the mask lies
+    columns[:, corner[0] : corner[0] + len(mask)] = mask.T != 0
+    edges = np.flatnonzero(np.diff(columns.ravel(), prepend=False, append=False)) + corner[1] * height
+    counts = np.diff(edges, prepend=0, append=height * width)
+    counts = counts[: len(counts) - (counts[-1] == 0)]
     packed = coco.frPyObjects({"counts": counts.tolist(), "size": [height, width]}, height, width)
     return str(packed["counts"].decode("ascii"))
-
-
-def _positions(steps: npt.NDArray[np.bool_], height: int, corner: tuple[int, int]) -> npt.NDArray[np.int64]:
-    cols, rows = np.nonzero(steps.T)
-    return np.asarray((cols + corner[1]) * height + rows + corner[0])
 
 
 def decode_rle(counts: str | list[int], shape: tuple[int, int], where: str) -> npt.NDArray[np.bool_]:

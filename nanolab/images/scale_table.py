@@ -1,6 +1,5 @@
 """A table of pixel sizes typed by hand, for images whose files do not know theirs."""
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import pandas as pd
 
 from nanolab.core.checks import InputError
 from nanolab.core.tables import read_csv
+from nanolab.images.formats.vendors import positive
 
 __all__ = ["ScaleTable", "read_scales", "typed_scale"]
 
@@ -57,18 +57,10 @@ def read_scales(path: Path | str) -> ScaleTable:
     for name, text in table[list(_COLUMNS)].fillna("").itertuples(index=False):
         if not name.strip() or name.strip() in scales:
             raise InputError(f"{path}: must name each image once, got {name.strip() or 'a row without a name'}")
-        scales[name.strip()] = _size(text, f"{path}: {name.strip()}")
+        if (nm := positive(text.strip().replace(",", "."))) is None:
+            raise InputError(f"{path}: {name.strip()}: nm per px must be a number above 0, got {text!r}")
+        scales[name.strip()] = nm
     return scales
-
-
-def _size(text: str, where: str) -> float:
-    try:
-        nm = float(text.strip().replace(",", "."))
-    except ValueError:
-        nm = math.nan
-    if not (math.isfinite(nm) and nm > 0):
-        raise InputError(f"{where}: nm per px must be a number above 0, got {text!r}")
-    return nm
 
 
 def typed_scale(scales: float | Mapping[str, float] | None, *names: str) -> float | None:

@@ -18,7 +18,16 @@ from nanolab.core.checks import InputError, check_file, check_positive
 from nanolab.core.files import atomic, parse_json
 from nanolab.images.limits import check_size
 
-__all__ = ["SOFTWARE", "description_of", "first_pages", "open_tiff", "read_description", "read_tiff", "write_tiff"]
+__all__ = [
+    "SOFTWARE",
+    "description_of",
+    "first_pages",
+    "open_tiff",
+    "quiet",
+    "read_description",
+    "read_tiff",
+    "write_tiff",
+]
 
 SOFTWARE = "nanolab"  # in the tag of that name of the TIFFs written here
 WRITABLE = ("uint8", "uint16", "uint32", "float32")
@@ -156,7 +165,7 @@ def open_tiff(path: Path | str) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF for reading, quietly; whatever is broken in it becomes an InputError naming the file."""
     path = check_file(path, "TIFF")
     try:
-        with _quiet_tifffile(), tifffile.TiffFile(path) as tif:
+        with quiet(tifffile.logger()), tifffile.TiffFile(path) as tif:
             _check_complete(tif, path)
             yield tif
     except InputError:
@@ -166,9 +175,8 @@ def open_tiff(path: Path | str) -> Iterator[tifffile.TiffFile]:
 
 
 @contextmanager
-def _quiet_tifffile() -> Iterator[None]:
-    """Keep tifffile from logging what nanolab raises or does not need (odd tags of microscope vendors)."""
-    logger = tifffile.logger()
+def quiet(logger: logging.Logger) -> Iterator[None]:
+    """Keep a library from logging what nanolab raises or does not need (odd tags of microscope vendors)."""
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
     try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 from weakref import WeakSet
 
 from jupyter_client.kernelspec import KernelSpecManager
@@ -177,22 +177,6 @@ def _with_event_loop(work: Callable[[], None]) -> None:
         loop.close()
 
 
-class _Above:
-    """A terminal stream whose lines are written above the bar over the cells."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> None:
-        from tqdm.std import tqdm
-
-        with tqdm.external_write_mode(file=self._stream):
-            self._stream.write(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-
 def _papermill(
     path: Path,
     output: Path,
@@ -203,6 +187,7 @@ def _papermill(
 ) -> None:
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from tqdm.contrib import DummyTqdmFile
 
     logging.getLogger("papermill").setLevel("ERROR")  # it warns of parameters that its own parser does not see
     encryption = {"transport_encryption": "auto"}  # other users of a machine cannot listen
@@ -214,7 +199,7 @@ def _papermill(
             kernel_name="python3",
             language="python",
             progress_bar=progress,
-            stdout_file=_Above(sys.stdout) if progress else None,
+            stdout_file=DummyTqdmFile(sys.stdout) if progress else None,  # its lines are written above the bar
             stderr_file=sys.stderr if progress else None,
             execution_timeout=timeout,
             kernel_manager_class=OwnKernel,

@@ -23,7 +23,8 @@ from nanolab.core.files import locked
 from nanolab.core.processes import processor_cores, worker_count, worker_pool
 from nanolab.core.seeds import generator
 from nanolab.core.typing import Image, LabelMap
-from nanolab.datasets.dataset import Dataset, DatasetWriter
+from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.writer import DatasetWriter
 from nanolab.synthesis.dataset_folder import check_count, warn_of_few
 from nanolab.synthesis.detectors.detect import Record, detect, shown_heights, shown_labels, shown_pixel_size
 from nanolab.synthesis.passes import Passes

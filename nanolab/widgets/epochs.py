@@ -1,13 +1,11 @@
 """Choosing epochs by looking: step through what each finds in one image, side by side, and pick the best."""
 
-import io
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import anywidget
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +15,13 @@ from matplotlib.figure import Figure
 from nanolab.core.checks import InputError, check_same_shape
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.figures.images import plot_images
-from nanolab.figures.panels import stand_in_sign
+from nanolab.figures.panels import png
 from nanolab.selection.choosing import MOST_PICKS
 from nanolab.selection.predictions import Prediction
 from nanolab.selection.study import Study
 from nanolab.training.run import TrainingRun
 from nanolab.training.selection import BY_EYE, read_selection, select, unselect
+from nanolab.widgets.still import StillWidget
 
 __all__ = ["EpochSelector", "epoch_selector", "study_selector"]
 
@@ -92,7 +91,7 @@ class _OfParticipant:
         return f"Saved: {self._study.save(self._answer).name}"
 
 
-class EpochSelector(anywidget.AnyWidget):
+class EpochSelector(StillWidget):
     """Shows what epochs find in one image; picks and notes are saved at once, and found again when it is made anew.
 
     All epochs are sent to the browser once, so that stepping through them needs no kernel. Where no widget can run, a
@@ -118,7 +117,6 @@ class EpochSelector(anywidget.AnyWidget):
     threshold = traitlets.Int().tag(sync=True)
     pixel_size_nm = traitlets.Float().tag(sync=True)
     blind = traitlets.Bool().tag(sync=True)
-    banner = traitlets.Unicode().tag(sync=True)
     most = traitlets.Int(MOST_PICKS).tag(sync=True)
     picks: traitlets.List[Any] = traitlets.List(traitlets.Int()).tag(sync=True)
     notes = traitlets.Dict().tag(sync=True)
@@ -149,11 +147,10 @@ class EpochSelector(anywidget.AnyWidget):
             threshold=round(threshold * 255),
             pixel_size_nm=(sample.pixel_size.nm or 0) / scale,
             blind=blind,
-            banner=stand_in_sign(),
             picks=[position[epoch] for epoch in choice.epochs if epoch in position],
             notes={str(position[epoch]): note for epoch, note in choice.notes.items() if epoch in position},
         )
-        self._static = _png(self._figure(predictions, sample))
+        self.still = png(self._figure(predictions, sample), dpi=90)
         self.observe(self._save, names=["picks", "notes"])
 
     @property
@@ -186,10 +183,6 @@ class EpochSelector(anywidget.AnyWidget):
             labels=[_smaller(predictions[order[at]].labels, scale) for at in shown],
             pixel_size_nm=sample.pixel_size.nm and sample.pixel_size.nm / scale,
         )
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        data, metadata = super()._repr_mimebundle_(**options)  # type: ignore[misc]  # None only before it has a view
-        return {**data, "image/png": self._static}, metadata
 
 
 def epoch_selector(run: TrainingRun, predictions: Mapping[int, Prediction], sample: AnnotatedImage) -> EpochSelector:
@@ -258,9 +251,3 @@ def _two_planes(labels: npt.NDArray[np.integer]) -> bytes:
     # beyond 65535 particles numbers come again, which only the choice of their colours would show
     small = np.where(labels > 0, (labels - 1) % _LARGEST_LABEL + 1, 0)
     return (small & 255).astype(np.uint8).tobytes() + (small >> 8).astype(np.uint8).tobytes()
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    return buffer.getvalue()

@@ -70,12 +70,8 @@ def knobs(recipe: Recipe) -> list[Knob]:
     ]
 
 
-def changed(content: Mapping[str, Any], knob: Knob, value: tuple[float, ...]) -> dict[str, Any]:
-    """Return a copy of a recipe's content with a knob turned."""
-    return _with(content, knob.place, knob.keys, value)
-
-
-def _with(content: Mapping[str, Any], place: Path, keys: tuple[str, ...], value: tuple[float, ...]) -> dict[str, Any]:
+def changed(content: Mapping[str, Any], place: Path, keys: tuple[str, ...], value: tuple[float, ...]) -> dict[str, Any]:
+    """Return a copy of a recipe's content with other numbers at a place."""
     copy = deepcopy(dict(content))
     there: Any = copy
     for step in place:
@@ -123,7 +119,7 @@ def _first_valid(
             continue
         tried = (low, high) if len(keys) > 1 else (candidate,)
         try:
-            Recipe.model_validate(_with(content, place, keys, tried))
+            Recipe.model_validate(changed(content, place, keys, tried))
         except ValidationError:
             continue
         return candidate

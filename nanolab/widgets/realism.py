@@ -1,20 +1,19 @@
 """The map of patches to look around in: hover or click a point to see its patch, draw a loop to list a cluster."""
 
-import io
 from pathlib import Path
 from typing import Any
 
-import anywidget
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import traitlets
 
-from nanolab.figures.panels import stand_in_sign
+from nanolab.figures.panels import png
 from nanolab.figures.realism import COLOURS, MARKERS, plot_realism_map
 from nanolab.realism.comparison import RealismComparison
 from nanolab.reports.realism import patch_table
+from nanolab.widgets.still import StillWidget
 
 __all__ = ["RealismMap", "realism_map"]
 
@@ -22,7 +21,7 @@ _LARGEST_PX = 96  # side of a patch as it is sent to the browser: 3,500 of them 
 _JPEG_QUALITY = 85
 
 
-class RealismMap(anywidget.AnyWidget):
+class RealismMap(StillWidget):
     """A t-SNE map of patches that shows a patch under the mouse and the patches of a cluster.
 
     Where no widget can run, as in a notebook shown on a web page, the static figure stands in its place.
@@ -41,7 +40,6 @@ class RealismMap(anywidget.AnyWidget):
     sheet = traitlets.Bytes().tag(sync=True)
     columns = traitlets.Int().tag(sync=True)
     thumbnail_px = traitlets.Int().tag(sync=True)
-    banner = traitlets.Unicode().tag(sync=True)
     selected = traitlets.List(traitlets.Int()).tag(sync=True)
 
     def __init__(self, comparison: RealismComparison) -> None:
@@ -56,17 +54,12 @@ class RealismMap(anywidget.AnyWidget):
             sheet=sheet,
             columns=columns,
             thumbnail_px=side,
-            banner=stand_in_sign(),
         )
-        self._static = _png(comparison)
+        self.still = png(plot_realism_map(comparison))
 
     def selection(self) -> pd.DataFrame:
         """Return the rows of the selected patches (see `nanolab.reports.realism.patch_table`)."""
         return self.table.iloc[self.selected]
-
-    def _repr_mimebundle_(self, **options: Any) -> Any:
-        data, metadata = super()._repr_mimebundle_(**options)  # type: ignore[misc]  # None only before it has a view
-        return {**data, "image/png": self._static}, metadata
 
 
 def realism_map(comparison: RealismComparison) -> RealismMap:
@@ -98,9 +91,3 @@ def _contact_sheet(pixels: npt.NDArray[np.float32], side: int) -> tuple[bytes, i
         small = cv2.resize(patch, (side, side), interpolation=cv2.INTER_AREA)
         sheet[row : row + side, column : column + side] = np.rint(small * 255)
     return cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])[1].tobytes(), columns
-
-
-def _png(comparison: RealismComparison) -> bytes:
-    buffer = io.BytesIO()
-    plot_realism_map(comparison).savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()

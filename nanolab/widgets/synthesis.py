@@ -1,6 +1,7 @@
 """A recipe's editor: sliders for its numbers, the image next to them, and a button that saves the recipe."""
 
 import base64
+import html
 import io
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,9 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
     def _turn(self, knob: Knob, value: Any) -> None:
         numbers = tuple(value) if isinstance(value, tuple) else (value,)
         try:
-            self.recipe = Recipe.model_validate(changed(self.recipe.model_dump(mode="json"), knob, numbers))
+            self.recipe = Recipe.model_validate(
+                changed(self.recipe.model_dump(mode="json"), knob.place, knob.keys, numbers)
+            )
         except ValidationError as error:
             self._say(f"{knob.section} {knob.name}: {explained(error)}; the image shows the recipe before", wrong=True)
         else:
@@ -162,7 +165,7 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
             self._say(str(error), wrong=True)
 
     def _say(self, text: str, *, wrong: bool = False) -> None:
-        escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "<br>")
+        escaped = html.escape(text).replace("\n", "<br>")
         self._message.value = f"<span style='color:{'#D55E00' if wrong else 'inherit'}'>{escaped}</span>"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:

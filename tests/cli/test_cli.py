@@ -313,7 +313,7 @@ def test_import_goes_on_after_annotations_that_cannot_be_used(run: Run, tmp_path
     assert result.exit_code == 2
     assert "Traceback" not in result.stderr
     assert "error: 2 of the 3 annotations could not be used:" in result.stderr
-    assert "b.json: is of an image of 80 x 61 pixels" in result.stderr
+    assert "b.tif: must have the size of its image, 80 x 60 pixels, got 80 x 61" in result.stderr
     assert "c.json: not valid JSON" in result.stderr
     dataset = Dataset(tmp_path / "set")
     assert dataset.names == ("a",)

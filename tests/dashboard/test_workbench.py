@@ -15,8 +15,8 @@ from PIL import Image
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.dashboard import drawings
+from nanolab.dashboard.drawings import outline_polygons
 from nanolab.dashboard.edits import MOST_GAP_PX, Edit, apply_edits
-from nanolab.dashboard.outlines import outline_polygons
 from nanolab.dashboard.page import Page
 from nanolab.dashboard.session import Models, VisitorFolder
 from nanolab.dashboard.workbench import Finder, Workbench, safe_name

@@ -11,7 +11,8 @@ from PIL import Image
 
 from nanolab.core.checks import InputError
 from nanolab.core.seeds import generator
-from nanolab.datasets.dataset import Dataset, DatasetWriter
+from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.writer import DatasetWriter
 from nanolab.images.labels import labels_from_mask, write_labels
 from nanolab.images.tiff import write_tiff
 

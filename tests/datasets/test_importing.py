@@ -22,8 +22,9 @@ from helpers.annotated_files import (
 from nanolab.core.checks import InputError
 from nanolab.core.files import locked
 from nanolab.datasets.annotations.importing import import_labels
-from nanolab.datasets.dataset import Dataset, DatasetWriter
+from nanolab.datasets.dataset import Dataset
 from nanolab.datasets.public import public_images
+from nanolab.datasets.writer import DatasetWriter
 from nanolab.images.labels import relabel, write_labels
 from nanolab.images.tiff import write_tiff
 
@@ -94,8 +95,7 @@ def test_what_cannot_be_used_is_left_out_and_comes_in_when_it_is_mended(image_fo
     assert dataset.manifest is not None
     left_out = {Path(where).name: why for where, why in dataset.manifest["left_out"].items()}
     assert sorted(left_out) == ["b.json", "c.json", "d.json"]
-    assert "is of an image of 80 x 61 pixels" in left_out["b.json"]
-    assert "b.tif has 80 x 60" in left_out["b.json"]
+    assert "b.tif: must have the size of its image, 80 x 60 pixels, got 80 x 61" in left_out["b.json"]
     assert "its image c.tif is not in" in left_out["c.json"]
     assert "not valid JSON" in left_out["d.json"]
     stamp = (tmp_path / "set/images/a.tif").stat().st_mtime_ns
@@ -134,7 +134,7 @@ def test_two_imports_into_one_folder_do_not_mix(image_folder: Path, tmp_path: Pa
 
 def test_an_import_of_nothing_is_refused(image_folder: Path, tmp_path: Path) -> None:
     write_labelme(image_folder / "b.json", "b.tif", size=(61, 80))
-    with pytest.raises(InputError, match=r"b\.json: is of an image of 80 x 61 pixels"):
+    with pytest.raises(InputError, match=r"b\.tif: must have the size of its image, 80 x 60 pixels, got 80 x 61"):
         import_labels(image_folder, None, tmp_path / "set", progress=False)
     assert not list((tmp_path / "set").rglob("*.tif"))
     write_labelme(image_folder / "b.json", "b.tif")

@@ -130,7 +130,10 @@ def test_via_files_of_all_kinds(tmp_path: Path) -> None:
         ({"segmentation": [[1, 1, 2, 2]]}, "at least 6 items"),
         ({"segmentation": []}, "annotation 0: has no outline, only nothing"),
         ({"segmentation": [], "bbox": [1, 1, 5, 5]}, "annotation 0: has no outline, only bbox; draw the outline"),
-        ({"segmentation": {"size": [5, 5], "counts": [25]}}, "its mask is for 5 x 5 pixels, the image has 80 x 60"),
+        (
+            {"segmentation": {"size": [5, 5], "counts": [25]}},
+            "the size of its image, 80 x 60 pixels, got 5 x 5",
+        ),
         ({"segmentation": {"size": list(SHAPE), "counts": [25]}}, "run lengths must add up"),
         ({"segmentation": {"size": [10**9, 10**9], "counts": "0"}}, "less than or equal to 1000000"),
     ],

@@ -11,7 +11,8 @@ from helpers.discs import disc_sample
 from PIL import Image
 
 from nanolab.core.files import read_json
-from nanolab.datasets.dataset import Dataset, DatasetWriter
+from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.writer import DatasetWriter
 from nanolab.runs.notebook import run as run_notebook
 from nanolab.selection.study import Study
 from nanolab.training.loop import train

@@ -55,7 +55,7 @@ def test_notebook_runs_without_emps(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("size", ["smoke", "laptop", "full"])
 def test_the_sweep_of_table_2_fits_the_notebook(size: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from nanolab.runs.parameters import notebook_parameters
-    from nanolab.runs.sweeps.paper import paper_numbers, paper_rows
+    from nanolab.runs.sweeps.table import paper_numbers, paper_rows
 
     monkeypatch.chdir(ROOT)
     sweep = load_sweep("papermill_runs/sweeps/utilegen_table2.yaml", size)

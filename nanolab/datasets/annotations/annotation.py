@@ -22,7 +22,6 @@ __all__ = [
     "read_json",
     "read_text",
     "shortened",
-    "text_as_json",
     "unreadable",
     "validated",
 ]
@@ -142,12 +141,7 @@ def read_text(path: Path) -> str:
 
 def read_json(path: Path) -> Any:
     """Parse a file of JSON; what is broken, not UTF-8 or nested beyond reason is an InputError."""
-    return text_as_json(read_text(path), str(path))
-
-
-def text_as_json(text: str, where: str) -> Any:
-    """Parse JSON; what is broken or nested beyond reason is an InputError."""
-    return parse_json(text, where, "export the annotation again")
+    return parse_json(read_text(path), str(path), "export the annotation again")
 
 
 def validated(model: type[Parsed], content: Any, where: str) -> Parsed:

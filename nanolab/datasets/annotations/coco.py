@@ -18,6 +18,7 @@ from nanolab.datasets.annotations.annotation import (
     validated,
 )
 from nanolab.datasets.annotations.shapes import Bitmap, Polygon, Shape
+from nanolab.images.labels import check_shape
 from nanolab.images.rle import run_lengths
 
 __all__ = ["read_coco"]
@@ -93,11 +94,7 @@ def _shape(content: Any, size: tuple[int, int] | None, where: str) -> list[Shape
         raise InputError(f"{where}: has no outline, only {has}; draw the outline")
     particle = validated(_Particle, content, where).segmentation
     if isinstance(particle, _Runs):
-        if size is not None and particle.size != size:
-            raise InputError(
-                f"{where}: its mask is for {particle.size[1]} x {particle.size[0]} pixels, the image has "
-                f"{size[1]} x {size[0]}; export it again"
-            )
+        check_shape(particle.size, size, where)
         return [Bitmap(run_lengths(particle.counts, particle.size, where), particle.size, where)]
     if any(len(ring) % 2 for ring in particle):
         raise InputError(f"{where}: must have polygons of x and y in turn, or run lengths; export it again")

@@ -3,23 +3,23 @@
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 from scipy import ndimage
+from skimage.measure import find_contours
 
 from nanolab.core.checks import InputError, check_file, check_label_map
 from nanolab.core.files import atomic
-from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.datasets.annotations.annotation import Annotation, Regions
-from nanolab.datasets.annotations.outlines import outlines
 from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape, closed
 
-__all__ = ["export_imagej_rois", "read_imagej", "write_imagej_rois"]
+__all__ = ["outlines", "read_imagej", "write_imagej_rois"]
 
 # A region is its corners; a zip that unpacks to more than this holds something else.
 _MOST_REGIONS, _MOST_BYTES_EACH, _MOST_BYTES = 100_000, 2**24, 2**30
@@ -77,16 +77,7 @@ def _shapes(content: bytes, where: str) -> list[Shape]:
         with np.errstate(invalid="raise"):  # a NaN as a whole number
             roi = ImagejRoi.frombytes(content)
             rings = [np.asarray(ring, dtype=np.float64) for ring in roi.coordinates(multi=True)]
-    except (
-        FloatingPointError,
-        ValueError,
-        TypeError,
-        IndexError,
-        RuntimeError,
-        OverflowError,
-        struct.error,
-        UnicodeDecodeError,
-    ) as error:
+    except (ArithmeticError, ValueError, TypeError, IndexError, RuntimeError, struct.error) as error:
         raise InputError(f"{where}: not a readable region ({error}); save it again") from error
     if roi.subtype in _WRITTEN_ON:
         raise InputError(f"{where}: must enclose a particle, got a {roi.subtype.name.lower()}; delete it")
@@ -112,22 +103,6 @@ def _rectangle(roi: ImagejRoi) -> tuple[float, float, float, float]:
     return roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top
 
 
-def export_imagej_rois(samples: Iterable[AnnotatedImage], folder: Path | str) -> list[Path]:
-    """Write the label map of each annotated image as `<name>.zip` into a folder; return the paths.
-
-    Raises
-    ------
-    InputError
-        If an image has no annotation, or is too large for ImageJ's regions.
-    """
-    written = []
-    for sample in samples:
-        if sample.labels is None:
-            raise InputError(f"{sample.path}: has no annotation to export; annotate it, or take it out of the dataset")
-        written.append(write_imagej_rois(Path(folder) / f"{sample.name}.zip", sample.labels))
-    return written
-
-
 def write_imagej_rois(path: Path | str, labels: npt.NDArray[np.integer]) -> Path:
     """Write a label map, shape (height, width), as a zip of regions for ImageJ's ROI Manager; return its path.
 
@@ -150,6 +125,41 @@ def write_imagej_rois(path: Path | str, labels: npt.NDArray[np.integer]) -> Path
                 member = zipfile.ZipInfo(f"{label:05d}.roi")  # of 1980, so that no time is in it
                 archive.writestr(member, _region(f"{label:05d}", rings), zipfile.ZIP_DEFLATED)
     return Path(path)
+
+
+def outlines(mask: npt.NDArray[Any]) -> list[npt.NDArray[np.int64]]:
+    """Return the rings that enclose the pixels of a mask: outer ones of its 4-connected pieces, and of its holes.
+
+    Parameters
+    ----------
+    mask
+        Shape (height, width).
+
+    Returns
+    -------
+    rings
+        Corners (x, y) of each, shape (corners, 2), whole numbers from the upper left corner of the mask; rings of holes
+        run the other way. The area they enclose is the number of pixels.
+
+    Examples
+    --------
+    >>> sorted(outlines(np.ones((1, 2)))[0].tolist())
+    [[0, 0], [0, 1], [2, 0], [2, 1]]
+    """
+    padded = np.pad(np.asarray(mask, dtype=np.float64), 1)
+    return [_along_edges(ring) for ring in find_contours(padded, 0.5, fully_connected="low")]
+
+
+def _along_edges(ring: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Turn a contour through the middles of pixel edges into one along the edges, by the corner between each two."""
+    middles = ring[:-1] - 0.5  # rows and columns of the mask, without the padding, from the pixels' edges
+    after = np.roll(middles, -1, axis=0)
+    whole, whole_after = (np.isclose(each, np.rint(each), atol=0.1) for each in (middles, after))
+    corners = np.where(whole, middles, np.where(whole_after, after, (middles + after) / 2))
+    corners = np.rint(corners).astype(np.int64)[:, ::-1]
+    before, beyond = corners - np.roll(corners, 1, axis=0), np.roll(corners, -1, axis=0) - corners
+    turns = before[:, 0] * beyond[:, 1] != before[:, 1] * beyond[:, 0]
+    return np.asarray(corners[turns])
 
 
 def _region(name: str, rings: list[npt.NDArray[np.int64]]) -> bytes:

@@ -14,8 +14,9 @@ from nanolab.core.checks import InputError, check_positive
 from nanolab.core.files import locked, sha256
 from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotations.pairing import Format, Pair, find_pairs
-from nanolab.datasets.dataset import Dataset, DatasetWriter, read_manifest
-from nanolab.images.labels import relabel
+from nanolab.datasets.dataset import Dataset, read_manifest
+from nanolab.datasets.writer import DatasetWriter
+from nanolab.images.labels import check_shape, relabel
 from nanolab.images.micrograph import Micrograph, read
 
 __all__ = ["Format", "import_labels"]
@@ -132,12 +133,8 @@ def _read(pair: Pair, pixel_size_nm: float | None, crop_data_bar: bool) -> tuple
         raise InputError(f"{pair.image.name!a}: a name must be UTF-8 of at most {_LONGEST_NAME} bytes; rename the file")
     micrograph = read(pair.image, pixel_size_nm=pixel_size_nm)
     height, width = micrograph.pixels.shape
-    stated = pair.annotation.size
-    if stated is not None and stated != (height, width):
-        raise InputError(
-            f"{pair.annotation.where}: is of an image of {stated[1]} x {stated[0]} pixels, {pair.image} has "
-            f"{width} x {height}; take the image that was annotated"
-        )
+    if pair.annotation.size is not None:
+        check_shape(pair.annotation.size, (height, width), f"{pair.annotation.where} of {pair.image}")
     labels = pair.annotation.labels((height, width))
     if not crop_data_bar:
         return micrograph, labels

@@ -10,14 +10,7 @@ import numpy as np
 from PIL import Image
 
 from nanolab.core.checks import InputError
-from nanolab.datasets.annotations.annotation import (
-    Annotation,
-    Coordinate,
-    Lenient,
-    Regions,
-    read_json,
-    validated,
-)
+from nanolab.datasets.annotations.annotation import Annotation, Coordinate, Lenient, Regions, read_json, validated
 from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape, Stamp, closed, with_holes
 
 __all__ = ["read_labelme"]
@@ -65,10 +58,7 @@ def read_labelme(path: Path) -> list[Annotation]:
 
 
 def _shapes(content: Any, where: str) -> list[Shape]:
-    return [_shape(validated(_Shape, content, where), where)]
-
-
-def _shape(shape: _Shape, where: str) -> Shape:
+    shape = validated(_Shape, content, where)
     points = np.array(shape.points, dtype=np.float64).reshape(-1, 2)
     if shape.shape_type not in _CORNERS:
         raise InputError(f"{where}: must enclose a particle, got a {shape.shape_type}; draw its outline")
@@ -78,15 +68,15 @@ def _shape(shape: _Shape, where: str) -> Shape:
     match shape.shape_type:
         case "circle":
             radius = float(np.hypot(*(points[1] - points[0])))
-            return Ellipse((points[0, 0], points[0, 1]), (radius, radius))
+            return [Ellipse((points[0, 0], points[0, 1]), (radius, radius))]
         case "mask":
-            return _stamp(shape.mask, points, where)
+            return [_stamp(shape.mask, points, where)]
         case "linestrip":
-            return Polygon((closed(points, where),))
+            return [Polygon((closed(points, where),))]
         case "rectangle" if len(points) == 2:
             (left, top), (right, bottom) = points
             points = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    return Polygon((points,))
+    return [Polygon((points,))]
 
 
 def _stamp(text: str | None, points: Any, where: str) -> Stamp:

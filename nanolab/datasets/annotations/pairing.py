@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 from urllib.parse import unquote
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_choice, check_file
+from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotations.annotation import Annotation, read_json, shortened
 from nanolab.datasets.annotations.coco import read_coco
 from nanolab.datasets.annotations.imagej import read_imagej
 from nanolab.datasets.annotations.labelme import read_labelme
-from nanolab.datasets.annotations.maskfiles import MaskKind, read_mask
 from nanolab.datasets.annotations.via import read_via, read_via_csv
 from nanolab.images.folders import LABEL_SUFFIXES, bare_stems, by_stem, find_files, image_files
 from nanolab.images.formats.image_file import IMAGE_SUFFIXES
+from nanolab.images.labels import MaskKind, read_labels, relabel
 
-__all__ = ["Format", "Pair", "find_pairs"]
+__all__ = ["Format", "Pair", "find_pairs", "read_mask"]
 
 Format = Literal["auto", "labelme", "via", "coco", "imagej", "binary", "instance", "colour"]
 
@@ -60,8 +61,7 @@ def find_pairs(source: Path, images: Path | None, format: Format) -> tuple[list[
     InputError
         If a folder or the format is wrong.
     """
-    if format not in get_args(Format):
-        raise InputError(f"format must be one of {', '.join(get_args(Format))}, got {format!r}")
+    check_choice(format, "format", get_args(Format))
     if images is None and (source / "masks").is_dir() and (source / "images").is_dir():
         source, images = source / "masks", source / "images"
     folder = images if images is not None else (source if source.is_dir() else source.parent)
@@ -142,6 +142,24 @@ def _reader(file: Path, format: Format) -> Callable[[Path], list[Annotation]]:
     if format == "via" and suffix == ".csv":
         return read_via_csv
     return _READERS.get(format) or partial(read_mask, kind=cast(MaskKind, format))
+
+
+def read_mask(path: Path, kind: MaskKind = "auto") -> list[Annotation]:
+    """Prepare to read the mask of one image; its pixels are read when the label map is asked for.
+
+    See `nanolab.images.label_values.labels_from_values` for the kinds.
+
+    Raises
+    ------
+    InputError
+        By `labels`: if the file is not readable or no mask, or of another size than the image.
+    """
+
+    def labels(shape: tuple[int, int]) -> LabelMap:
+        return relabel(read_labels(path, kind=kind, shape=shape))
+
+    check_file(path, "mask")
+    return [Annotation(path.stem, str(path), None, None, labels)]
 
 
 def _json_format(file: Path) -> Format:

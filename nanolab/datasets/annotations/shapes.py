@@ -10,16 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from skimage.draw import ellipse
 from skimage.measure import points_in_poly
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray, LabelMap, Mask
-from nanolab.images.labels import relabel
+from nanolab.images.labels import check_shape, relabel
 from nanolab.images.rle import decode_columns
 
 __all__ = ["Bitmap", "Ellipse", "Polygon", "Shape", "Stamp", "closed", "draw_particles", "with_holes"]
-
-Box = tuple[slice, slice]
 
 _CLOSED_PX = 2.0  # between the ends of a line that is meant to be closed
 
@@ -30,15 +29,15 @@ class Polygon:
 
     rings: tuple[FloatArray, ...]
 
-    def fill(self, shape: tuple[int, int]) -> tuple[Box, Mask]:
-        """Return a box in an image of this height and width, and the mask of the polygon in it."""
+    def draw(self, labels: LabelMap, number: int) -> None:
+        """Give the pixels inside this number."""
         corners = np.concatenate(self.rings)
-        box = _box(corners.min(axis=0), corners.max(axis=0), shape)
+        box = _box(corners.min(axis=0), corners.max(axis=0), labels.shape)
         rows, cols = (side.stop - side.start for side in box)
         toggles = np.zeros((rows, cols + 1), dtype=np.int32)
         for ring in self.rings:
             np.add.at(toggles, _crossings(ring - (box[1].start, box[0].start), rows, cols), 1)
-        return box, np.cumsum(toggles[:, :-1], axis=1) % 2 == 1
+        labels[box][np.cumsum(toggles[:, :-1], axis=1) % 2 == 1] = number
 
 
 @dataclass(frozen=True)
@@ -49,17 +48,10 @@ class Ellipse:
     radii: tuple[float, float]
     angle_rad: float = 0.0
 
-    def fill(self, shape: tuple[int, int]) -> tuple[Box, Mask]:
-        """Return a box in an image of this height and width, and the mask of the ellipse in it."""
-        reach = max(self.radii)
-        middle = np.array(self.centre)
-        box = _box(middle - reach, middle + reach, shape)
-        down, right = np.ogrid[box]
-        x, y = right + 0.5 - middle[0], down + 0.5 - middle[1]
-        along = x * np.cos(self.angle_rad) + y * np.sin(self.angle_rad)
-        across = y * np.cos(self.angle_rad) - x * np.sin(self.angle_rad)
-        first, second = (max(radius, 1e-9) for radius in self.radii)
-        return box, np.asarray((along / first) ** 2 + (across / second) ** 2 < 1)
+    def draw(self, labels: LabelMap, number: int) -> None:
+        """Give the pixels inside this number."""
+        (x, y), (first, second) = self.centre, (max(radius, 1e-9) for radius in self.radii)
+        labels[ellipse(y - 0.5, x - 0.5, second, first, labels.shape, rotation=-self.angle_rad)] = number
 
 
 @dataclass(frozen=True)
@@ -70,15 +62,12 @@ class Bitmap:
     size: tuple[int, int]
     where: str
 
-    def fill(self, shape: tuple[int, int]) -> tuple[Box, Mask]:
-        """Return a box in an image of this height and width, and the mask in it."""
-        if self.size != shape:
-            raise InputError(
-                f"{self.where}: the mask is for an image of {self.size[1]} x {self.size[0]} pixels, "
-                f"the image has {shape[1]} x {shape[0]}; take the image that was annotated"
-            )
-        cols, mask = decode_columns(self.runs, shape, self.where)
-        return (slice(0, shape[0]), cols), mask
+    def draw(self, labels: LabelMap, number: int) -> None:
+        """Give the pixels of the mask this number."""
+        height, width = labels.shape
+        check_shape(self.size, (height, width), self.where)
+        cols, mask = decode_columns(self.runs, self.size, self.where)
+        labels[:, cols][mask] = number
 
 
 @dataclass(frozen=True)
@@ -88,14 +77,14 @@ class Stamp:
     corner: tuple[int, int]
     mask: Mask
 
-    def fill(self, shape: tuple[int, int]) -> tuple[Box, Mask]:
-        """Return a box in an image of this height and width, and the mask in it."""
+    def draw(self, labels: LabelMap, number: int) -> None:
+        """Give the pixels of the mask this number."""
         low, high = np.array(self.corner), np.add(self.corner, self.mask.shape)
-        box = _box(low[::-1], high[::-1], shape)
+        box = _box(low[::-1], high[::-1], labels.shape)
         rows, cols = (
             slice(side.start - first, side.stop - first) for side, first in zip(box, self.corner, strict=True)
         )
-        return box, self.mask[rows, cols]
+        labels[box][self.mask[rows, cols]] = number
 
 
 Shape = Polygon | Ellipse | Bitmap | Stamp
@@ -134,12 +123,11 @@ def draw_particles(particles: Sequence[Sequence[Shape]], shape: tuple[int, int])
     labels = np.zeros(shape, dtype=np.int32)
     for number, shapes in enumerate(particles, start=1):
         for one in shapes:
-            box, mask = one.fill(shape)
-            labels[box][mask] = number
+            one.draw(labels, number)
     return relabel(labels)
 
 
-def _box(low: FloatArray, high: FloatArray, shape: tuple[int, int]) -> Box:
+def _box(low: FloatArray, high: FloatArray, shape: tuple[int, ...]) -> tuple[slice, slice]:
     """Return the rows and columns between two corners (x, y), as far as they lie in the image."""
     sides = []
     for first, last, length in zip(low[::-1], high[::-1], shape, strict=True):

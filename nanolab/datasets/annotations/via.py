@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nanolab.core.checks import InputError
+from nanolab.core.files import parse_json
 from nanolab.datasets.annotations.annotation import (
     Annotation,
     Coordinate,
@@ -16,7 +17,6 @@ from nanolab.datasets.annotations.annotation import (
     Regions,
     read_json,
     read_text,
-    text_as_json,
     unreadable,
     validated,
 )
@@ -108,27 +108,24 @@ def _name(filename: str) -> str:
 
 
 def _shapes_of_text(text: str, where: str) -> list[Shape]:
-    return _shapes(text_as_json(text, where), where)
+    return _shapes(parse_json(text, where, "export the annotation again"), where)
 
 
 def _shapes(content: Any, where: str) -> list[Shape]:
-    return [_shape(validated(_Outline, content, where), where)]
-
-
-def _shape(outline: _Outline, where: str) -> Shape:
+    outline = validated(_Outline, content, where)
     match outline.name:
         case "polygon" | "polyline":
             if not len(outline.all_points_x) == len(outline.all_points_y) >= 3:
                 raise InputError(f"{where}: a {outline.name} needs as many x as y, at least 3; draw it again")
             points = np.column_stack([outline.all_points_x, outline.all_points_y])
-            return Polygon((points if outline.name == "polygon" else closed(points, where),))
+            return [Polygon((points if outline.name == "polygon" else closed(points, where),))]
         case "rect":
             right, bottom = outline.x + outline.width, outline.y + outline.height
             corners = [(outline.x, outline.y), (right, outline.y), (right, bottom), (outline.x, bottom)]
-            return Polygon((np.array(corners),))
+            return [Polygon((np.array(corners),))]
         case "circle":
-            return Ellipse((outline.cx, outline.cy), (outline.r, outline.r))
+            return [Ellipse((outline.cx, outline.cy), (outline.r, outline.r))]
         case "ellipse":
-            return Ellipse((outline.cx, outline.cy), (outline.rx, outline.ry), outline.theta)
+            return [Ellipse((outline.cx, outline.cy), (outline.rx, outline.ry), outline.theta)]
         case _:
             raise InputError(f"{where}: must enclose a particle, got a {outline.name}; draw its outline")

@@ -17,7 +17,7 @@ from nanolab.images.formats.vendors import image_page
 from nanolab.images.limits import check_size
 from nanolab.images.tiff import SOFTWARE, first_pages, open_tiff
 
-__all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "open_picture", "oriented", "read_grey"]
+__all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "open_picture", "oriented", "page_values", "read_grey"]
 
 #: Suffixes of the files that can be read, in lower case.
 IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"} | SIGNAL_SUFFIXES)
@@ -84,23 +84,29 @@ def _read_tiff(path: Path) -> Grey:
     with open_tiff(path) as tif:
         page = image_page(tif)
         _refuse_stack(tif, page, path)
-        if page.dtype is None:
-            raise InputError(f"{path}: holds a kind of number nothing can read; export it as 8- or 16-bit TIFF")
-        check_size(page.shape, page.dtype, str(path))
-        array = page.asarray()
-        stored = array.dtype
-        if page.axes == "SYX":
-            array = np.moveaxis(array, 0, -1)
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
-            array = resolve_palette(array, page.colormap)
-        array = oriented(array, page.tags.valueof("Orientation", default=1))
+        array = page_values(page, path)
         own = page.software == SOFTWARE and array.dtype.kind == "u"
         pixels, record = to_grey(array, str(path), (0.0, float(np.iinfo(array.dtype).max)) if own else None)
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
             np.subtract(1, pixels, out=pixels)
             record["grey_range"] = record["grey_range"][::-1]
         vendor = tif.sem_metadata or tif.fei_metadata or tif.imagej_metadata or {}
-        return pixels, {"format": "TIFF", **record, "dtype": str(stored), "vendor": vendor}
+        return pixels, {"format": "TIFF", **record, "dtype": str(page.dtype), "vendor": vendor}
+
+
+def page_values(
+    page: tifffile.TiffPage, path: Path, *, bytes_per_pixel: int = 4, colours: bool = True
+) -> npt.NDArray[Any]:
+    """Return what a page of a TIFF holds, as it is to be seen: channels last, and of a palette its `colours`."""
+    if page.dtype is None:
+        raise InputError(f"{path}: holds a kind of number nothing can read; export it as 8- or 16-bit TIFF")
+    check_size(page.shape, page.dtype, str(path), bytes_per_pixel=bytes_per_pixel)
+    array = page.asarray()
+    if page.axes == "SYX":
+        array = np.moveaxis(array, 0, -1)
+    if colours and page.photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
+        array = resolve_palette(array, page.colormap)
+    return oriented(array, page.tags.valueof("Orientation", default=1))
 
 
 def _refuse_stack(tif: tifffile.TiffFile, first: tifffile.TiffPage, path: Path) -> None:

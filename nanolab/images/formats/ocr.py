@@ -44,8 +44,7 @@ def read_text(pixels: npt.NDArray[np.float32]) -> list[Text]:
     if shrink > 1:
         size = round(pixels.shape[1] / shrink), round(pixels.shape[0] / shrink)
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
-    levels = np.rint(pixels * 255).astype(np.uint8)
-    found = _reader()(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR), use_det=True, use_cls=False, use_rec=True)
+    found = _read(pixels, find_lines=True)
     if found.txts is None:
         return []
     return [
@@ -56,11 +55,13 @@ def read_text(pixels: npt.NDArray[np.float32]) -> list[Text]:
 
 def read_line(pixels: npt.NDArray[np.float32]) -> tuple[str, float]:
     """Return the text of a picture of a single line, and how sure the reader is of it (0 to 1)."""
-    import cv2
-
-    levels = np.rint(pixels * 255).astype(np.uint8)
-    found = _reader()(cv2.cvtColor(levels, cv2.COLOR_GRAY2BGR), use_det=False, use_cls=False, use_rec=True)
+    found = _read(pixels, find_lines=False)
     return (found.txts[0], float(found.scores[0])) if found.txts else ("", 0.0)
+
+
+def _read(pixels: npt.NDArray[np.float32], *, find_lines: bool) -> Any:
+    levels = np.rint(pixels * 255).astype(np.uint8)
+    return _reader()(np.stack([levels] * 3, axis=-1), use_det=find_lines, use_cls=False, use_rec=True)
 
 
 def _upright(corners: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:

@@ -3,13 +3,13 @@
 import importlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nanolab.core.checks import InputError
 from nanolab.images.formats.vendors import Calibration, length_nm
+from nanolab.images.tiff import quiet
 
 __all__ = ["SIGNAL_SUFFIXES", "open_signal", "signal_calibration"]
 
@@ -34,7 +34,7 @@ def open_signal(path: Path) -> dict[str, Any]:
     module = importlib.import_module(f"rsciio.{name}")
     problem = ""
     signals: list[dict[str, Any]] = []
-    with _quiet():
+    with quiet(logging.getLogger("rsciio")), warnings.catch_warnings(action="ignore"):
         try:
             signals = _emd_signals(path) if name == "emd" else _signals(module.file_reader, path, lazy=name != "tiff")
         except InputError:
@@ -101,25 +101,8 @@ def _refuse_other_files(file: Any, path: Path) -> None:
         raise InputError(f"{path}: {name} lies in another file, which is not read; export the image as TIFF")
 
 
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep RosettaSciIO from logging and warning what becomes an error here or does not matter."""
-    logger = logging.getLogger("rsciio")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        logger.setLevel(level)
-
-
 def signal_calibration(path: Path) -> Calibration | None:
     """Return the pixel size on the axes of the image; None where they carry no unit of length."""
-    y_axis, x_axis = open_signal(path)["axes"][-2:]
-    unit = str(x_axis.get("units") or "")
-    x_nm, y_nm = (
-        length_nm(float(x_axis["scale"]), unit),
-        length_nm(float(y_axis["scale"]), str(y_axis.get("units") or "")),
-    )
-    return Calibration(x_nm, y_nm, f"{path.suffix[1:].upper()} axis in {unit}") if x_nm and y_nm else None
+    axes = open_signal(path)["axes"][-2:]
+    y_nm, x_nm = (length_nm(float(axis["scale"]), str(axis.get("units") or "")) for axis in axes)
+    return Calibration(x_nm, y_nm, f"{path.suffix[1:].upper()} axis in {axes[1]['units']}") if x_nm and y_nm else None

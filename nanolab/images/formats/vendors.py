@@ -168,11 +168,8 @@ def _quantity_nm(root: ET.Element, path: str) -> float | None:
     if element is None:
         return None
     value = positive(element.findtext("Value") or element.text)
-    return (
-        length_nm(value, element.get("units") or element.get("unit") or element.findtext("Units") or "")
-        if value
-        else None
-    )
+    unit = element.get("units") or element.get("unit") or element.findtext("Units") or ""
+    return length_nm(value, unit) if value else None
 
 
 def _from_field(tif: tifffile.TiffFile, pixel_nm: float | None, field_nm: float | None, record: str) -> float | None:

@@ -18,9 +18,9 @@ from nanolab.runs.notebook import Plan, run_lock
 from nanolab.runs.record import read_run
 from nanolab.runs.sweeps.backends import Backend, dask_backend, local_backend
 from nanolab.runs.sweeps.jobs import Job, Outcome, do, is_finished, set_aside
-from nanolab.runs.sweeps.paper import paper_rows
 from nanolab.runs.sweeps.planning import plan_sweep
 from nanolab.runs.sweeps.spec import Dask, Sweep, load_sweep
+from nanolab.runs.sweeps.table import paper_rows
 
 __all__ = ["SweepRun", "sweep"]
 

@@ -10,6 +10,7 @@ from nanolab.runs.sweeps.table import sweep_folder
 __all__ = ["report_sweep"]
 
 _NOTEBOOK = Path(__file__).with_name("report.ipynb")
+_PAGE = Path(__file__).with_name("report.html").read_text(encoding="utf-8")
 
 
 def report_sweep(
@@ -54,26 +55,3 @@ def report_sweep(
             with atomic(output_folder(to) / name) as temporary:
                 shutil.copyfile(run / name, temporary)
     return run / "report.html"
-
-
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 70em; margin: 2em auto; padding: 0 1em; color: #222 }}
-img {{ max-width: 100% }}
-table {{ border-collapse: collapse; font-size: 0.85em; display: block; overflow-x: auto }}
-table, th, td {{ border: 0 }}
-th, td {{ padding: 0.25em 0.7em; text-align: right; border-bottom: 1px solid #ddd; white-space: nowrap }}
-thead th {{ border-bottom: 2px solid #888 }}
-a.anchor-link {{ display: none }}
-</style>
-</head>
-<body>
-{body}
-</body>
-</html>
-"""

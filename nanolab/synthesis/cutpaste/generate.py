@@ -19,7 +19,8 @@ from nanolab.core.files import locked
 from nanolab.core.processes import worker_count, worker_pool
 from nanolab.core.seeds import generator
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.datasets.dataset import Dataset, DatasetWriter
+from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.writer import DatasetWriter
 from nanolab.synthesis.cutpaste.composition import compose, draw_composition
 from nanolab.synthesis.cutpaste.material import IMAGE, Material, check_source, describe_source, prepare
 from nanolab.synthesis.cutpaste.settings import PRESETS, CutPasteSettings

@@ -11,9 +11,8 @@ from nanolab.cli import app
 from nanolab.core.checks import InputError
 from nanolab.figures.sweeps import means, measures, plot_sweep
 from nanolab.runs.sweeps.engine import sweep as run_sweep
-from nanolab.runs.sweeps.paper import paper_numbers, paper_rows
 from nanolab.runs.sweeps.spec import load_sweep
-from nanolab.runs.sweeps.table import collect, sweep_state
+from nanolab.runs.sweeps.table import collect, paper_numbers, paper_rows, sweep_state
 
 SHIPPED = sorted((Path(__file__).parents[3] / "papermill_runs" / "sweeps").glob("*.yaml"))
 TABLE = "table,images,other,f1\n1,1,a,0.1\n2,1,a,0.2\n2,1,a,0.3\n2,5,a,0.5\n"
