@@ -9,7 +9,7 @@ import pandas as pd
 from nanolab.core.timing import Stopwatch
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.experiments.images import split_by_image
-from nanolab.metrics.evaluate import Scores, SegmentationComparison, pooled
+from nanolab.metrics.comparison import Scores, SegmentationComparison, pooled
 from nanolab.segmentation.magnification import Magnification
 from nanolab.segmentation.scoring import compare_images
 from nanolab.segmentation.segmenter import Segmenter

@@ -14,11 +14,9 @@ from nanolab.core.checks import InputError, check_label_map, check_positive
 from nanolab.images.labels import relabel, remove_small
 from nanolab.measurement.comparison import size_distances
 from nanolab.measurement.particles import equivalent_diameter
-from nanolab.metrics.boundary import BoundaryScores, boundary_scores
 from nanolab.metrics.coco import CocoScores, coco_scores
-from nanolab.metrics.instance import InstanceScores, match_overlaps, overlaps
-from nanolab.metrics.panoptic import PanopticScores, panoptic_scores
-from nanolab.metrics.pixel import PixelScores, pixel_scores, ratio
+from nanolab.metrics.instance import InstanceScores, PanopticScores, match_overlaps, overlaps, panoptic_scores
+from nanolab.metrics.pixel import BoundaryScores, PixelScores, boundary_scores, pixel_scores, ratio
 from nanolab.metrics.topology import WarpingScores, warping_scores
 
 __all__ = ["IOU", "CompareOptions", "Scores", "SegmentationComparison", "compare", "pooled"]

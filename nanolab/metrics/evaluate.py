@@ -16,17 +16,7 @@ from nanolab.images.pixel_size import pixel_size_from_metadata
 from nanolab.metrics.bootstrap import intervals
 from nanolab.metrics.comparison import IOU, CompareOptions, Scores, SegmentationComparison, compare, pooled
 
-__all__ = [
-    "Scores",
-    "SegmentationComparison",
-    "compare",
-    "evaluate",
-    "evaluate_folders",
-    "evaluate_many",
-    "pooled",
-    "scores_table",
-    "summarise",
-]
+__all__ = ["evaluate", "evaluate_folders", "evaluate_many", "scores_table", "summarise"]
 
 
 def evaluate(

@@ -7,7 +7,7 @@ from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.metrics.evaluate import SegmentationComparison, compare, pooled
+from nanolab.metrics.comparison import SegmentationComparison, compare, pooled
 from nanolab.segmentation.segmenter import Segmenter
 
 __all__ = ["compare_images", "score_groups"]

@@ -1,6 +1,6 @@
 from . import cutpaste as cutpaste
+from .generate import Preview as Preview
 from .generate import render as render
-from .preview import Preview as Preview
 from .recipe import Recipe as Recipe
 from .recipe import dump_recipe as dump_recipe
 from .recipe import load_recipe as load_recipe

@@ -25,10 +25,13 @@ __all__ = [
     "Normal",
     "NotNegative",
     "Positive",
+    "Record",
     "Uniform",
     "between",
 ]
 
+#: What was drawn for one image, ready for JSON; it replays the image.
+Record = dict[str, Any]
 
 # Beyond these, lengths in nm and what is computed of them are no sizes of anything a microscope sees.
 TINY, HUGE = 1e-9, 1e15

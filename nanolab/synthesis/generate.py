@@ -5,6 +5,7 @@ render side by side, a kill and a new start therefore give the same files as one
 """
 
 import atexit
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import Executor, as_completed
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -26,17 +27,18 @@ from nanolab.core.typing import Image, LabelMap
 from nanolab.datasets.dataset import Dataset
 from nanolab.datasets.writer import DatasetWriter
 from nanolab.synthesis.dataset_folder import check_count, warn_of_few
-from nanolab.synthesis.detectors.detect import Record, detect, shown_heights, shown_labels, shown_pixel_size
+from nanolab.synthesis.detectors.detect import detect, shown_heights, shown_labels, shown_pixel_size
+from nanolab.synthesis.draws import Record
 from nanolab.synthesis.passes import Passes
 from nanolab.synthesis.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
 from nanolab.synthesis.rendering.client import Device, Renderer
-from nanolab.synthesis.rendering.passes_folder import PassesFolder
+from nanolab.synthesis.rendering.passes_folder import PassesFolder, scene_text
 from nanolab.synthesis.scene.matter import matter
 from nanolab.synthesis.scene.scene import Scene, draw_scene
-from nanolab.synthesis.scene.structures import ring_labels
-from nanolab.synthesis.scene.truth import ground_truth
+from nanolab.synthesis.scene.truth import ground_truth, ring_labels
 
-__all__ = ["RenderedImage", "make_image", "render", "render_scene", "scene_of"]
+__all__ = ["Preview", "RenderedImage", "make_image", "render", "render_scene", "scene_of"]
+
 
 # Keys of `generator`, so that a scene and an appearance of the same number share no random values.
 SCENE, APPEARANCE = 0, 1
@@ -221,3 +223,50 @@ class _Run:
             pixels = np.rint(made.image * 255).astype(np.uint8)
             writer.write(image, pixels, made.labels, made.particles, made.pixel_size_nm, record, maps=made.maps)
         return len(images)
+
+
+class Preview:
+    """Shows what a dataset of a recipe and a seed would hold, image by image.
+
+    Parameters
+    ----------
+    seed
+        As for `nanolab.synthesis.generate.render`.
+    device
+        "auto" renders on a GPU where Blender finds one, "cpu" never does.
+    """
+
+    def __init__(self, *, seed: int, device: Device = "auto") -> None:
+        self._seed = seed
+        self._renderer = Renderer(threads=os.cpu_count() or 1, device=device)
+        self._last: tuple[tuple[str, int], Scene, Passes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the Blender process."""
+        self._renderer.close()
+
+    def scene(self, recipe: Recipe, scene: int = 0) -> tuple[Scene, Passes]:
+        """Return scene number `scene` and its passes, those of the last call if nothing in the scene has changed.
+
+        Raises
+        ------
+        nanolab.synthesis.rendering.client.RenderError
+            If Blender fails.
+        """
+        key = scene_text(recipe), scene
+        if self._last is None or self._last[0] != key:
+            drawn = scene_of(recipe, self._seed, scene)
+            self._last = key, drawn, render_scene(self._renderer, recipe, drawn, scene)
+        return self._last[1:]
+
+    def image(self, recipe: Recipe, scene: int = 0, look: int = 0) -> RenderedImage:
+        """Return image number `scene` * `appearances_per_scene` + `look` of the dataset, with its truth."""
+        drawn, passes = self.scene(recipe, scene)
+        number = scene * recipe.appearances_per_scene + look
+        return make_image(recipe, drawn, passes, recipe.draw_appearance(generator(self._seed, APPEARANCE, number)))

@@ -13,9 +13,9 @@ from nanolab.core.validation import parse_mapping, validated
 from nanolab.synthesis.arrangement import Arrangement, Rings, Scattered, Wires
 from nanolab.synthesis.detectors.databar import DataBar
 from nanolab.synthesis.detectors.degrade import Degradation
-from nanolab.synthesis.detectors.detect import Detector, Record, draw_appearance, shown_pixel_size, shown_shape
+from nanolab.synthesis.detectors.detect import Detector, draw_appearance, shown_pixel_size, shown_shape
 from nanolab.synthesis.detectors.marks import Lettering
-from nanolab.synthesis.draws import Model
+from nanolab.synthesis.draws import Model, Record
 from nanolab.synthesis.particles import ParticleKind, Wire
 from nanolab.synthesis.substrates.substrate import SubstrateLayer
 

@@ -16,8 +16,7 @@ from skimage.segmentation import find_boundaries
 from nanolab.core.checks import InputError
 from nanolab.core.files import atomic
 from nanolab.images.micrograph import Micrograph
-from nanolab.synthesis.generate import RenderedImage
-from nanolab.synthesis.preview import Preview
+from nanolab.synthesis.generate import Preview, RenderedImage
 from nanolab.synthesis.recipe import Recipe, dump_recipe, explained
 from nanolab.synthesis.rendering.client import Device, RenderError
 from nanolab.widgets.knobs import Knob, changed, knobs

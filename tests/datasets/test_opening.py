@@ -11,7 +11,7 @@ from nanolab.core.checks import InputError
 from nanolab.datasets.opening import open_images
 from nanolab.images.labels import write_labels
 from nanolab.images.tiff import write_tiff
-from nanolab.realism.resampling import resample, typical_pixel_size
+from nanolab.realism.comparison import resample, typical_pixel_size
 
 
 def write(folder: Path, samples: list[Any]) -> Path:

@@ -3,7 +3,7 @@ import pytest
 
 from nanolab.core.checks import InputError
 from nanolab.metrics.bootstrap import intervals
-from nanolab.metrics.evaluate import SegmentationComparison, compare, pooled
+from nanolab.metrics.comparison import SegmentationComparison, compare, pooled
 
 
 def image(hit: int, missed: int) -> SegmentationComparison:

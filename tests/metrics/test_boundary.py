@@ -4,7 +4,7 @@ from scipy.spatial.distance import cdist
 from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import InputError
-from nanolab.metrics.boundary import BoundaryScores, boundary_scores, outlines
+from nanolab.metrics.pixel import BoundaryScores, boundary_scores, outlines
 
 
 def square(row: int, col: int, edge: int = 6, shape: tuple[int, int] = (20, 20)) -> np.ndarray:

@@ -10,12 +10,11 @@ from nanolab.core.checks import InputError
 from nanolab.images.labels import labels_from_mask, write_labels
 from nanolab.images.tiff import read_tiff
 from nanolab.measurement.comparison import size_distances
+from nanolab.metrics.comparison import compare, pooled
 from nanolab.metrics.evaluate import (
-    compare,
     evaluate,
     evaluate_folders,
     evaluate_many,
-    pooled,
     scores_table,
     summarise,
 )

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from nanolab.core.checks import InputError
-from nanolab.metrics.instance import InstanceScores, match
-from nanolab.metrics.panoptic import PanopticScores, panoptic_scores
+from nanolab.metrics.instance import InstanceScores, PanopticScores, match, panoptic_scores
 
 pairs_of_maps = st.tuples(st.integers(1, 6), st.integers(1, 6)).flatmap(
     lambda shape: st.tuples(*[arrays(np.int32, shape, elements=st.integers(0, 4))] * 2)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter, label
 from skimage.morphology import h_maxima
 
-from nanolab.models.readouts.watershed import split_touching
+from nanolab.models.readouts.interior_border import split_touching
 
 #: Two summits, 0.9 and 0.8, and a pass at 0.5 between them: the lower stands out by 0.3.
 RIDGE = np.array([[0.2, 0.9, 0.7, 0.5, 0.6, 0.8, 0.1]], dtype=np.float32).repeat(3, axis=0)

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from nanolab.core.checks import InputError
-from nanolab.realism.dirt import find_dirt
-from nanolab.realism.patches import random_patches, sequential_patches
+from nanolab.realism.patches import find_dirt, random_patches, sequential_patches
 
 
 def test_sequential_patches_tile_every_image(discs: Any) -> None:

@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial import ConvexHull
 
-from nanolab.synthesis.mesh import Mesh
+from nanolab.synthesis.mesh import Mesh, icosphere
 from nanolab.synthesis.particles import random_rotation
-from nanolab.synthesis.particles.icosphere import icosphere
 from nanolab.synthesis.projection import layers, projected_area, silhouette
 
 BALL = Mesh(icosphere(4)[0] * 50, icosphere(4)[1], convex=True)

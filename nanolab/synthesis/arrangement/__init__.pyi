@@ -14,5 +14,5 @@ from .lattice import Lattice as Lattice
 from .monolayer import Monolayer as Monolayer
 from .rings import Rings as Rings
 from .scattered import Scattered as Scattered
-from .touching import Touching as Touching
+from .scattered import Touching as Touching
 from .wires import Wires as Wires

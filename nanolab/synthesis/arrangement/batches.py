@@ -16,8 +16,7 @@ from nanolab.synthesis.arrangement.lattice import Lattice
 from nanolab.synthesis.arrangement.monolayer import Monolayer
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.arrangement.rings import Rings
-from nanolab.synthesis.arrangement.scattered import Scattered
-from nanolab.synthesis.arrangement.touching import Touching
+from nanolab.synthesis.arrangement.scattered import Scattered, Touching
 from nanolab.synthesis.arrangement.wires import Wires
 from nanolab.synthesis.draws import Model, Positive, default
 from nanolab.synthesis.particles.kind import Kind

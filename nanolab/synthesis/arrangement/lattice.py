@@ -9,9 +9,8 @@ from scipy.spatial import cKDTree
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import Ground, Placement, Spec, whole
-from nanolab.synthesis.arrangement.plane import Footprint, Plane
+from nanolab.synthesis.arrangement.plane import Footprint, Plane, smooth_field
 from nanolab.synthesis.arrangement.population import Population
-from nanolab.synthesis.arrangement.smooth_field import smooth_field
 from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between, default
 
 __all__ = ["Lattice"]

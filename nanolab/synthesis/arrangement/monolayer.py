@@ -9,9 +9,8 @@ from scipy.spatial import cKDTree
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import PARTICLES, Ground, Placement, Spec
-from nanolab.synthesis.arrangement.plane import Footprint, separations
+from nanolab.synthesis.arrangement.plane import Footprint, separations, smooth_field
 from nanolab.synthesis.arrangement.population import Population
-from nanolab.synthesis.arrangement.smooth_field import smooth_field
 from nanolab.synthesis.draws import Distribution, Fraction, between, default
 
 __all__ = ["Monolayer"]

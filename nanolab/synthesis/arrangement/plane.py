@@ -1,11 +1,11 @@
-"""Outlines of particles on the plane: do they overlap, and how far are they apart."""
+"""Outlines of particles on the plane: do they overlap, how far are they apart; and smooth random fields on it."""
 
 import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.typing import FloatArray
 
-__all__ = ["Footprint", "Plane", "disc", "footprint", "separations"]
+__all__ = ["Footprint", "Plane", "disc", "footprint", "separations", "smooth_field"]
 
 
 # Sides of the polygon around an outline: those of triangles, squares and hexagons are among them.
@@ -168,3 +168,13 @@ def separations(
     closer = both[row, best] > gaps[near]
     gaps[near[closer]], ways[near[closer]] = both[row, best][closer], side[closer]
     return gaps, ways
+
+
+WAVES = 24
+
+
+def smooth_field(points: FloatArray, scale_nm: float, rng: np.random.Generator) -> FloatArray:
+    """Return noise (N,) of mean 0 and SD 1 at points (N, 2): plane waves of lengths around 2 `scale_nm`."""
+    angles, phases = rng.uniform(0, 2 * np.pi, (2, WAVES))
+    waves = np.pi / scale_nm * rng.uniform(0.6, 1.4, WAVES) * np.stack([np.cos(angles), np.sin(angles)])
+    return np.asarray(np.cos(points @ waves + phases).sum(axis=1) * np.sqrt(2 / WAVES))

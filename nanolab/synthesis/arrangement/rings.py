@@ -32,7 +32,7 @@ class Rings(Counted):
     `gap_spread`, and lie next to the axis by a normal deviation of `scatter_nm`. A small ring may lie in a large one.
 
     The label of a ring is the band that its particles cover, between an inner and an outer outline: see
-    `nanolab.synthesis.scene.structures`.
+    `nanolab.synthesis.scene.truth`.
     """
 
     kind: Literal["rings"] = "rings"

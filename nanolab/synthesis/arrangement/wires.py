@@ -8,9 +8,9 @@ from scipy.ndimage import maximum_filter1d, uniform_filter1d
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import Counted, Ground, Placement, whole
-from nanolab.synthesis.arrangement.height_map import Relief
+from nanolab.synthesis.arrangement.floor import Relief
+from nanolab.synthesis.arrangement.plane import smooth_field
 from nanolab.synthesis.arrangement.population import Population
-from nanolab.synthesis.arrangement.smooth_field import smooth_field
 from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, between, default
 from nanolab.synthesis.particles.wires import Wire
 

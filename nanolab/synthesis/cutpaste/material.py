@@ -13,11 +13,10 @@ from nanolab.core.checks import InputError, check_image, check_same_shape
 from nanolab.core.seeds import generator
 from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.synthesis.cutpaste.backgrounds import Background, background_pool
+from nanolab.synthesis.cutpaste.backgrounds import Background, background_pool, patch_places
 from nanolab.synthesis.cutpaste.cutouts import Cutout, cut_particles, disc_diameter, whole_particles
 from nanolab.synthesis.cutpaste.ground import find_ground
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
-from nanolab.synthesis.cutpaste.texture import patch_places
 
 __all__ = ["Material", "check_source", "describe_source", "prepare"]
 

@@ -1,20 +1,18 @@
 """Scale bars, data bars and panel letters burnt into a micrograph, so that a network learns what is no particle."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 from pydantic import Field
 
-from nanolab.core.typing import Mask
-from nanolab.synthesis.detectors.instrument import Image
+from nanolab.core.typing import Image, Mask
 from nanolab.synthesis.detectors.layouts import LAYOUTS
 from nanolab.synthesis.detectors.lettering import text_mask
-from nanolab.synthesis.draws import Model
+from nanolab.synthesis.draws import Model, Record
 
 __all__ = ["DataBar", "draw_over", "drawn_over"]
 
-Record = dict[str, Any]
 Style = Literal["zeiss", "thermo", "hitachi", "jeol", "figure"]
 
 

@@ -7,14 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from nanolab.core.typing import FloatArray, LabelMap
+from nanolab.core.typing import FloatArray, Image, LabelMap
 from nanolab.images.masks import eroded
-from nanolab.synthesis.detectors.instrument import Image
-from nanolab.synthesis.draws import Model, NotNegative, default
+from nanolab.synthesis.draws import Model, NotNegative, Record, default
 
 __all__ = ["Degradation", "Mill2021", "degrade", "degrade_labels", "degraded_pixel_size", "degraded_shape"]
-
-Record = dict[str, Any]
 
 # Sides of the rendered and of the degraded image, in pixels.
 RENDERED, DEGRADED = 507, 2031

@@ -4,42 +4,26 @@
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 import cv2
 import numpy as np
 from pydantic import Field
 
-from nanolab.core.typing import LabelMap
+from nanolab.core.typing import Image, LabelMap
 from nanolab.synthesis.detectors.databar import draw_over, drawn_over
 from nanolab.synthesis.detectors.degrade import degrade, degrade_labels, degraded_pixel_size, degraded_shape
-from nanolab.synthesis.detectors.him import HeliumIons
-from nanolab.synthesis.detectors.instrument import Image, Instrument, expose
+from nanolab.synthesis.detectors.instrument import Instrument, expose
 from nanolab.synthesis.detectors.marks import hidden_by, write_over
-from nanolab.synthesis.detectors.se import SecondaryElectrons
-from nanolab.synthesis.detectors.stem import HighAngleDarkField
-from nanolab.synthesis.detectors.tem import BrightField
+from nanolab.synthesis.detectors.surface import HeliumIons, SecondaryElectrons
+from nanolab.synthesis.detectors.transmission import BrightField, HighAngleDarkField
+from nanolab.synthesis.draws import Record
 from nanolab.synthesis.noise import smooth_noise
 from nanolab.synthesis.passes import Passes
 from nanolab.synthesis.substrates.layer import Layer
 from nanolab.synthesis.substrates.substrate import draw_substrate, render_substrate
 
-__all__ = [
-    "BrightField",
-    "Detector",
-    "HeliumIons",
-    "HighAngleDarkField",
-    "Record",
-    "SecondaryElectrons",
-    "detect",
-    "draw_appearance",
-    "shown_heights",
-    "shown_labels",
-    "shown_pixel_size",
-    "shown_shape",
-]
-
-Record = dict[str, Any]
+__all__ = ["Detector", "detect", "draw_appearance", "shown_heights", "shown_labels", "shown_pixel_size", "shown_shape"]
 
 Detector = Annotated[SecondaryElectrons | HeliumIons | BrightField | HighAngleDarkField, Field(discriminator="kind")]
 

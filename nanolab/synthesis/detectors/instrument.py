@@ -10,7 +10,7 @@ from nanolab.synthesis.draws import Distribution, Fraction, Model, NotNegative, 
 from nanolab.synthesis.noise import smooth_noise
 from nanolab.synthesis.passes import Passes
 
-__all__ = ["Image", "Instrument", "Values", "blurred", "expose"]
+__all__ = ["Instrument", "Values", "blurred", "expose"]
 
 Values = dict[str, Any]
 

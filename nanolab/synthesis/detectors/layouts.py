@@ -7,10 +7,10 @@ import numpy as np
 
 from nanolab.images.lengths import length_text, nice_length_nm
 from nanolab.synthesis.detectors.lettering import FONTS, Font, extent_px
+from nanolab.synthesis.draws import Record
 
 __all__ = ["LAYOUTS"]
 
-Record = dict[str, Any]
 _BLACK, _WHITE = 0.0, 1.0
 
 # Box and letters in figures; without a box the letters are black or white, whichever stands out.

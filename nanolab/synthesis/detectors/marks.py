@@ -10,17 +10,15 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from nanolab.core.typing import FloatArray, Mask
+from nanolab.core.typing import FloatArray, Image, Mask
 from nanolab.images.lengths import length_text, nice_length_nm
 from nanolab.synthesis.detectors.databar import draw_over
-from nanolab.synthesis.detectors.instrument import Image
 from nanolab.synthesis.detectors.lettering import FACES, Font, extent_px
-from nanolab.synthesis.draws import Distribution, Model, NotNegative, between, default
+from nanolab.synthesis.draws import Distribution, Model, NotNegative, Record, between, default
 from nanolab.synthesis.noise import smooth_noise
 
 __all__ = ["Lettering", "hidden_by", "write_over"]
 
-Record = dict[str, Any]
 Mark = Literal["panel", "bar", "caption", "note", "arrow", "outline", "inset", "frame"]
 Shape = tuple[int, int]
 

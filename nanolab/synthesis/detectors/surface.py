@@ -1,18 +1,20 @@
-"""Secondary electrons from a surface, whatever sets them free: the signal of `se` and of `him`."""
+"""Secondary electrons from a surface, set free by electrons or by helium ions."""
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
+from pydantic import model_validator
 from scipy import signal as filters
 
-from nanolab.core.typing import Mask
-from nanolab.synthesis.detectors.instrument import Image, Instrument, Values, blurred
+from nanolab.core.typing import Image, Mask
+from nanolab.synthesis.detectors.instrument import Instrument, Values, blurred
 from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between, default
 from nanolab.synthesis.noise import octave_noise, smooth_noise
 from nanolab.synthesis.passes import Passes
 
-__all__ = ["SurfaceElectrons"]
+__all__ = ["HeliumIons", "SecondaryElectrons", "SurfaceElectrons"]
+
 
 # Rise above the horizon's angle, as a slope, over which a cast shadow reaches its full depth.
 _SOFTNESS = np.float32(1.0)
@@ -145,3 +147,69 @@ def _trails(particle: Mask, length_px: float, rng: np.random.Generator) -> Image
     charge = filters.lfilter([1 - keep], [1, -keep], particle.astype(np.float32), axis=1).astype(np.float32)
     lines = np.abs(smooth_noise((len(particle), 1), rng.uniform(1, 8), rng))
     return np.minimum(charge / np.float32(1 - keep**20), 1) * np.minimum(lines, 1) * ~particle
+
+
+Variant = Literal["in-lens", "everhart-thornley"]
+
+# What differs from the defaults, which are those of a detector in the lens.
+_VARIANTS: dict[Any, dict[str, Any]] = {
+    "everhart-thornley": {
+        "edge_exponent": [0.3, 0.9],
+        "particle_shadow": [0.3, 1.0],
+        "substrate_shadow": [0.3, 1.0],
+        "side": [0.15, 0.6],
+        "shadow": [0.1, 0.6],
+        "elevation_deg": [20, 50],
+        "electrons": [30, 500],
+    }
+}
+
+
+class SecondaryElectrons(SurfaceElectrons):
+    """Secondary electrons in a scanning electron microscope; all parameters are those of `SurfaceElectrons`.
+
+    The yield rises with the angle of incidence t as cos(t)^-n with n from 0.5 to 1.3 (Seiler, J. Appl. Phys. 1983,
+    10.1063/1.332840), until the escape depth exceeds the rim. `variant` chooses the defaults: the detector "in-lens"
+    collects evenly round the beam; the one of Everhart and Thornley (J. Sci. Instrum. 1960, 10.1088/0950-7671/37/7/307)
+    stands at one side, which gives faces a bright and a dark side and particles a soft shadow, and sees farther into
+    gaps because its field draws electrons out of them (Reimer, Scanning Electron Microscopy 1998,
+    10.1007/978-3-540-38967-5).
+    """
+
+    kind: Literal["se"] = "se"
+    variant: Variant = "in-lens"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_variant(cls, content: Any) -> Any:
+        if isinstance(content, dict) and isinstance(content.get("variant"), str):
+            return _VARIANTS.get(content["variant"], {}) | content
+        return content
+
+
+class HeliumIons(SurfaceElectrons):
+    """Secondary electrons in a helium ion microscope; all parameters are those of `SurfaceElectrons`.
+
+    Ions spread little near the surface and their secondary electrons come from the first nanometres: the yield follows
+    1 / cos(t) farther towards grazing angles than with electrons, edges stand out as thin bright lines, thin dirt and
+    fine texture show, and backscattering from the substrate adds next to nothing, so that silicon is dark
+    (Ramachandra, Griffin & Joy, Ultramicroscopy 2009, 10.1016/j.ultramic.2009.01.013; Hlawacek et al., J. Vac. Sci.
+    Technol. B 2014, 10.1116/1.4863676). Insulators charge positively, which dims what is scanned after them.
+    """
+
+    kind: Literal["him"] = "him"
+    substrate_level: Positive = default([0.03, 0.2])
+    particle_level: Positive = default([0.2, 0.45])
+    particle_spread: NotNegative = default([0.0, 0.12])
+    surface_texture: NotNegative = default([0.02, 0.1])
+    edge_exponent: Annotated[Distribution, between(0.0, 2.0)] = default([0.6, 1.1])
+    edge_cosine: Annotated[Distribution, between(0.02, 1.0)] = default([0.12, 0.4])
+    charging: Distribution = default([-0.3, 0.3])
+    halo: Annotated[Distribution, between(-1.0, 5.0)] = default([-0.4, 0.2])
+    texture_px: Positive = default([2, 6])
+    rim: NotNegative = default([0.1, 0.6])
+    rim_nm: Positive = default([1.5, 6])
+    trail: Annotated[Distribution, between(-1.0, 5.0)] = default([-0.5, 0.2])
+    trail_nm: Positive = default([100, 1500])
+    electrons: Positive = default([25, 400])
+    blur_px: NotNegative = default([0.4, 1.2])

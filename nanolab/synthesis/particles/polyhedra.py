@@ -8,8 +8,7 @@ from pydantic import Field
 
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.draws import Distribution, Positive, between
-from nanolab.synthesis.mesh import Mesh
-from nanolab.synthesis.particles.icosphere import icosphere, subdivisions_for
+from nanolab.synthesis.mesh import Mesh, icosphere, subdivisions_for
 from nanolab.synthesis.particles.kind import Kind, random_rotation
 
 __all__ = ["Polyhedron", "Sphere"]

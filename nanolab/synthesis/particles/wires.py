@@ -10,8 +10,7 @@ from nanolab.core.typing import FloatArray
 from nanolab.synthesis.draws import Distribution, Fraction, Positive, default
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles.kind import Core, Kind
-from nanolab.synthesis.particles.loft import rounded_ends, sweep
-from nanolab.synthesis.particles.lofted import section
+from nanolab.synthesis.particles.lofted import rounded_ends, section, sweep
 
 __all__ = ["Wire"]
 

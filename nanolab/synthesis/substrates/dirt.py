@@ -4,10 +4,10 @@ from typing import Literal
 
 import numpy as np
 
-from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, default
+from nanolab.core.typing import Image
+from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, Record, default
 from nanolab.synthesis.noise import fractal_noise, octave_noise, smooth_noise, streaky_noise
-from nanolab.synthesis.substrates.discs import depth_in_discs, filled, rim
-from nanolab.synthesis.substrates.layer import Image, Layer, PatchyLayer, Record
+from nanolab.synthesis.substrates.layer import Layer, PatchyLayer, depth_in_discs, filled, rim
 
 __all__ = ["Blobs", "Contamination", "Drops", "Outlines", "Smears", "Specks"]
 

@@ -11,10 +11,10 @@ import numpy as np
 from pydantic import Field
 
 from nanolab.core.typing import Image
+from nanolab.synthesis.draws import Record
 from nanolab.synthesis.substrates.dirt import Blobs, Contamination, Drops, Outlines, Smears, Specks
-from nanolab.synthesis.substrates.film import Carbon, Grain, Holes, Relief, Scratches
-from nanolab.synthesis.substrates.layer import Layer, Record
-from nanolab.synthesis.substrates.support import Support
+from nanolab.synthesis.substrates.film import Carbon, Grain, Holes, Relief, Scratches, Support
+from nanolab.synthesis.substrates.layer import Layer
 
 __all__ = ["SubstrateLayer", "draw_substrate", "render_substrate"]
 

@@ -27,7 +27,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import pdist
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.arrangement.height_map import Relief
+from nanolab.synthesis.arrangement.floor import Relief
 from nanolab.synthesis.arrangement.plane import Plane, disc, footprint, separations
 
 

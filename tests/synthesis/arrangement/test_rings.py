@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 
 from nanolab.synthesis.arrangement import Structure
 from nanolab.synthesis.scene.scene import Scene
-from nanolab.synthesis.scene.structures import structure_labels
+from nanolab.synthesis.scene.truth import structure_labels
 
 ROUND = {"radius_nm": 400, "ellipticity": 1, "wobble": 0, "complete": 1}
 BEAD = {"template": "sphere", "diameter_nm": 20}

@@ -15,13 +15,11 @@ from nanolab.core.checks import InputError
 from nanolab.core.seeds import generator
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.images.rle import decode_rle
-from nanolab.synthesis.cutpaste.backgrounds import Background
-from nanolab.synthesis.cutpaste.composition import Composition, compose, draw_composition
+from nanolab.synthesis.cutpaste.backgrounds import Background, quilt
+from nanolab.synthesis.cutpaste.composition import Composition, Pasted, compose, draw_composition
 from nanolab.synthesis.cutpaste.material import Material, check_source, prepare
 from nanolab.synthesis.cutpaste.settings import PRESETS, CutPasteSettings
 from nanolab.synthesis.cutpaste.stamp import footprint
-from nanolab.synthesis.cutpaste.texture import quilt
-from nanolab.synthesis.cutpaste.visible import Pasted
 
 
 def analytic_area(kind: str, size: float) -> float:

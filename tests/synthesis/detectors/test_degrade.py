@@ -9,12 +9,12 @@ import pytest
 from nanolab.images.masks import semantic
 from nanolab.synthesis.detectors.degrade import Mill2021, degrade, degrade_labels
 from nanolab.synthesis.detectors.detect import (
-    SecondaryElectrons,
     detect,
     draw_appearance,
     shown_labels,
     shown_pixel_size,
 )
+from nanolab.synthesis.detectors.surface import SecondaryElectrons
 from nanolab.synthesis.passes import Passes
 
 

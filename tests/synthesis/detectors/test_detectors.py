@@ -7,8 +7,9 @@ import pytest
 from pydantic import ValidationError
 from scipy import ndimage
 
-from nanolab.synthesis.detectors.detect import HeliumIons, SecondaryElectrons, detect, draw_appearance
+from nanolab.synthesis.detectors.detect import detect, draw_appearance
 from nanolab.synthesis.detectors.instrument import blurred
+from nanolab.synthesis.detectors.surface import HeliumIons, SecondaryElectrons
 from nanolab.synthesis.passes import Passes
 from nanolab.synthesis.substrates.film import Grain, Relief
 

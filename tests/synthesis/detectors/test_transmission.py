@@ -6,9 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nanolab.synthesis.detectors.detect import BrightField, HighAngleDarkField, detect, draw_appearance
-from nanolab.synthesis.detectors.diffraction import facets
-from nanolab.synthesis.detectors.phase import interaction, phase_contrast, wavelength_nm
+from nanolab.synthesis.detectors.detect import detect, draw_appearance
+from nanolab.synthesis.detectors.transmission import (
+    BrightField,
+    HighAngleDarkField,
+    facets,
+    interaction,
+    phase_contrast,
+    wavelength_nm,
+)
 from nanolab.synthesis.passes import Matter, Passes
 from nanolab.synthesis.substrates.film import Grain, Holes
 

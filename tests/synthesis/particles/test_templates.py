@@ -28,9 +28,8 @@ from pydantic import ValidationError
 from scipy.spatial import ConvexHull
 
 from nanolab.core.typing import FloatArray
-from nanolab.synthesis.mesh import Mesh
+from nanolab.synthesis.mesh import Mesh, icosphere
 from nanolab.synthesis.particles import Wire, make_mesh, random_rotation
-from nanolab.synthesis.particles.icosphere import icosphere
 
 
 def test_icosphere_counts_and_radius() -> None:

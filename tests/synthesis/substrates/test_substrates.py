@@ -8,11 +8,9 @@ from pydantic import TypeAdapter, ValidationError
 from scipy import ndimage
 
 from nanolab.synthesis.substrates.dirt import Blobs, Contamination, Drops, Outlines, Smears, Specks
-from nanolab.synthesis.substrates.discs import depth_in_discs, filled, rim
-from nanolab.synthesis.substrates.film import Carbon, Grain, Holes, Relief, Scratches
-from nanolab.synthesis.substrates.layer import Layer
+from nanolab.synthesis.substrates.film import Carbon, Grain, Holes, Relief, Scratches, Support
+from nanolab.synthesis.substrates.layer import Layer, depth_in_discs, filled, rim
 from nanolab.synthesis.substrates.substrate import SubstrateLayer, draw_substrate, render_substrate
-from nanolab.synthesis.substrates.support import Support
 
 SHAPE = (256, 320)
 EVERY_KIND: list[Layer] = [
