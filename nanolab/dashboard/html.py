@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from nanolab.core.checks import InputError
 from nanolab.dashboard.workbench import Sizes
+from nanolab.figures.sizes import STATISTICS
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import Fit
 
@@ -25,7 +26,6 @@ __all__ = [
 
 _MINUTES_FROM_S = 90
 _STATISTICS = ("d10", "d50", "d90", "mean", "sd", "mode", "span", "geometric_sd")
-_WORDS = {"d10": "D10", "d50": "D50", "d90": "D90", "sd": "SD", "geometric_sd": "geometric SD"}
 
 
 def hint(text: str) -> str:
@@ -104,7 +104,7 @@ def statistics_html(sizes: Sizes) -> str:
             between = "" if interval is None else f" <small>{interval[0]:.3g}&ndash;{interval[1]:.3g}</small>"
             cells.append(f"<td>{shown}{between}</td>")
         unit = "" if name in ("span", "geometric_sd") else f" / {result['unit']}"
-        rows.append(f"<tr><th scope='row'>{_WORDS.get(name, name)}{unit}</th>{''.join(cells)}</tr>")
+        rows.append(f"<tr><th scope='row'>{STATISTICS.get(name, name)}{unit}</th>{''.join(cells)}</tr>")
     fitted = "" if sizes.fitted is None else f"; fit: {html.escape(_fit_words(sizes.fitted))}"
     head = "<tr><th></th><th scope='col'>by number</th><th scope='col'>by volume</th></tr>"
     note = (

@@ -30,7 +30,7 @@ from nanolab.measurement.fits import Fit, fit
 from nanolab.measurement.particles import measure
 from nanolab.measurement.size_sample import Border, SizeSample, size_sample
 from nanolab.measurement.statistics import statistics
-from nanolab.measurement.summary import MeasuredImage, SizeReport, summarise_sizes
+from nanolab.measurement.summary import MeasuredImage, SizeReport, particles_of, summarise_sizes
 from nanolab.reports.sizes import write_page, write_tables
 
 __all__ = ["FILES", "File", "Finder", "Sizes", "Workbench", "WorkbenchImage", "image_files", "safe_name"]
@@ -283,23 +283,21 @@ class Workbench:
 
     def drop(self, name: str, labels: Iterable[int]) -> None:
         """Drop wrong particles of an image."""
-        self._edit(name, Edit("drop", tuple(labels)))
+        self._correct(name, (*self.images[name].edits, Edit("drop", tuple(labels))))
 
     def merge(self, name: str, first: int, second: int) -> None:
         """Make one particle of two neighbours."""
-        self._edit(name, Edit("merge", (first, second)))
-
-    def _edit(self, name: str, edit: Edit) -> None:
-        image = self.images[name]
-        self.images[name] = image.edited((*image.edits, edit))
-        self._undone.append((name, image.edits))
+        self._correct(name, (*self.images[name].edits, Edit("merge", (first, second))))
 
     def restore(self, name: str) -> None:
         """Take all corrections of an image back."""
+        if self.images[name].edits:
+            self._correct(name, ())
+
+    def _correct(self, name: str, edits: tuple[Edit, ...]) -> None:
         image = self.images[name]
-        if image.edits:
-            self.images[name] = image.edited(())
-            self._undone.append((name, image.edits))
+        self.images[name] = image.edited(edits)
+        self._undone.append((name, image.edits))
 
     @property
     def can_undo(self) -> bool:
@@ -338,10 +336,7 @@ class Workbench:
         InputError
             If there is no image.
         """
-        if not self.images:
-            raise InputError("no image yet; add one")
-        tables = [each.particles for each in self.images.values()]
-        return pd.concat([each for each in tables if len(each)] or tables[:1], ignore_index=True)
+        return particles_of(self._measured())
 
     def sizes(self) -> Sizes:
         """Return size distribution, statistics and fit of all images together.

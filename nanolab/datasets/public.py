@@ -18,8 +18,9 @@ import pandas as pd
 import pooch
 from tqdm.auto import tqdm
 
-from nanolab.core.checks import InputError, check_file
+from nanolab.core.checks import InputError
 from nanolab.core.files import atomic, output_folder, sha256
+from nanolab.core.tables import read_csv
 from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.images.labels import labels_from_mask, read_labels, relabel
 from nanolab.images.micrograph import read
@@ -237,8 +238,8 @@ def image_classes() -> pd.DataFrame:
     folder = locate("emps")
     if folder is None:
         raise InputError("emps: not on this machine; run `nanolab data get emps`")
-    path = check_file(folder / "labels.csv", "table of the images of emps (it comes with a local copy that has it)")
-    table = pd.read_csv(path, dtype={"stem": str}, keep_default_na=False).set_index("stem")
+    what = "table of the images of emps (it comes with a local copy that has it)"
+    table = read_csv(folder / "labels.csv", what, dtype={"stem": str}, keep_default_na=False).set_index("stem")
     return table.assign(usable=table["usable"] == "yes")
 
 

@@ -144,9 +144,6 @@ def plot_shortfalls(landed: pd.DataFrame, *, by: str = "dice") -> Figure:
     return figure
 
 
-_SCORES = {"dice": "Dice", "instance_f1_50": "particle F1 at IoU 0.5"}
-
-
 @styled
 def plot_epochs(
     image: AnyImage,
@@ -205,7 +202,7 @@ def plot_training(log: pd.DataFrame, *, selected: int | None = None) -> Figure:
     selected
         The epoch to mark.
     """
-    scores = {name: label for name, label in _SCORES.items() if name in log}
+    scores = {name: label for name, label in _LABELS.items() if name in log}
     figure, panels = make_panels(1 + bool(scores), 1, aspect=0.5, panel_in=4.5)
     panels[0].semilogy(log["epoch"], log["loss"], marker="o", markersize=3, color=LINES[0])
     panels[0].set(ylabel="mean training loss")

@@ -10,22 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from nanolab.figures.panels import draw_table, make_grid, make_panels, styled
-from nanolab.figures.sizes import draw_distribution, draw_sized, size_tenths
+from nanolab.figures.sizes import STATISTICS, draw_distribution, draw_sized, size_tenths
 from nanolab.measurement.statistics import statistics_table
 from nanolab.measurement.summary import MeasuredImage, SizeReport
 
 __all__ = ["plot_report_images", "plot_report_page"]
 
-_STATISTICS = {
-    "mean": "mean",
-    "sd": "SD",
-    "d10": "D10",
-    "d50": "D50",
-    "d90": "D90",
-    "mode": "mode",
-    "span": "span",
-    "geometric_sd": "geometric SD",
-}
 _COLUMNS, _ROWS = 3, 5  # images on a page
 _THUMBNAIL_PX = 600
 _LINE, _TITLE = 135, 48  # characters of a note, and of what stands above a small image
@@ -93,7 +83,7 @@ def _draw_statistics(axes: Axes, result: Mapping[str, Any]) -> None:
     percent = f"{100 * result['confidence']:g} % interval"
     rows = [
         [
-            _STATISTICS[row["statistic"]] + (f" / {row['unit']}" if row["unit"] else ""),
+            STATISTICS.get(row["statistic"], row["statistic"]) + (f" / {row['unit']}" if row["unit"] else ""),
             *(text for each in ("number", "volume") for text in (_number(row[each]), _interval(row, each))),
         ]
         for row in statistics_table(dict(result)).to_dict("records")

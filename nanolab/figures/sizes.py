@@ -27,6 +27,7 @@ from nanolab.measurement.statistics import bin_edges, histogram
 
 __all__ = [
     "NAMES",
+    "STATISTICS",
     "draw_distribution",
     "draw_sized",
     "fit_curves",
@@ -51,6 +52,8 @@ NAMES = {
     "box_width": "horizontal Feret diameter",
     "box_height": "vertical Feret diameter",
 }
+#: What tables call the statistics, where it is not their key.
+STATISTICS = {"d10": "D10", "d50": "D50", "d90": "D90", "sd": "SD", "geometric_sd": "geometric SD"}
 _MAP = "viridis"
 _CURVE, _STEP = 400, 4  # points of a curve, and how many of the finer grid it is taken from lie between two
 _CLOSE = 0.11  # of the width, that a label takes

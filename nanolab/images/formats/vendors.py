@@ -268,7 +268,8 @@ def _tescan(tif: tifffile.TiffFile) -> Calibration | None:
     """Tescan: a chain of blocks, one of them text with metres a pixel."""
     data = tif.pages.first.tags.valueof(50431, default=b"")
     text = bytes(data).decode("latin-1")
-    x_m, y_m = (positive(_entry(rf"PixelSize{axis}\s*=\s*([\d.eE+-]+)", text)) for axis in "XY")
+    found = (re.search(rf"PixelSize{axis}\s*=\s*([\d.eE+-]+)", text) for axis in "XY")
+    x_m, y_m = (positive(each and each[1]) for each in found)
     return Calibration(x_m * 1e9, (y_m or x_m) * 1e9, "Tescan tag 50431, PixelSizeX") if x_m else None
 
 
@@ -278,11 +279,6 @@ def _jeol_note(tif: tifffile.TiffFile) -> Calibration | None:
     note = exif.get("MakerNote", b"") if isinstance(exif, dict) else b""
     text = note.removeprefix(b"UNICODE\0").decode("utf-16-le", "replace") if isinstance(note, bytes) else str(note)
     return jeol_calibration(text, tif.pages.first.imagewidth, "JEOL MakerNote")
-
-
-def _entry(pattern: str, text: str) -> str | None:
-    found = re.search(pattern, text)
-    return found[1] if found else None
 
 
 def jeol_calibration(text: str, width: int, record: str) -> Calibration | None:
