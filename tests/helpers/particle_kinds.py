@@ -20,6 +20,7 @@ OCTAHEDRON = {"template": "octahedron", "edge_nm": SIZE}
 ROD = {"template": "rod", "width_nm": SIZE, "aspect_ratio": 4}
 SPINDLE = {"template": "spindle", "width_nm": SIZE, "aspect_ratio": 3}
 PLATELET = {"template": "platelet", "width_nm": SIZE, "thickness_ratio": 0.2}
+STAR = {"template": "star", "diameter_nm": SIZE, "arms": 6, "length": 0.6, "width_deg": 30}
 WIRE = {"template": "wire", "width_nm": SIZE, "length_nm": 3000, "persistence_nm": 2000}
 KINDS: dict[str, dict[str, Any]] = {
     "sphere": {"template": "sphere", "diameter_nm": SIZE},
@@ -47,10 +48,17 @@ KINDS: dict[str, dict[str, Any]] = {
         f"platelet-{outline}": {**PLATELET, "outlines": [outline], "deformation": 0.3}
         for outline in ("triangle", "square", "hexagon", "round")
     },
+    "star": {**STAR, "length": 1.5, "width_deg": 25},
+    "star-flat": {**STAR, "flatness": 1},
+    "urchin": {**STAR, "arms": 80, "length": 0.3, "width_deg": 12},
+    **{
+        f"turned-{profile}": {"template": "turned", "diameter_nm": SIZE, "profile": profile, "depth": 0.6}
+        for profile in ("dumbbell", "cup", "disc")
+    },
     "wire": WIRE,
     "wire-prism": {**WIRE, "sides": 5, "end_rounding": 0},
 }
-CONVEX = [name for name in KINDS if not name.startswith("wire") and name != "rod-bent"]
+CONVEX = [name for name in KINDS if not name.startswith(("wire", "star", "urchin", "turned")) and name != "rod-bent"]
 
 
 def made(values: dict[str, Any], *, pixel_size: float = PIXEL, seed: int = 0, **changes: object) -> Mesh:

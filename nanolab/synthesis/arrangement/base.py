@@ -71,9 +71,9 @@ class Ground:
         self.field_nm = field_nm
         self.placed: list[Placed] = []
 
-    def anywhere(self, margin: float, rng: np.random.Generator) -> FloatArray:
-        """Return a point (x, y) in the field or up to `margin` nm outside it."""
-        return rng.uniform((-margin, -margin), np.asarray(self.field_nm) + margin)
+    def anywhere(self, margin: float | FloatArray, rng: np.random.Generator) -> FloatArray:
+        """Return a point (x, y) in the field or up to `margin` nm outside it; below 0, at least so far inside."""
+        return rng.uniform(np.zeros(2) - margin, np.asarray(self.field_nm) + margin)
 
     def margin_nm(self, population: Population, numbers: range) -> float:
         """Return how far outside the field a particle may lie and still reach into it; at most the field's own size."""

@@ -1,8 +1,9 @@
 """Particles on the plane: one by one, apart from one another, or side by side in rows and clusters."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import TRIES, Counted, Ground, Placement, whole
@@ -14,21 +15,26 @@ __all__ = ["Scattered", "Touching"]
 
 
 class Scattered(Counted):
-    """Particles at random on the substrate, at least `min_gap_nm` apart (random sequential addition)."""
+    """Particles at random on the substrate, at least `min_gap_nm` apart (random sequential addition).
+
+    With `middle` their middles lie in that part of the field's width and height about its middle; else anywhere, also
+    beyond the border.
+    """
 
     kind: Literal["scattered"] = "scattered"
     min_gap_nm: NotNegative = default(0)
+    middle: Annotated[float, Field(gt=0, le=1)] | None = None
 
     def place(self, population: Population, ground: Ground, rng: np.random.Generator) -> Placement:
         """Place the large ones first, while there is room."""
         numbers = self.draw(population, rng)
         (gap,) = self.min_gap_nm.draw(rng, 1)
         placement, plane = Placement(len(numbers)), ground.plane()
-        margin = ground.margin_nm(population, numbers)
+        margin, field = ground.margin_nm(population, numbers), np.asarray(ground.field_nm)
         for k in sorted(numbers, key=lambda k: -population.footprint(k).radius):
             shape = population.footprint(k)
             for _ in range(TRIES):
-                point = ground.anywhere(margin, rng)
+                point = ground.anywhere(margin if self.middle is None else (self.middle - 1) / 2 * field, rng)
                 turn = 0.0 if shape.is_disc else rng.uniform(0, 2 * np.pi)
                 turned = shape.turned(turn)
                 if plane.gap(turned, point, gap) >= gap:

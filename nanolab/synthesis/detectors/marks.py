@@ -13,7 +13,7 @@ from pydantic import Field
 from nanolab.core.typing import FloatArray, Image, Mask
 from nanolab.images.lengths import length_text, nice_length_nm
 from nanolab.synthesis.detectors.databar import draw_over
-from nanolab.synthesis.detectors.lettering import FACES, Font, extent_px
+from nanolab.synthesis.detectors.lettering import FACES, FONTS, Font, extent_px
 from nanolab.synthesis.draws import Distribution, Model, NotNegative, Record, between, default
 from nanolab.synthesis.noise import smooth_noise
 
@@ -74,7 +74,7 @@ class Lettering(Model):
         once: set[str] = set()
         shares = np.array([_SHARES[mark] for mark in self.marks]) / sum(_SHARES[mark] for mark in self.marks)
         for mark in rng.choice(self.marks, max(round(float(count)), 0), p=shares).tolist():
-            if mark in once and mark in ("panel", "frame", "inset"):
+            if mark in once and mark in ("panel", "bar", "frame", "inset"):
                 continue
             once.add(mark)
             (height,) = self.height.draw(rng, 1)
@@ -189,8 +189,9 @@ def _bar(record: Record, shape: Shape, height: float, nm: float, rng: np.random.
     long = max(round(length_nm / nm), 3)
     thick = max(round(min(rng.uniform(0.05, 0.7) * height, 0.3 * long)), 1)
     font, (ground, ink), gap = _font(rng), _paper(rng), round(rng.uniform(0.15, 0.7) * height)
-    text = length_text(length_nm, str(rng.choice([" ", ""])), str(rng.choice(["u", "\u00b5", "\u03bc"])))
-    text = text.encode("ascii", "ignore").decode() if font in ("plain", "bold", "serif", "roman") else text
+    # Some fonts have no Greek letters.
+    micro = "u" if font in (*FONTS, "heavy", "roman") else str(rng.choice(["u", "\u00b5", "\u03bc"]))
+    text = length_text(length_nm, str(rng.choice([" ", ""])), micro)
     high, wide = extent_px(text, height, font)
     next_to, above = rng.random() < 0.1, rng.random() < 0.6
     size = (max(high, thick), long + gap + wide) if next_to else (high + gap + thick, max(long, wide))

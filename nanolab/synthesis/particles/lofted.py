@@ -11,7 +11,7 @@ from nanolab.synthesis.draws import Distribution, Fraction, Positive, between, d
 from nanolab.synthesis.mesh import Mesh
 from nanolab.synthesis.particles.kind import Kind, Orientation
 
-__all__ = ["Platelet", "Rod", "Spindle", "arc_steps", "rounded_ends", "section", "sweep"]
+__all__ = ["Platelet", "Rod", "Spindle", "arc_steps", "circle", "rounded_ends", "section", "sweep"]
 
 
 # Next to each rounding a flat has a second row of points, this part of its length away: its shading stays flat.

@@ -13,6 +13,7 @@ from nanolab.synthesis.particles.faceted import Cube, Octahedron
 from nanolab.synthesis.particles.files import MeshFile
 from nanolab.synthesis.particles.kind import Kind, SurfaceTexture
 from nanolab.synthesis.particles.lofted import Platelet, Rod, Spindle
+from nanolab.synthesis.particles.odd import Star, Turned
 from nanolab.synthesis.particles.polyhedra import Polyhedron, Sphere
 from nanolab.synthesis.particles.wires import Wire
 
@@ -81,7 +82,7 @@ def _normals(mesh: Mesh) -> FloatArray:
 
 
 ParticleKind = Annotated[
-    Sphere | Polyhedron | Cube | Octahedron | Rod | Spindle | Platelet | Wire | MeshFile,
+    Sphere | Polyhedron | Cube | Octahedron | Rod | Spindle | Platelet | Star | Turned | Wire | MeshFile,
     Field(discriminator="template"),
 ]
 

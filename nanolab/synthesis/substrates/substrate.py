@@ -14,12 +14,26 @@ from nanolab.core.typing import Image
 from nanolab.synthesis.draws import Record
 from nanolab.synthesis.substrates.dirt import Blobs, Contamination, Drops, Outlines, Smears, Specks
 from nanolab.synthesis.substrates.film import Carbon, Grain, Holes, Relief, Scratches, Support
+from nanolab.synthesis.substrates.folds import Ridges, Sheets
 from nanolab.synthesis.substrates.layer import Layer
 
 __all__ = ["SubstrateLayer", "draw_substrate", "render_substrate"]
 
 SubstrateLayer = Annotated[
-    Grain | Relief | Carbon | Scratches | Holes | Outlines | Blobs | Specks | Smears | Contamination | Drops | Support,
+    Grain
+    | Relief
+    | Carbon
+    | Scratches
+    | Holes
+    | Ridges
+    | Sheets
+    | Outlines
+    | Blobs
+    | Specks
+    | Smears
+    | Contamination
+    | Drops
+    | Support,
     Field(discriminator="kind"),
 ]
 

@@ -96,3 +96,11 @@ def test_background_hides_from_above_and_is_seen_through_in_transmission(tmp_pat
                 bare = passes.labels == 0
                 assert made.image[carrier].mean() > made.image[bare].mean() + 0.1  # it is seen, as matter
     assert (shown["se"].labels > 0).sum() < (shown["bf-tem"].labels > 0).sum()
+
+
+def test_middles_lie_in_the_part_of_the_field_asked_for() -> None:
+    scattered = {"kind": "scattered", "count": 6, "middle": 0.5}
+    scene = scene_of(recipe(background=None, arrangement=scattered), 0, 0)
+    centres = np.array([one.centre_nm[:2] for one in scene.particles])
+    assert len(centres) == 6
+    assert (np.abs(centres - [300, 225]) <= [150, 112.5]).all()

@@ -9,6 +9,7 @@ from scipy import ndimage
 
 from nanolab.synthesis.substrates.dirt import Blobs, Contamination, Drops, Outlines, Smears, Specks
 from nanolab.synthesis.substrates.film import Carbon, Grain, Holes, Relief, Scratches, Support
+from nanolab.synthesis.substrates.folds import Ridges, Sheets
 from nanolab.synthesis.substrates.layer import Layer, depth_in_discs, filled, rim
 from nanolab.synthesis.substrates.substrate import SubstrateLayer, draw_substrate, render_substrate
 
@@ -19,6 +20,8 @@ EVERY_KIND: list[Layer] = [
     Carbon(amplitude=0.1, scale_nm=8),
     Scratches(amplitude=0.3, width_nm=5, per_um=20),
     Holes(level=0.4, diameter_nm=80, pitch_nm=160, irregularity=0.5, rim=-0.2),
+    Ridges(amplitude=0.5, width_nm=6, pitch_nm=60),
+    Sheets(amplitude=-0.2, scale_nm=150, width_nm=5),
     Outlines(amplitude=0.5, scale_nm=100, width_nm=5),
     Blobs(amplitude=0.5, size_nm=30, per_um2=50),
     Specks(amplitude=0.5, size_nm=20, per_um2=50),
@@ -194,3 +197,22 @@ def test_drops_have_a_flat_inside_and_a_rim() -> None:
 def test_wrong_values_are_refused(content: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         TypeAdapter(SubstrateLayer).validate_python(content)
+
+
+def test_ridges_are_as_wide_as_asked_and_run_along_one_way_where_they_are_drawn_out() -> None:
+    wide, narrow = (ground(Ridges(amplitude=1, width_nm=width, pitch_nm=120)) > 0.3 for width in (24, 8))
+    assert wide.mean() > 1.8 * narrow.mean()
+    drawn_out = ground(Ridges(amplitude=1, width_nm=8, pitch_nm=60, stretch=12), shape=(256, 256))
+    round_about = ground(Ridges(amplitude=1, width_nm=8, pitch_nm=60), shape=(256, 256))
+    main = [
+        np.linalg.eigvalsh(np.cov(np.stack([d.ravel() for d in np.gradient(one)]))) for one in (drawn_out, round_about)
+    ]
+    assert main[0][1] / main[0][0] > 5 * main[1][1] / main[1][0]  # slopes are steep across, not along
+
+
+def test_more_sheets_let_less_through() -> None:
+    few, many = (
+        np.mean([ground(Sheets(amplitude=-0.2, scale_nm=150, width_nm=5, count=n), s) for s in range(5)])
+        for n in (1, 8)
+    )
+    assert many < 2 * few < 0
