@@ -1,8 +1,6 @@
 """How the scores of test images change while a network is trained."""
 
 from collections.abc import Sequence
-from functools import reduce
-from operator import add
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -11,7 +9,7 @@ from tqdm.auto import tqdm
 from nanolab.core.checks import InputError
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.figures.panels import LINES, make_panels, styled
-from nanolab.metrics.pixel import pixel_scores
+from nanolab.metrics.pixel import PixelScores, pixel_scores
 from nanolab.segmentation.segmenter import Segmenter
 from nanolab.training.run import TrainingRun
 
@@ -39,7 +37,7 @@ def scores_by_iteration(run: TrainingRun, test: Sequence[AnnotatedImage], *, pro
     rows = []
     for epoch in tqdm(run.epochs, desc="score", unit="epoch", disable=not progress):
         segmenter = Segmenter(run, epoch)
-        scores = reduce(add, [pixel_scores(_labels(sample), segmenter.segment(sample.image)) for sample in test])
+        scores = PixelScores.pooled([pixel_scores(_labels(each), segmenter.segment(each.image)) for each in test])
         rows.append(
             {"iteration": epoch * run.settings.steps_per_epoch} | {name: getattr(scores, name) for name in PIXEL_SCORES}
         )

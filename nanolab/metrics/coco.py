@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from nanolab.core.checks import InputError
 from nanolab.metrics.instance import Overlaps
-from nanolab.metrics.pixel import ratio
+from nanolab.metrics.pixel import Counts, ratio
 
 __all__ = ["COCO_IOUS", "CocoScores", "coco_scores"]
 
@@ -26,7 +26,7 @@ _HIGHEST_IOU = 1 - 1e-10  # pycocotools lets an IoU of 1 pass any threshold desp
 
 
 @dataclass(frozen=True, eq=False)
-class CocoScores:
+class CocoScores(Counts):
     """What is needed for the average precision; a sum pools images as COCO does, in one ranking of all detections.
 
     Attributes
@@ -42,9 +42,6 @@ class CocoScores:
     hits: npt.NDArray[np.bool_]
     ranks: npt.NDArray[np.float64] | None
     n_true: int
-
-    def __add__(self, other: "CocoScores") -> "CocoScores":
-        return CocoScores.pooled([self, other])
 
     @classmethod
     def pooled(cls, terms: "Sequence[CocoScores]") -> "CocoScores":

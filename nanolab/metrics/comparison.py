@@ -3,8 +3,6 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from typing import TypedDict
 
 import numpy as np
@@ -207,12 +205,12 @@ def pooled(comparisons: Iterable[SegmentationComparison]) -> SegmentationCompari
         raise InputError(f"boundary_px: must be one for all pooled images, got {sorted(tolerances)}")
     warpings = [each.warping for each in terms if each.warping is not None]
     return SegmentationComparison(
-        reduce(add, [each.pixels for each in terms]),
+        PixelScores.pooled([each.pixels for each in terms]),
         InstanceScores.pooled([each.instances for each in terms]),
-        reduce(add, [each.panoptic for each in terms]),
+        PanopticScores.pooled([each.panoptic for each in terms]),
         CocoScores.pooled([each.coco for each in terms]),
-        reduce(add, [each.boundary for each in terms]),
-        reduce(add, warpings) if len(warpings) == len(terms) else None,
+        BoundaryScores.pooled([each.boundary for each in terms]),
+        WarpingScores.pooled(warpings) if len(warpings) == len(terms) else None,
         np.concatenate([each.ecd_found for each in terms]),
         np.concatenate([each.ecd_annotated for each in terms]),
         units.pop() if len(units) == 1 else None,

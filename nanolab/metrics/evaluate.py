@@ -6,7 +6,6 @@ from typing import Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import AnyLabelMap
@@ -16,7 +15,7 @@ from nanolab.images.pixel_size import pixel_size_from_metadata
 from nanolab.metrics.bootstrap import intervals
 from nanolab.metrics.comparison import IOU, CompareOptions, Scores, SegmentationComparison, compare, pooled
 
-__all__ = ["evaluate", "evaluate_folders", "evaluate_many", "scores_table", "summarise"]
+__all__ = ["evaluate", "evaluate_folders", "evaluate_many", "summarise"]
 
 
 def evaluate(
@@ -118,19 +117,6 @@ def summarise(comparisons: Mapping[str, SegmentationComparison], *, iou: float =
         "pooled": pooled(comparisons.values()).scores(iou),
         "intervals": intervals(list(comparisons.values()), iou, seed=seed),
     }
-
-
-def scores_table(result: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the scores of `summarise`, `evaluate_many` or `evaluate_folders` as a table.
-
-    Returns
-    -------
-    table
-        One row per image, first its name in the column `image`, then one column per score; NaN where it is undefined.
-    """
-    rows = [{"image": name, **scores} for name, scores in result["images"].items()]
-    table = pd.DataFrame(rows)
-    return table.astype({name: float for name in table.columns if table[name].isna().any()})
 
 
 def evaluate_folders(

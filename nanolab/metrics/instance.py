@@ -1,6 +1,5 @@
 """How many particles are found, each for itself, and how well their areas fit."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +18,7 @@ Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class InstanceScores:
+class InstanceScores(Counts):
     """Counts of particles; a sum pools images.
 
     Attributes
@@ -39,19 +38,6 @@ class InstanceScores:
     ious: FloatArray = field(default_factory=lambda: np.empty(0))
     fp: int = 0
     fn: int = 0
-
-    def __add__(self, other: "InstanceScores") -> "InstanceScores":
-        return InstanceScores.pooled([self, other])
-
-    @classmethod
-    def pooled(cls, terms: "Sequence[InstanceScores]") -> "InstanceScores":
-        """Return the sum of several, at least one."""
-        return cls(
-            np.concatenate([each.pairs for each in terms]),
-            np.concatenate([each.ious for each in terms]),
-            sum(each.fp for each in terms),
-            sum(each.fn for each in terms),
-        )
 
     @property
     def tp(self) -> int:

@@ -1,6 +1,7 @@
 """How well the particle area is found, pixel by pixel, and its outlines, with a tolerance in pixels."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -19,10 +20,16 @@ def ratio(part: float, whole: float) -> float:
 
 
 class Counts:
-    """Counts in a dataclass; a sum pools images."""
+    """Counts in a dataclass; a sum pools images: numbers are added, arrays joined."""
 
     def __add__(self, other: Self) -> Self:
-        return type(self)(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))  # type: ignore[arg-type]
+        return self.pooled([self, other])
+
+    @classmethod
+    def pooled(cls, terms: Sequence[Self]) -> Self:
+        """Return the sum of several, at least one."""
+        columns = ([getattr(term, each.name) for term in terms] for each in fields(cls))  # type: ignore[arg-type]
+        return cls(*(np.concatenate(each) if isinstance(each[0], np.ndarray) else sum(each) for each in columns))
 
 
 @dataclass(frozen=True)

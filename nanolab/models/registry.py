@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 __all__ = ["NETWORKS", "SIZE_MULTIPLE_PX", "build", "look_up"]
 
-#: Where each network is made: a function `(out_channels, **options) -> nn.Module` that takes a tensor of shape
+#: Where each network is made: a function or class `(out_channels, **options)`, whose nn.Module takes a tensor of shape
 #: (batch, 1, height, width) and returns logits of shape (batch, out_channels, height, width).
 NETWORKS = {
     "unet": "nanolab.models.networks.unet:residual_unet",
-    "unet_lite0": "nanolab.models.networks.unet_lite0:unet_lite0",
+    "unet_lite0": "nanolab.models.networks.unet_lite0:UNetLite0",
     "unet_mill": "nanolab.models.networks.unet:mill_unet",
-    "bisenet": "nanolab.models.networks.bisenet:bisenet",
+    "bisenet": "nanolab.models.networks.bisenet:BiSeNet",
     "ccnet": "nanolab.models.networks.ccnet:ccnet",
     "danet": "nanolab.models.networks.danet:danet",
     "deeplabv3": "nanolab.models.networks.deeplabv3:deeplabv3",
@@ -27,7 +27,7 @@ NETWORKS = {
     "ginet": "nanolab.models.networks.ginet:ginet",
     "pfpnnet": "nanolab.models.networks.pfpnnet:pfpnnet",
     "pspnet": "nanolab.models.networks.pspnet:pspnet",
-    "u2net": "nanolab.models.networks.u2net:u2net",
+    "u2net": "nanolab.models.networks.u2net:U2Net",
 }
 
 #: Height and width that every network accepts are multiples of this, its largest total stride.

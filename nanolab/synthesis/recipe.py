@@ -5,9 +5,8 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import yaml
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from nanolab.core import validation
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.validation import parse_mapping, validated
 from nanolab.synthesis.arrangement import Arrangement, Rings, Scattered, Wires
@@ -24,7 +23,6 @@ __all__ = [
     "OtherParticles",
     "Recipe",
     "dump_recipe",
-    "explained",
     "load_recipe",
     "parse_recipe",
     "shipped_recipes",
@@ -218,8 +216,3 @@ def _shorthand(content: Any) -> Any:
         return [content["min"], content["max"]]
     first = [key for key in ("kind", "template") if key in content]
     return {key: _shorthand(content[key]) for key in (*first, *content)}
-
-
-def explained(error: ValidationError) -> str:
-    """Say for people what is wrong in a recipe: one line for each wrong key, with its value and what was expected."""
-    return validation.explained(error, Recipe)

@@ -11,9 +11,7 @@ from nanolab.synthesis.recipe import dump_recipe, load_recipe
 __all__ = ["rendered_images"]
 
 
-def rendered_images(
-    recipe: str | Path, count: int, *, seed: int, workers: int | None = None, root: Path = ROOT
-) -> LazyImages:
+def rendered_images(recipe: str | Path, count: int, *, seed: int) -> LazyImages:
     """Return the first `count` micrographs that a recipe and a seed give, rendered unless another run has done so.
 
     All counts of one recipe and seed share a folder, because image k is the same in all: asking for 400 after 100
@@ -23,14 +21,12 @@ def rendered_images(
     ----------
     recipe
         The name of a shipped recipe, or a .yaml file.
-    workers
-        See `nanolab.synthesis.generate.render`.
     """
     content = load_recipe(recipe)
-    folder, about = shared_folder(content.name, {"recipe": dump_recipe(content), "seed": seed}, root)
+    folder, about = shared_folder(content.name, {"recipe": dump_recipe(content), "seed": seed}, ROOT)
     with alone(folder):
         there = read_json(folder / "shared.json")["count"] if (folder / "shared.json").exists() else 0
         if there < count:
-            render(content, folder, count, seed=seed, workers=workers)
+            render(content, folder, count, seed=seed)
             write_json(folder / "shared.json", {**about, "count": count})
     return Dataset(folder)[:count]

@@ -15,9 +15,10 @@ from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import atomic
+from nanolab.core.validation import explained
 from nanolab.images.micrograph import Micrograph
 from nanolab.synthesis.generate import Preview, RenderedImage
-from nanolab.synthesis.recipe import Recipe, dump_recipe, explained
+from nanolab.synthesis.recipe import Recipe, dump_recipe
 from nanolab.synthesis.rendering.client import Device, RenderError
 from nanolab.widgets.knobs import Knob, changed, knobs
 
@@ -97,7 +98,7 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
         try:
             named = Recipe.model_validate(self.recipe.model_dump(mode="json") | {"name": path.stem})
         except ValidationError as error:
-            raise InputError(f"{path}: {explained(error)}") from error
+            raise InputError(f"{path}: {explained(error, Recipe)}") from error
         with atomic(path) as temporary:
             temporary.write_text(dump_recipe(named), encoding="utf-8", newline="\n")
         self._saved.add(path.resolve())
@@ -124,7 +125,9 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
                 changed(self.recipe.model_dump(mode="json"), knob.place, knob.keys, numbers)
             )
         except ValidationError as error:
-            self._say(f"{knob.section} {knob.name}: {explained(error)}; the image shows the recipe before", wrong=True)
+            self._say(
+                f"{knob.section} {knob.name}: {explained(error, Recipe)}; the image shows the recipe before", wrong=True
+            )
         else:
             self._show()
 

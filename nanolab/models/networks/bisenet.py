@@ -7,11 +7,11 @@ from torch.nn import functional
 from nanolab.models.networks.blocks import Pooled, classifier, conv_norm_relu, resize
 from nanolab.models.networks.encoder import CHANNELS, Encoder
 
-__all__ = ["AttentionRefinement", "BiSeNet", "FeatureFusion", "bisenet"]
+__all__ = ["AttentionRefinement", "BiSeNet", "FeatureFusion"]
 
 
-def bisenet(out_channels: int, *, pretrained: bool = True, width: int = 128) -> nn.Module:
-    """Make BiSeNet, its context path the encoder EfficientNet-Lite0.
+class BiSeNet(nn.Module):
+    """BiSeNet, its context path the encoder EfficientNet-Lite0.
 
     The context path of the paper is a light network too (Xception39 or ResNet18). Its spatial path, of three
     convolutions, is what the paper has. Losses on the context path alone are left out.
@@ -30,13 +30,8 @@ def bisenet(out_channels: int, *, pretrained: bool = True, width: int = 128) -> 
     Yu et al. 2018, BiSeNet: Bilateral Segmentation Network for Real-time Semantic Segmentation,
     10.1007/978-3-030-01261-8_20, arXiv:1808.00897.
     """
-    return BiSeNet(out_channels, pretrained=pretrained, width=width)
 
-
-class BiSeNet(nn.Module):
-    """The network of `bisenet`."""
-
-    def __init__(self, out_channels: int, *, pretrained: bool, width: int) -> None:
+    def __init__(self, out_channels: int, *, pretrained: bool = True, width: int = 128) -> None:
         super().__init__()
         self.spatial = nn.Sequential(
             conv_norm_relu(1, width // 2, 7, stride=2),

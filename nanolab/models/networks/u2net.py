@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from nanolab.models.networks.blocks import conv_norm_relu, resize
 
-__all__ = ["ResidualU", "U2Net", "u2net"]
+__all__ = ["ResidualU", "U2Net"]
 
 
 class _Stage(NamedTuple):
@@ -37,8 +37,8 @@ _DECODER = (
 )
 
 
-def u2net(out_channels: int, *, small: bool = False) -> nn.Module:
-    """Make U2-Net, which has no encoder of another and learns from nothing.
+class U2Net(nn.Module):
+    """U2-Net, which has no encoder of another and learns from nothing.
 
     The logits are the paper's fused ones, a weighted sum of those of six stages. In the paper each of the six has a
     loss of its own besides; here they learn through the sum.
@@ -55,13 +55,8 @@ def u2net(out_channels: int, *, small: bool = False) -> nn.Module:
     Qin et al. 2020, U2-Net: Going deeper with nested U-structure for salient object detection,
     10.1016/j.patcog.2020.107404, arXiv:2005.09007.
     """
-    return U2Net(out_channels, small=small)
 
-
-class U2Net(nn.Module):
-    """The network of `u2net`."""
-
-    def __init__(self, out_channels: int, *, small: bool) -> None:
+    def __init__(self, out_channels: int, *, small: bool = False) -> None:
         super().__init__()
         encoder, decoder = (
             [stage._replace(inner=16, outputs=64) if small else stage for stage in stages]

@@ -10,13 +10,11 @@ from torch.nn import functional
 from nanolab.models.networks.blocks import conv_norm_relu
 from nanolab.models.networks.encoder import CHANNELS, Encoder
 
-__all__ = ["UNetLite0", "unet_lite0"]
+__all__ = ["UNetLite0"]
 
 
-def unet_lite0(
-    out_channels: int, *, pretrained: bool = True, widths: Sequence[int] = (128, 64, 48, 32, 16)
-) -> nn.Module:
-    """Make a U-Net decoder on the encoder EfficientNet-Lite0.
+class UNetLite0(nn.Module):
+    """A U-Net decoder on the encoder EfficientNet-Lite0.
 
     Five times the features are enlarged (nearest neighbour), joined with the encoder's at that size (with the image
     itself at full size, so that the finest outlines are not lost) and convolved twice.
@@ -34,13 +32,10 @@ def unet_lite0(
     ----------
     Ronneberger et al. 2015, 10.1007/978-3-319-24574-4_28, with the encoder of Tan & Le 2019, arXiv:1905.11946.
     """
-    return UNetLite0(out_channels, pretrained=pretrained, widths=widths)
 
-
-class UNetLite0(nn.Module):
-    """The network of `unet_lite0`."""
-
-    def __init__(self, out_channels: int, *, pretrained: bool, widths: Sequence[int]) -> None:
+    def __init__(
+        self, out_channels: int, *, pretrained: bool = True, widths: Sequence[int] = (128, 64, 48, 32, 16)
+    ) -> None:
         super().__init__()
         self.encoder = Encoder(pretrained=pretrained)
         below = pairwise((CHANNELS[-1], *widths))

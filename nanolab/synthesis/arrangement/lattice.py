@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import Ground, Placement, Spec, whole
-from nanolab.synthesis.arrangement.plane import Footprint, Plane, smooth_field
+from nanolab.synthesis.arrangement.plane import Footprint, Plane, smooth_field, turning
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between, default
 
@@ -130,5 +130,4 @@ def _grid(cell: str, spacing: FloatArray, size: FloatArray, angle: float, rng: n
         column += 0.5 * (row % 2)
     points = (np.stack([column, row], axis=-1) * spacing).reshape(-1, 2)
     points = points[np.abs(points).max(axis=1) <= reach]
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return np.asarray(points @ turn + size / 2 + rng.uniform(-0.5, 0.5, 2) * spacing)
+    return np.asarray(points @ turning(angle) + size / 2 + rng.uniform(-0.5, 0.5, 2) * spacing)

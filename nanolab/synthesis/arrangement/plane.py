@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from nanolab.core.typing import FloatArray
 
-__all__ = ["Footprint", "Plane", "disc", "footprint", "separations", "smooth_field"]
+__all__ = ["Footprint", "Plane", "disc", "footprint", "separations", "smooth_field", "turning"]
 
 
 # Sides of the polygon around an outline: those of triangles, squares and hexagons are among them.
@@ -41,8 +41,13 @@ class Footprint:
         """Return the outline turned about the beam, from x towards y."""
         if self.is_disc or angle == 0:
             return self
-        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        turn = turning(angle)
         return Footprint(self.normals @ turn, self.support, self.corners @ turn, self.radius, is_disc=False)
+
+
+def turning(angle: float) -> FloatArray:
+    """Return the matrix (2, 2) that turns points (n, 2), from the left, by an angle in radians from x towards y."""
+    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
 def disc(radius_nm: float) -> Footprint:

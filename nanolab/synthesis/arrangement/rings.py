@@ -6,6 +6,7 @@ import numpy as np
 
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import TRIES, Counted, Ground, Placement, Structure, whole
+from nanolab.synthesis.arrangement.plane import turning
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.draws import Distribution, NotNegative, Positive, between, default
 
@@ -86,7 +87,7 @@ class Rings(Counted):
         bent = 1 + wobble * np.cos(np.outer(angles, waves) + phases).sum(axis=1) / 2
         points = radius * bent[:, None] * np.column_stack([np.cos(angles), np.sin(angles)])
         points *= np.sqrt([ellipticity, 1 / ellipticity])
-        return points @ _turn(rng)
+        return points @ turning(rng.uniform(0, 2 * np.pi))
 
     def _line(self, rng: np.random.Generator) -> FloatArray:
         """Return points (n, 2) along a line about its middle."""
@@ -94,7 +95,7 @@ class Rings(Counted):
         angles = np.deg2rad(bend_deg) * (np.linspace(0, 1, POINTS) - 0.5)
         steps = length / POINTS * np.column_stack([np.cos(angles), np.sin(angles)])
         points = np.cumsum(steps, axis=0)
-        return (points - points.mean(axis=0)) @ _turn(rng)
+        return (points - points.mean(axis=0)) @ turning(rng.uniform(0, 2 * np.pi))
 
 
 class _Beads:
@@ -156,8 +157,3 @@ def _apart(distance: float, radius: float, other: float) -> bool:
     """Return whether two rings at a distance neither cross nor touch."""
     small, large = sorted((radius, other))
     return distance > APART * (small + large) or APART * (distance + APART * small) < large
-
-
-def _turn(rng: np.random.Generator) -> FloatArray:
-    angle = rng.uniform(0, 2 * np.pi)
-    return np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])

@@ -9,7 +9,7 @@ from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
 from nanolab.synthesis.arrangement.base import Counted, Ground, Placement, whole
 from nanolab.synthesis.arrangement.floor import Relief
-from nanolab.synthesis.arrangement.plane import smooth_field
+from nanolab.synthesis.arrangement.plane import smooth_field, turning
 from nanolab.synthesis.arrangement.population import Population
 from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, between, default
 from nanolab.synthesis.particles.wires import Wire
@@ -55,7 +55,7 @@ class Wires(Counted):
                 left, bundle = max(1, whole(self.bundle_size, rng)), bundle + 1
                 (widths,) = self.bundle_widths.draw(rng, 1)
                 angle = main + (1 - align) * rng.uniform(-np.pi, np.pi)
-                line = _turned(line - line[rng.integers(len(line))], angle) + ground.anywhere(0, rng)
+                line = (line - line[rng.integers(len(line))]) @ turning(angle) + ground.anywhere(0, rng)
                 leader = line
             else:
                 line = _beside(leader, line, widths * population.size_nm(k), rng)
@@ -110,10 +110,6 @@ def _centreline(population: Population, k: int, rng: np.random.Generator) -> Flo
     kind = population.kind(k)
     assert isinstance(kind, Wire)  # noqa: S101 (`place` has checked it)
     return kind.centreline(population.size_nm(k), rng)
-
-
-def _turned(line: FloatArray, angle: float) -> FloatArray:
-    return np.asarray(line @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]))
 
 
 def _beside(leader: FloatArray, own: FloatArray, spread: float, rng: np.random.Generator) -> FloatArray:

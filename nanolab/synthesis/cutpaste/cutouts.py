@@ -10,10 +10,11 @@ from scipy import ndimage
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import Image, LabelMap, Mask
+from nanolab.measurement.particles import equivalent_diameter
 from nanolab.synthesis.cutpaste.ground import Ground, smooth_over
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 
-__all__ = ["Cutout", "cut_particles", "disc_diameter", "whole_particles"]
+__all__ = ["Cutout", "cut_particles", "whole_particles"]
 
 Box = tuple[slice, slice]
 
@@ -65,12 +66,7 @@ class Cutout:
     @property
     def ecd_px(self) -> float:
         """Diameter of the disc of the same area."""
-        return disc_diameter(self.area_px)
-
-
-def disc_diameter(area_px: float) -> float:
-    """Return the diameter of the disc of an area."""
-    return float(np.sqrt(4 / np.pi * area_px))
+        return float(equivalent_diameter(self.area_px))
 
 
 def whole_particles(labels: LabelMap, settings: CutPasteSettings, where: str) -> dict[int, Box]:
@@ -115,7 +111,7 @@ def _refusal(labels: LabelMap, label: int, box: Box, smallest: float, settings: 
     area = int(mask.sum())
     if area < smallest:
         return "too small"
-    if settings.scale[0] * disc_diameter(area) > settings.size_px:
+    if settings.scale[0] * equivalent_diameter(area) > settings.size_px:
         return "larger than the image"
     _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     if stats[1:, cv2.CC_STAT_AREA].max() < _LARGEST_PIECE * area:
@@ -136,7 +132,7 @@ def _cut(
     image: Image, labels: LabelMap, ground: Ground, label: int, box: Box, settings: CutPasteSettings, where: str
 ) -> Cutout:
     area = int((labels[box] == label).sum())
-    shadow_px = max(settings.shadow * disc_diameter(area), _EDGE_PX)
+    shadow_px = max(settings.shadow * float(equivalent_diameter(area)), _EDGE_PX)
     margin = int(np.ceil(max(shadow_px + _EDGE_PX, 3 * settings.feather_px) + 2))
     window = tuple(slice(side.start - margin, side.stop + margin) for side in box)
     there = _window(labels, window)

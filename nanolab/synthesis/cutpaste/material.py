@@ -13,8 +13,9 @@ from nanolab.core.checks import InputError, check_image, check_same_shape
 from nanolab.core.seeds import generator
 from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.measurement.particles import equivalent_diameter
 from nanolab.synthesis.cutpaste.backgrounds import Background, background_pool, patch_places
-from nanolab.synthesis.cutpaste.cutouts import Cutout, cut_particles, disc_diameter, whole_particles
+from nanolab.synthesis.cutpaste.cutouts import Cutout, cut_particles, whole_particles
 from nanolab.synthesis.cutpaste.ground import find_ground
 from nanolab.synthesis.cutpaste.settings import CutPasteSettings
 
@@ -81,7 +82,7 @@ def check_source(pair: AnnotatedImage, settings: CutPasteSettings) -> None:
     labels = _checked(pair)
     whole = whole_particles(labels, settings, pair.name)
     areas = np.bincount(labels.ravel())[list(whole)]
-    if large := sum(settings.scale[1] * disc_diameter(area) > settings.size_px for area in areas):
+    if large := sum(settings.scale[1] * equivalent_diameter(area) > settings.size_px for area in areas):
         can = f"{large} of {len(whole)} particles can come out larger than the images of {settings.size_px} px"
         logger.warning("%s: %s; they are then made to fit", pair.name, can)
     ground = find_ground(pair.image, labels, pair.name)

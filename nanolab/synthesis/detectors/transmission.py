@@ -33,6 +33,16 @@ def facets(passes: Passes, width_nm: float, rng: np.random.Generator) -> Image:
     return pattern[_mirrored(y), _mirrored(x)]
 
 
+def _scattering(passes: Passes, v: Values, rng: np.random.Generator) -> Image:
+    """Return the thickness that scatters, shape (height, width): no two particles alike, and in bands within them."""
+    matter = cast(Matter, passes.matter)
+    spread = rng.standard_normal(int(matter.label.max(initial=0)) + 1, dtype=np.float32)
+    scattering = matter.scattering_nm * np.exp(v["particle_spread"] * spread)[matter.label]
+    if v["diffraction"] > 0:
+        scattering *= np.maximum(1 + v["diffraction"] * facets(passes, float(v["diffraction_nm"]), rng), 0.1)
+    return matter.total(scattering, passes.shape)
+
+
 def _mirrored(place: Image) -> Image:
     """Whole numbers within the pattern: beyond its border it goes on mirrored, without a seam."""
     return np.abs(place.astype(np.int32) % (2 * _PATTERN_PX - 1) - (_PATTERN_PX - 1))
@@ -131,12 +141,7 @@ class BrightField(Instrument):
     @staticmethod
     def signal(passes: Passes, ground: Image, v: Values, rng: np.random.Generator) -> Image:
         """Return what reaches the camera, shape (height, width); the film's texture shows through the particles."""
-        matter = cast(Matter, passes.matter)
-        spread = rng.standard_normal(int(matter.label.max(initial=0)) + 1, dtype=np.float32)
-        scattering = matter.scattering_nm * np.exp(v["particle_spread"] * spread)[matter.label]
-        if v["diffraction"] > 0:
-            scattering *= np.maximum(1 + v["diffraction"] * facets(passes, float(v["diffraction_nm"]), rng), 0.1)
-        beam = np.exp(-matter.total(scattering, passes.shape) / v["mean_free_path_nm"])
+        beam = np.exp(-_scattering(passes, v, rng) / v["mean_free_path_nm"])
         if v["defocus_nm"] != 0:
             contrast = _fringes_and_grain(passes, v, rng)
             beam *= 1 + contrast / np.sqrt(1 + (contrast / _LARGEST_CONTRAST) ** 2)
@@ -199,12 +204,7 @@ class HighAngleDarkField(Instrument):
     @staticmethod
     def signal(passes: Passes, ground: Image, v: Values, rng: np.random.Generator) -> Image:
         """Return what the annular detector collects, shape (height, width)."""
-        matter = cast(Matter, passes.matter)
-        spread = rng.standard_normal(int(matter.label.max(initial=0)) + 1, dtype=np.float32)
-        scattering = matter.scattering_nm * np.exp(v["particle_spread"] * spread)[matter.label]
-        if v["diffraction"] > 0:
-            scattering *= np.maximum(1 + v["diffraction"] * facets(passes, float(v["diffraction_nm"]), rng), 0.1)
-        particles = v["atoms_per_nm3"] * v["atomic_number"] ** v["exponent"] * matter.total(scattering, passes.shape)
+        particles = v["atoms_per_nm3"] * v["atomic_number"] ** v["exponent"] * _scattering(passes, v, rng)
         covered = particles > 0
         around = blurred(particles, max(float(v["tail_nm"]) / passes.pixel_size_nm, 0.5))
         particles += v["tail"] * (around - particles)

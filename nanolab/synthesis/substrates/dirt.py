@@ -1,6 +1,6 @@
 """What lies on a substrate and is no particle: residue, stains, dust, smears."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -33,30 +33,54 @@ class Outlines(PatchyLayer):
         return np.asarray(lines * broken, dtype=np.float32)
 
 
-class Blobs(PatchyLayer):
+class _Spots(PatchyLayer):
+    """Round spots of height 1, `per_um2` of them, of diameter `size_nm`, whose profile is exp(-r^`HARD`)."""
+
+    HARD: ClassVar[float]
+
+    size_nm: Positive
+    per_um2: NotNegative
+
+    @classmethod
+    def texture(cls, record: Record, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator) -> Image:
+        """Return the spots."""
+        height, width = shape
+        count = rng.poisson(record["per_um2"] * height * width * pixel_size_nm**2 * 1e-6)
+        spots = np.zeros(shape, dtype=np.float32)
+        for row, column, spread, squash, angle in zip(
+            rng.uniform(0, height, count),
+            rng.uniform(0, width, count),
+            rng.uniform(0.5, 1.5, count),
+            rng.uniform(0.5, 1, count),
+            rng.uniform(0, np.pi, count),
+            strict=True,
+        ):
+            radius = max(spread * record["size_nm"] / pixel_size_nm / 2, 0.7)
+            reach = int(np.ceil(2.5 * radius))
+            top, left = max(int(row) - reach, 0), max(int(column) - reach, 0)
+            window = spots[top : int(row) + reach + 1, left : int(column) + reach + 1]
+            y, x = np.ogrid[top : top + window.shape[0], left : left + window.shape[1]]
+            along = (x - column) * np.cos(angle) + (y - row) * np.sin(angle)
+            across = (y - row) * np.cos(angle) - (x - column) * np.sin(angle)
+            distance = np.sqrt(along**2 + (across / squash) ** 2) / radius
+            np.maximum(window, np.exp(-(distance**cls.HARD)).astype(np.float32), out=window)
+        return spots
+
+
+class Blobs(_Spots):
     """Soft spots, `per_um2` of them, of diameter `size_nm`: stains, pits, thin residue."""
 
+    HARD: ClassVar[float] = 2
+
     kind: Literal["blobs"] = "blobs"
-    size_nm: Positive
-    per_um2: NotNegative
-
-    @staticmethod
-    def texture(record: Record, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator) -> Image:
-        """Spots of height 1 with a Gaussian profile."""
-        return _spots(record, shape, pixel_size_nm, rng, hard=2)
 
 
-class Specks(PatchyLayer):
+class Specks(_Spots):
     """Small spots with sharper edges, `per_um2` of them, of diameter `size_nm`: dust that is not a particle."""
 
-    kind: Literal["specks"] = "specks"
-    size_nm: Positive
-    per_um2: NotNegative
+    HARD: ClassVar[float] = 6  # a nearly flat top
 
-    @staticmethod
-    def texture(record: Record, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator) -> Image:
-        """Spots of height 1 with a nearly flat top."""
-        return _spots(record, shape, pixel_size_nm, rng, hard=6)
+    kind: Literal["specks"] = "specks"
 
 
 class Smears(PatchyLayer):
@@ -128,30 +152,3 @@ class Drops(Layer):
         radii = record["size_nm"] / pixel_size_nm / 2 * rng.uniform(0.5, 1.5, count)
         depth = depth_in_discs(rng.uniform((0, 0), shape, (count, 2)), radii, shape, 2 * rim_px, 0.1, rng)
         return ground + np.float32(record["level"]) * filled(depth) + np.float32(record["rim"]) * rim(depth, rim_px)
-
-
-def _spots(
-    record: Record, shape: tuple[int, int], pixel_size_nm: float, rng: np.random.Generator, *, hard: float
-) -> Image:
-    """Return round spots of height 1 whose profile is exp(-r^hard)."""
-    height, width = shape
-    count = rng.poisson(record["per_um2"] * height * width * pixel_size_nm**2 * 1e-6)
-    spots = np.zeros(shape, dtype=np.float32)
-    for row, column, spread, squash, angle in zip(
-        rng.uniform(0, height, count),
-        rng.uniform(0, width, count),
-        rng.uniform(0.5, 1.5, count),
-        rng.uniform(0.5, 1, count),
-        rng.uniform(0, np.pi, count),
-        strict=True,
-    ):
-        radius = max(spread * record["size_nm"] / pixel_size_nm / 2, 0.7)
-        reach = int(np.ceil(2.5 * radius))
-        top, left = max(int(row) - reach, 0), max(int(column) - reach, 0)
-        window = spots[top : int(row) + reach + 1, left : int(column) + reach + 1]
-        y, x = np.ogrid[top : top + window.shape[0], left : left + window.shape[1]]
-        along = (x - column) * np.cos(angle) + (y - row) * np.sin(angle)
-        across = (y - row) * np.cos(angle) - (x - column) * np.sin(angle)
-        distance = np.sqrt(along**2 + (across / squash) ** 2) / radius
-        np.maximum(window, np.exp(-(distance**hard)).astype(np.float32), out=window)
-    return spots

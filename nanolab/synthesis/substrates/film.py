@@ -7,7 +7,7 @@ import numpy as np
 from nanolab.core.typing import FloatArray, Image
 from nanolab.synthesis.draws import Distribution, Fraction, NotNegative, Positive, Record, default
 from nanolab.synthesis.noise import band_noise, octave_noise, smooth_noise
-from nanolab.synthesis.substrates.layer import Layer, PatchyLayer, depth_in_discs, filled, rim
+from nanolab.synthesis.substrates.layer import Layer, PatchyLayer, around, depth_in_discs, filled, rim
 
 __all__ = ["Carbon", "Grain", "Holes", "Relief", "Scratches", "Support"]
 
@@ -166,11 +166,10 @@ def _thickness(
         centres.append(centre)
         own = radius_px * np.exp(0.25 * rng.standard_normal())
         reach = own * (1 + 3 * bend)
-        part = tuple(slice(max(int(x - reach), 0), max(int(x + reach) + 2, 0)) for x in centre)
-        window = thickness[part]
-        y = np.arange(part[0].start, part[0].start + window.shape[0], dtype=np.float32)[:, None] - np.float32(row)
-        x = np.arange(part[1].start, part[1].start + window.shape[1], dtype=np.float32) - np.float32(column)
-        window += np.sqrt(np.maximum((np.float32(own) * uneven[part]) ** 2 - y * y - x * x, 0)) / np.float32(radius_px)
+        part, y, x = around((row, column), reach, shape)
+        thickness[part] += np.sqrt(np.maximum((np.float32(own) * uneven[part]) ** 2 - y * y - x * x, 0)) / np.float32(
+            radius_px
+        )
     return thickness
 
 

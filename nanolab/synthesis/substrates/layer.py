@@ -9,7 +9,7 @@ from nanolab.core.typing import FloatArray, Image
 from nanolab.synthesis.draws import Distribution, Fraction, Model, Record, default
 from nanolab.synthesis.noise import smooth_noise
 
-__all__ = ["Layer", "PatchyLayer", "depth_in_discs", "filled", "rim"]
+__all__ = ["Layer", "PatchyLayer", "around", "depth_in_discs", "filled", "rim"]
 
 
 class Layer(Model):
@@ -82,14 +82,22 @@ def depth_in_discs(
         reach = radius * (1 + 3 * bend) + margin
         if not (-reach < row < shape[0] + reach and -reach < column < shape[1] + reach):
             continue
-        top, left = max(int(row - reach), 0), max(int(column - reach), 0)
-        part = (slice(top, int(row + reach) + 2), slice(left, int(column + reach) + 2))
-        window = depth[part]
-        y = np.arange(top, top + window.shape[0], dtype=np.float32)[:, None] - np.float32(row)
-        x = np.arange(left, left + window.shape[1], dtype=np.float32) - np.float32(column)
+        part, y, x = around((row, column), reach, shape)
         inside = np.float32(radius) * (1 + np.float32(bend) * noise[part]) - np.sqrt(x * x + y * y)
-        np.maximum(window, inside, out=window)
+        np.maximum(depth[part], inside, out=depth[part])
     return depth
+
+
+def around(
+    centre: tuple[float, float], reach: float, shape: tuple[int, int]
+) -> tuple[tuple[slice, slice], Image, Image]:
+    """Return the part of an image within `reach` of a (row, column), and how far its rows and columns lie from it."""
+    rows, cols = (slice(max(int(at - reach), 0), max(int(at + reach) + 2, 0)) for at in centre)
+    y, x = (
+        np.arange(side.start, max(min(side.stop, length), side.start), dtype=np.float32) - np.float32(at)
+        for side, length, at in zip((rows, cols), shape, centre, strict=True)
+    )
+    return (rows, cols), y[:, None], x
 
 
 def filled(depth: Image) -> Image:

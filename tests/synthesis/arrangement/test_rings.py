@@ -129,11 +129,8 @@ def test_labels_of_rings_are_their_bands() -> None:
     circle = np.column_stack([np.cos(angles), np.sin(angles)])
     ring = Structure("ring", 0, [250, 300] + 150 * circle, 40, closed=True)
     line = Structure("line", 1, np.column_stack([np.linspace(500, 700, 180), np.full(180, 301.0)]), 60, closed=False)
-    labels = structure_labels(scene_with(ring, line), kinds=("ring", "line"))
+    labels = structure_labels(scene_with(ring, line))
     # 4 nm^2 a pixel; the edge leaves half a pixel at each of its n pixels, at random: some sqrt(n), 1 % here.
     assert (labels == 1).sum() * 4 == pytest.approx(np.pi * (170**2 - 130**2), rel=0.01)
-    assert (labels == 2).sum() * 4 == pytest.approx(200 * 60, rel=0.02)
     assert labels[150, 125] == 0  # its middle is no part of it
-    alone = structure_labels(scene_with(ring, line), filled=True)
-    assert (alone == 1).sum() * 4 == pytest.approx(np.pi * 170**2, rel=0.01)
-    assert set(np.unique(alone).tolist()) == {0, 1}
+    assert set(np.unique(labels).tolist()) == {0, 1}  # a line has none
