@@ -6,6 +6,7 @@ from typing import Annotated, cast
 import typer
 
 from nanolab.cli.app import PixelSizeNm, app, data, report_errors
+from nanolab.core.words import count_words
 
 __all__ = ["data_get", "data_list", "export", "import_labels"]
 
@@ -17,7 +18,7 @@ def data_list() -> None:
 
     for row in status():
         missing = f"not here: nanolab data get {row['name']}"
-        here = f"{row['n_images']} images in {row['folder']}" if row["folder"] else missing
+        here = f"{count_words(row['n_images'], 'image')} in {row['folder']}" if row["folder"] else missing
         typer.echo(
             f"{row['name']}: {here}\n  {row['title']}\n  {row['licence']}: {row['asks']}\n  cite {row['citation']}"
         )
@@ -68,12 +69,12 @@ def import_labels(
     lost = sum(record["annotated"] - record["particles"] for record in records.values() if record["annotated"])
     more = f"; {lost} more lie outside, or others hide them" if lost > 0 else ""
     if empty := [name for name, record in records.items() if not record["particles"]]:
-        more += f"; {len(empty)} images have none, the first is {empty[0]!r}"
-    typer.echo(f"{output}: {len(dataset)} images, {kept} particles{more}")
+        more += f"; none in {count_words(len(empty), 'image')}, the first is {empty[0]!r}"
+    typer.echo(f"{output}: {count_words(len(dataset), 'image')}, {count_words(kept, 'particle')}{more}")
     for record in records.values():
         if record.get("remarks"):
             typer.echo(f"note: {shortened(record['remarks'])}", err=True)
-    report_errors(manifest["left_out"], f"{len(dataset) + len(manifest['left_out'])} annotations")
+    report_errors(manifest["left_out"], count_words(len(dataset) + len(manifest["left_out"]), "annotation"))
 
 
 @app.command()
@@ -94,4 +95,4 @@ def export(
 
     source = Dataset(dataset)
     written = export_dataset(source, cast(ExportFormat, kind), output, amodal=amodal, erosion_px=erosion_px)
-    typer.echo(f"{written}: {len(source)} images")
+    typer.echo(f"{written}: {count_words(len(source), 'image')}")

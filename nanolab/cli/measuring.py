@@ -7,6 +7,7 @@ import typer
 
 from nanolab.cli.app import PixelSizeNm, Recursive, Scales, app, report_errors, say_unused, typed_scales
 from nanolab.core.checks import InputError
+from nanolab.core.words import count_words
 
 if TYPE_CHECKING:
     from nanolab.measurement.summary import MeasuredImage
@@ -64,9 +65,9 @@ def measure(
         wanted = {"fit_name": fit, "page": report, "rois": rois, "label_maps": rois, "without_scale": without_scale}
         _report(images_measured, output, _title(labels[0]), choices | wanted)
         if compare is not None:
-            report_errors(wrong, f"{len(others) + len(wrong)} label maps of {compare}")
+            report_errors(wrong, f"{count_words(len(others) + len(wrong), 'label map')} of {compare}")
             _compare(images_measured, others, output, choices, (_title(labels[0]), _title(compare)))
-    report_errors(errors, f"{len(files)} label maps")
+    report_errors(errors, count_words(len(files), "label map"))
 
 
 def _title(path: Path) -> str:
@@ -79,7 +80,7 @@ def _write_table(images: "list[MeasuredImage]", output: Path) -> None:
 
     table = particles_of(images)
     write_csv(output, significant(table))
-    typer.echo(f"{output}: {len(table)} particles of {len(images)} label maps")
+    typer.echo(f"{output}: {count_words(len(table), 'particle')} of {count_words(len(images), 'label map')}")
 
 
 def _report(images: "list[MeasuredImage]", output: Path, title: str, choices: dict[str, Any]) -> None:
@@ -93,7 +94,7 @@ def _report(images: "list[MeasuredImage]", output: Path, title: str, choices: di
         typer.echo(f"{name:<6}{number[name]:.4g} {unit}{interval}")
     for note in found.notes:
         typer.echo(note)
-    typer.echo(f"{output}: {len(found.particles)} particles of {len(images)} label maps")
+    typer.echo(f"{output}: {count_words(len(found.particles), 'particle')} of {count_words(len(images), 'label map')}")
 
 
 def _compare(
@@ -132,7 +133,7 @@ def evaluate(
     write_json(output, result)
     for name, value in result["pooled"].items():
         typer.echo(_score_line(name, value, result["intervals"].get(name)))
-    report_errors(result["errors"], f"{len(result['images']) + len(result['errors'])} images")
+    report_errors(result["errors"], count_words(len(result["images"]) + len(result["errors"]), "image"))
 
 
 def _score_line(name: str, value: float | None, interval: list[float] | None) -> str:

@@ -7,6 +7,7 @@ import typer
 
 from nanolab.cli.app import Parameters, Workers, app, ended, failing, pairs
 from nanolab.core.checks import InputError
+from nanolab.core.words import count_words
 
 __all__ = ["run", "sweep", "sweep_report"]
 
@@ -47,8 +48,8 @@ def sweep(
         raise InputError("--workers is for this machine, --scheduler for others; give one of them")
     done = engine.sweep(file, size=size, workers=workers, scheduler=scheduler, again=again)
     failed = done.of("failed")
-    kept, complete = len(done.of("kept")), len(done.of("complete"))
-    typer.echo(f"{done.folder}: {len(done.outcomes)} runs: {kept} kept, {complete} done, {len(failed)} failed")
+    runs, kept, complete = count_words(len(done.outcomes), "run"), len(done.of("kept")), len(done.of("complete"))
+    typer.echo(f"{done.folder}: {runs}: {kept} kept, {complete} done, {len(failed)} failed")
     if failed:
         raise ended("\n".join(f"failed: {outcome.run}\n  {outcome.error}" for outcome in failed), 1)
 

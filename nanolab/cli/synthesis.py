@@ -7,6 +7,7 @@ import typer
 
 from nanolab.cli.app import PixelSizeNm, Workers, app, failing
 from nanolab.core.checks import InputError, check_choice
+from nanolab.core.words import count_words
 
 if TYPE_CHECKING:
     from nanolab.datasets.dataset import Dataset
@@ -60,7 +61,8 @@ def _made(dataset: "Dataset") -> str:
     from nanolab.synthesis.dataset_folder import placed_particles
 
     placed, requested = placed_particles(dataset)
-    return f"{dataset.folder}: {len(dataset)} images; {placed} of {requested} particles asked for found a place"
+    images = count_words(len(dataset), "image")
+    return f"{dataset.folder}: {images}; {placed} of {requested} particles asked for found a place"
 
 
 @app.command()

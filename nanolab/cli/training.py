@@ -17,6 +17,7 @@ from nanolab.cli.app import (
     typed_scales,
 )
 from nanolab.core.checks import InputError
+from nanolab.core.words import count_words
 
 __all__ = ["segment", "train"]
 
@@ -86,12 +87,12 @@ def train(
 
     if leave_one_out:
         runs = train_each(draw_sources(sets, chosen.seed)[0], output, chosen, resume=resume)
-        typer.echo(f"{output}: {len(runs)} trainings, one without each image")
+        typer.echo(f"{output}: {count_words(len(runs), 'training')}, one without each image")
         return
     run = run_training(sets, output, chosen, validation=watched, resume=resume)
     if watched is not None and watched.labels is not None:
         select_best(run, Keep.parse(chosen.keep).by or "dice", watched.name)
-    typer.echo(f"{output}: {len(run.epochs)} epochs, epoch {run.selected_epoch} selected")
+    typer.echo(f"{output}: {count_words(len(run.epochs), 'epoch')}, epoch {run.selected_epoch} selected")
 
 
 @app.command()
@@ -195,8 +196,8 @@ def segment(
     )
     say_unused(typed)
     if len(done.table):
-        typer.echo(done.table.drop(columns="too_small").fillna("").to_string(index=False))
-        typer.echo(f"{output}: {len(done.table)} label maps and particles.csv")
+        typer.echo(done.table.fillna("").to_string(index=False))
+        typer.echo(f"{output}: {count_words(len(done.table), 'label map')}, images.csv and particles.csv")
         if dropped := done.table["too_small"].sum():
-            typer.echo(f"{dropped} particles were too small and left out; --min-diameter sets how small they may be")
-    report_errors(done.failures, f"{len(files)} images")
+            typer.echo(f"too small and left out: {count_words(dropped, 'particle')}; see --min-diameter")
+    report_errors(done.failures, count_words(len(files), "image"))

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 
 from nanolab.core.checks import InputError
+from nanolab.core.words import count_words
 from nanolab.dashboard.workbench import Sizes
 from nanolab.figures.sizes import STATISTICS
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import Fit
 
 __all__ = [
-    "count_words",
     "failure_list",
     "hint",
     "message",
@@ -43,11 +43,6 @@ def failure_list(failures: Mapping[str, str]) -> str:
     """Return the files that could not be used, each with the reason."""
     lines = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(why)}</li>" for name, why in failures.items())
     return f'<ul class="failures" role="alert">{lines}</ul>' if lines else ""
-
-
-def count_words(number: int, what: str) -> str:
-    """Return "1 image" or "2 images"."""
-    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def parse_nm(text: str) -> float:

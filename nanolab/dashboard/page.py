@@ -13,10 +13,10 @@ from typing import Any
 import panel as pn
 
 from nanolab.core.checks import InputError
+from nanolab.core.words import count_words
 from nanolab.dashboard.controls import Controls
 from nanolab.dashboard.drawings import Limits, size_limits
 from nanolab.dashboard.html import (
-    count_words,
     failure_list,
     hint,
     message,

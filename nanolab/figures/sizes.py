@@ -18,11 +18,12 @@ from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import InputError, check_same_shape
 from nanolab.core.typing import AnyImage, AnyLabelMap, FloatArray
+from nanolab.core.words import count_words
 from nanolab.figures.panels import LINES, draw_micrograph, make_panels, styled
 from nanolab.measurement.comparison import SampleComparison
 from nanolab.measurement.fits import Fit, GoodnessOfFit
 from nanolab.measurement.particles import sizes_of
-from nanolab.measurement.size_sample import SizeSample, quantiles
+from nanolab.measurement.size_sample import Border, SizeSample, quantiles, size_sample
 from nanolab.measurement.statistics import bin_edges, histogram
 
 __all__ = [
@@ -156,7 +157,7 @@ def draw_distribution(
 ) -> None:
     """Draw what `plot_distribution` shows."""
     bars = histogram(sample, weighting, bins=bins)
-    count = f"{len(sample)} particles" + (f", {bars.beyond:.1%} beyond" if bars.beyond > 0.0005 else "")
+    count = counted_words(sample) + (f", {bars.beyond:.1%} larger than shown" if bars.beyond > 0.0005 else "")
     axes.stairs(100 * bars.shares, bars.edges, fill=True, color=LINES[5], alpha=0.45, label=count)
     weights = sample.volume_weights if weighting == "volume" else sample.weights
     _mark_percentiles(axes, quantiles(sample.sizes, weights, (0.1, 0.5, 0.9)), bars.edges)
@@ -232,7 +233,7 @@ def plot_size_comparison(samples: Mapping[str, SizeSample], comparison: SampleCo
         total = sample.weights.sum()
         shares = np.histogram(sample.sizes, edges, weights=sample.weights)[0] / total
         _draw_bars(left, 100 * shares, edges, colour)
-        label = f"{name}: n = {len(sample)}"
+        label = f"{name}: {counted_words(sample)}"
         right.step(sample.sizes, 100 * np.cumsum(sample.weights) / total, where="post", color=colour, label=label)
     axis = f"{NAMES.get(quantity, quantity)} / {unit}"
     left.set(xlabel=axis, ylabel="share of particles in a bin / %", ylim=(0, None))
@@ -288,18 +289,21 @@ def plot_sizes(
     unit: str | None = None,
     *,
     quantity: str = "equivalent circular diameter",
+    border: Border = "correct",
 ) -> Figure:
-    """Show size distributions by number: the share of particles in bins common to all, and each median.
+    """Show size distributions by number: the share of particles in bins common to all, and each D50.
 
     Parameters
     ----------
     sizes
-        A particle table (see `nanolab.measurement.particles.measure`), whose ECD is shown; or several, or sizes of
-        shape (particles,) and finite values, by what the legend is to call them.
+        A particle table (see `nanolab.measurement.particles.measure`), whose ECD is shown as reports on sizes count it;
+        or several, or sizes of shape (particles,) and finite values, by what the legend is to call them.
     unit
         Unit of sizes, "nm" or "px"; a table brings its own.
     quantity
         What the sizes are.
+    border
+        How particles of a table that the border cuts count, see `nanolab.measurement.size_sample.size_sample`.
 
     Examples
     --------
@@ -308,23 +312,25 @@ def plot_sizes(
     Notes
     -----
     The axis ends at the 99.5th percentile of all sizes together, or one agglomerate taken for a particle would press
-    the rest into one bar. The legend says how many lie beyond.
+    the rest into one bar. The legend says how many are larger.
     """
     given = {"particles": sizes} if isinstance(sizes, pd.DataFrame) else sizes
-    tables = {name: sizes_of(each) for name, each in given.items() if isinstance(each, pd.DataFrame)}
-    units = {each for _, each in tables.values()} | ({unit} if unit else set())
+    tables = {name: each for name, each in given.items() if isinstance(each, pd.DataFrame)}
+    samples = {name: size_sample(each, border=border) for name, each in tables.items() if len(each)}
+    units = {sizes_of(each)[1] for each in tables.values()} | ({unit} if unit else set())
     if len(units) != 1:
         raise InputError(
             f"size histogram: all sizes need one unit, got {sorted(units) or 'none'}; name it, or scale them"
         )
     (unit,) = units
-    values = {name: tables[name][0] if name in tables else np.asarray(each, float) for name, each in given.items()}
+    values = {name: np.asarray([] if name in tables else each, float) for name, each in given.items()}
+    values |= {name: sample.sizes for name, sample in samples.items()}
     if not any(len(each) for each in values.values()):
         raise InputError("size histogram: needs at least one particle, got none")
     figure, (axes,) = make_panels(1, 1, aspect=0.62, panel_in=5.5)
     edges = _common_edges(list(values.values()))
     for colour, (name, each) in zip(LINES, values.items(), strict=False):
-        _distribution(axes, each, edges, colour, name, unit)
+        _distribution(axes, each, samples.get(name), edges, colour, name, unit)
     axes.set(xlabel=f"{quantity} / {unit}", ylabel="share of particles in a bin")
     axes.set_ylim(bottom=0)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1))
@@ -341,14 +347,24 @@ def _draw_bars(axes: Axes, shares: FloatArray, edges: FloatArray, colour: str, *
     axes.stairs(shares, edges, color=colour, linewidth=1.5, **options)
 
 
-def _distribution(axes: Axes, sizes: FloatArray, edges: FloatArray, colour: str, name: str, unit: str) -> None:
-    count = len(sizes)
-    if count == 0:
+def counted_words(sample: SizeSample) -> str:
+    """Return how many particles count, and by which rule."""
+    rules = {"correct": "corrected for the border", "drop": "those cut by the border left out", "keep": "cut ones too"}
+    return f"{count_words(len(sample), 'particle')}, {rules[sample.border]}"
+
+
+def _distribution(
+    axes: Axes, sizes: FloatArray, sample: SizeSample | None, edges: FloatArray, colour: str, name: str, unit: str
+) -> None:
+    if len(sizes) == 0:
         axes.plot([], [], color=colour, label=f"{name}: no particles")
         return
-    shares = np.histogram(sizes, edges)[0] / count
-    median = float(np.median(sizes))
+    weights = np.ones(len(sizes)) if sample is None else sample.weights
+    d50 = float(np.median(sizes) if sample is None else quantiles(sizes, weights, 0.5))
     beyond = int((sizes > edges[-1]).sum())
-    label = f"{name}: median {median:.4g} {unit}, n = {count}" + (f" ({beyond} beyond)" if beyond else "")
-    _draw_bars(axes, shares, edges, colour, label=label)
-    axes.axvline(median, color=colour, linestyle="--", linewidth=1.2)
+    counted = f"median {d50:.4g} {unit} of {count_words(len(sizes), 'size')} as given"
+    if sample is not None:
+        counted = f"D50 {d50:.4g} {unit}, {counted_words(sample)}"
+    label = f"{name}: {counted}" + (f"; {beyond} larger than shown" if beyond else "")
+    _draw_bars(axes, np.histogram(sizes, edges, weights=weights)[0] / weights.sum(), edges, colour, label=label)
+    axes.axvline(d50, color=colour, linestyle="--", linewidth=1.2)

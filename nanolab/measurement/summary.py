@@ -11,6 +11,7 @@ from nanolab import __version__
 from nanolab.core.checks import InputError, check_choice
 from nanolab.core.seeds import generator
 from nanolab.core.typing import AnyImage, AnyLabelMap
+from nanolab.core.words import count_words
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import FITS, Fit, GoodnessOfFit, fit, fit_all, goodness_of_fit
 from nanolab.measurement.particles import check_length, measure
@@ -276,7 +277,7 @@ def _needed(sample: SizeSample, result: dict[str, Any]) -> dict[str, Any]:
 
 def _notes(report: SizeReport) -> list[str]:
     result, sample = report.statistics, report.sample
-    scales, count = sorted(set(report.scales.values())), len(sample.images)
+    scales = sorted(set(report.scales.values()))
     shown = scales[0] if len(scales) == 1 else f"{len(scales)} different ones, see the table of pixel sizes"
     border = {
         "correct": "left out; the others weighted for it (Miles-Lantuejoul)",
@@ -285,7 +286,8 @@ def _notes(report: SizeReport) -> list[str]:
     }[sample.border]
     notes = [
         f"Pixel size: {shown}." + (" All lengths are in pixels." if sample.unit == "px" else ""),
-        f"{len(sample)} particles of {count} image{'s' if count > 1 else ''}; {sample.cut} touch the border: {border}"
+        f"{count_words(len(sample), 'particle')} of {count_words(len(sample.images), 'image')}; "
+        f"{sample.cut} touch the border: {border}"
         + (f"; {sample.small} smaller than {report.settings['min_area_px']} px left out." if sample.small else "."),
         f"By volume: weighted with ECD³, as of spheres. Intervals: bootstrap over {result['resampled']}, "
         f"{result['repeats']} times.",

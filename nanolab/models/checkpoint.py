@@ -155,5 +155,7 @@ def checkpoint_of(model: "Path | str | PathLike[str]", epoch: int | None = None)
     if path.suffix == ".safetensors":
         return path
     if not (path / "run.json").is_file():
-        raise InputError(f"{path}: holds no training (there is no run.json in it); check the path")
+        raise InputError(
+            f"{path}: holds no training (there is no run.json in it), and is no .safetensors file of one epoch"
+        )
     return epoch_file(path, selected_epoch(path) if epoch is None else epoch)

@@ -24,7 +24,8 @@ from nanolab.images.labels import write_labels
 from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import PixelSize
 from nanolab.images.scale_table import typed_scale
-from nanolab.measurement.particles import measure, sizes_of
+from nanolab.measurement.particles import measure
+from nanolab.measurement.size_sample import quantiles, size_sample
 from nanolab.measurement.statistics import FEW_PARTICLES
 from nanolab.segmentation.segmenter import Segmenter
 
@@ -44,8 +45,8 @@ class SegmentedFiles:
     Attributes
     ----------
     table
-        One row per image done: image, particles, median (of the ECD, of those that no border cuts), unit, scale with
-        its source, too_small (how many were dropped), and what is doubtful.
+        One row per image done: image, particles, d50 (median ECD by number, corrected for the border as in the report
+        on sizes), unit, scale with its source, too_small (how many were dropped), and what is doubtful.
     failures
         What was wrong with each file that could not be used, by its path; the others are done.
     """
@@ -67,9 +68,10 @@ def segment_files(
 ) -> SegmentedFiles:
     """Find and measure the particles of many micrographs.
 
-    Writes `OUT/<stem>.labels.tif` for each image, of the size of the image, and `OUT/particles.csv`, one row per
-    particle (see `nanolab.measurement.particles.measure`). Where images share a stem, suffixes or folders tell them
-    apart: `image_png.labels.tif`, `folder__image.labels.tif`. Particles are neither sought nor found in a data bar.
+    Writes `OUT/<stem>.labels.tif` for each image, of the size of the image, `OUT/particles.csv`, one row per particle
+    (see `nanolab.measurement.particles.measure`), and `OUT/images.csv`, the table returned. Where images share a stem,
+    suffixes or folders tell them apart: `image_png.labels.tif`, `folder__image.labels.tif`. Particles are neither
+    sought nor found in a data bar.
 
     Parameters
     ----------
@@ -98,10 +100,11 @@ def segment_files(
     """
     names = _names(image_files(*images))
     segmenter = model if isinstance(model, Segmenter) else Segmenter(model)
-    out = output_folder(out)
     if outlines:
         segmenter.check_outlines()
         from nanolab.models.readouts.outlines import write_outlines
+    is_new = not Path(out).exists()
+    out = output_folder(out)
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
@@ -135,12 +138,15 @@ def segment_files(
     if tables:
         every = pd.concat([each for each in tables if len(each)] or tables, ignore_index=True)
         write_csv(out / "particles.csv", significant(every))
+        write_csv(out / "images.csv", pd.DataFrame(rows))
+    elif is_new:
+        out.rmdir()
     return SegmentedFiles(pd.DataFrame(rows), failures)
 
 
 def _row(name: str, particles: pd.DataFrame, pixel_size: PixelSize, dropped: int, *, is_mask: bool) -> dict[str, Any]:
     cut = particles["touches_border"].to_numpy(dtype=bool)
-    sizes, unit = sizes_of(particles[~cut])
+    sample = None if cut.all() else size_sample(particles)
     doubts = {
         "a mask, not a micrograph": is_mask,
         "no scale": pixel_size.nm is None,
@@ -151,8 +157,8 @@ def _row(name: str, particles: pd.DataFrame, pixel_size: PixelSize, dropped: int
     return {
         "image": name,
         "particles": len(particles),
-        "median": float(f"{np.median(sizes):.4g}") if len(sizes) else None,
-        "unit": unit,
+        "d50": None if sample is None else float(f"{quantiles(sample.sizes, sample.weights, 0.5):.4g}"),
+        "unit": "px" if pixel_size.nm is None else "nm",
         "scale": str(pixel_size),
         "too_small": dropped,
         "doubtful": ", ".join(doubt for doubt, is_so in doubts.items() if is_so),

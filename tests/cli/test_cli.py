@@ -85,6 +85,7 @@ def test_data_list_finds_the_real_images(run: Run, bam_folder: Path, monkeypatch
             "magnification must be a number from 0.02 to 16",
         ),
         (["segment", "--model", "nowhere", "-o", "out", "a.tif"], "nowhere: holds no training"),
+        (["segment", "--model", "README.md", "-o", "out", "a.tif"], "and is no .safetensors file of one epoch"),
         (["measure", "nowhere.tif", "-o", "out.csv"], "nowhere.tif"),
         (["import-labels", "nowhere", "-o", "out"], "nowhere: must be a folder of annotations"),
         (["import-labels", ".", "-o", "out", "--format", "voc"], "format must be one of auto, labelme"),
@@ -237,7 +238,7 @@ def test_from_images_to_scores(run: Run, tmp_path: Path, rng: np.random.Generato
 
     trained = run("train", "set", "-o", "training", *settings, *watched)
     assert trained.exit_code == 0, trained.output
-    assert trained.stdout.splitlines()[-1] == "training: 1 epochs, epoch 1 selected"
+    assert trained.stdout.splitlines()[-1] == "training: 1 epoch, epoch 1 selected"
     assert "highest dice on 0" in (tmp_path / "training/selection.json").read_text(encoding="utf-8")
 
     images = ["set/images/0.tif", "gone.tif", "set/images/1.tif"]
@@ -246,6 +247,7 @@ def test_from_images_to_scores(run: Run, tmp_path: Path, rng: np.random.Generato
     assert "1 of the 3 images could not be used" in segmented.stderr
     assert {path.name for path in (tmp_path / "found").iterdir()} == {
         *("0.labels.tif", "1.labels.tif", "0.overlay.png", "1.overlay.png"),
+        "images.csv",
         "particles.csv",
     }
 
@@ -289,14 +291,14 @@ def test_own_annotations_come_in_and_go_out(run: Run, tmp_path: Path) -> None:
     annotate(tmp_path / "mine", "a")
     result = run("import-labels", "mine", "-o", "set")
     assert result.exit_code == 0, result.output
-    assert result.stdout == "set: 1 images, 2 particles; 1 more lie outside, or others hide them\n"
+    assert result.stdout == "set: 1 image, 2 particles; 1 more lie outside, or others hide them\n"
     sample = Dataset(tmp_path / "set")[0]
     assert np.bincount(sample.labels.ravel()).tolist() == [80 * 60 - 600, 200, 400]
     assert sample.pixel_size.nm == pytest.approx(2.5)
     for kind, output in (("coco", "coco.json"), ("imagej", "rois"), ("stardist", "s"), ("three-class", "t")):
         result = run("export", "set", "--format", kind, "-o", output)
         assert result.exit_code == 0, result.output
-        assert result.stdout == f"{output}: 1 images\n"
+        assert result.stdout == f"{output}: 1 image\n"
     assert run("import-labels", "coco.json", "--images", "mine", "-o", "again").exit_code == 0
     assert run("import-labels", "rois", "--images", "mine", "-o", "third", "--format", "imagej").exit_code == 0
     for name in ("again", "third"):
@@ -346,7 +348,7 @@ def test_import_labels_says_which_regions_were_left_out_and_which_images_are_emp
         (tmp_path / f"mine/{name}.json").write_text(json.dumps({"shapes": each, "imagePath": f"{name}.tif"}))
     result = run("import-labels", "mine", "-o", "set")
     assert result.exit_code == 0, result.output
-    assert result.stdout == "set: 2 images, 1 particles; 1 images have none, the first is 'b'\n"
+    assert result.stdout == "set: 2 images, 1 particle; none in 1 image, the first is 'b'\n"
     assert (
         "note: left out: mine/a.json: shape 2: must enclose a particle, got a line; draw its outline" in result.stderr
     )

@@ -146,7 +146,7 @@ def test_histograms_count_every_particle_up_to_the_end_of_the_axis(rng: np.rando
     assert shares == pytest.approx(np.repeat(expected, 2))  # each is drawn as an area and as a line
     legend = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert legend[1].startswith(
-        f"annotated: median {np.median(sizes['annotated']):.4g} nm, n = 100 ({beyond[1]} beyond"
+        f"annotated: median {np.median(sizes['annotated']):.4g} nm of 100 sizes as given; {beyond[1]} larger than shown"
     )
 
 

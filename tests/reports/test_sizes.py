@@ -13,12 +13,14 @@ from nanolab.cli import app
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.core.tables import write_csv, write_excel
+from nanolab.figures.sizes import plot_sizes
 from nanolab.images.folders import label_files
 from nanolab.images.labels import read_labels, write_labels
 from nanolab.images.pixel_size import PixelSize
 from nanolab.images.tiff import write_tiff
 from nanolab.measurement.label_files import measure_files
-from nanolab.reports.sizes import compare_report, measure_image, size_report
+from nanolab.reports.sizes import compare_report, measure_image, size_report, summarise_sizes
+from nanolab.segmentation.files import _row
 
 KNOWN, UNKNOWN = PixelSize.typed(2.0), PixelSize.unknown("no pixel size in the file")
 
@@ -328,3 +330,24 @@ def test_mistakes_are_named(segmented: Path, words: list[str], message: str) -> 
 def test_a_folder_gives_its_label_maps(segmented: Path) -> None:
     write_tiff(segmented / "image.tif", np.zeros((9, 9), np.uint8), pixel_size_nm=None)
     assert [path.name for path in label_files(segmented)] == ["i0.labels.tif", "i1.labels.tif"]
+
+
+def test_table_of_segment_figure_and_report_count_by_one_rule(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    labels = np.zeros((300, 300), dtype=np.int32)
+    for number, (row, col) in enumerate(rng.uniform(0, 300, (60, 2)), start=1):  # many are cut, mostly large ones
+        rows, cols = np.mgrid[:300, :300]
+        labels[np.hypot(rows - row, cols - col) < rng.uniform(4, 22)] = number
+    image = measure_image("a", labels, pixel_size=PixelSize.typed(2.0))
+    d50 = summarise_sizes([image], repeats=0).statistics["number"]["d50"]
+    row = _row("a", image.particles, image.pixel_size, 0, is_mask=False)
+    assert row["d50"] == pytest.approx(d50, rel=5e-4)  # four digits
+    (line,) = plot_sizes(image.particles).axes[0].lines
+    assert line.get_xdata()[0] == d50
+    (legend,) = plot_sizes(image.particles).axes[0].get_legend().get_texts()
+    whole = int((~image.particles["touches_border"]).sum())
+    assert legend.get_text().startswith(f"particles: D50 {d50:.4g} nm, {whole} particles, corrected for the border")
+    # neither that of all particles nor that of the whole ones
+    everything, kept = image.particles["ecd_nm"], image.particles.loc[~image.particles["touches_border"], "ecd_nm"]
+    assert d50 not in (everything.median(), kept.median())
+    assert "cut ones too" in plot_sizes(image.particles, border="keep").axes[0].get_legend().get_texts()[0].get_text()

@@ -202,6 +202,7 @@ def test_files_become_label_maps_and_a_table(model: Path, discs: np.ndarray, tmp
     assert names_in(tmp_path / "out") == [
         "a.labels.tif",
         "a.overlay.png",
+        "images.csv",
         "particles.csv",
     ]
     labels = read_labels(tmp_path / "out" / "a.labels.tif")
@@ -238,14 +239,18 @@ def test_a_bad_file_does_not_stop_the_others(model: Path, discs: np.ndarray, tmp
     assert names_in(tmp_path / "out") == [
         "good.labels.tif",
         "good.overlay.png",
+        "images.csv",
         "particles.csv",
     ]
 
 
-def test_if_no_file_is_any_good_there_is_no_table(model: Path, tmp_path: Path) -> None:
+def test_if_no_file_is_any_good_there_is_no_folder(model: Path, tmp_path: Path) -> None:
     failures = segment_files([tmp_path / "gone.tif"], model, tmp_path / "out", progress=False).failures
     assert len(failures) == 1
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "mine").mkdir()
+    segment_files([tmp_path / "gone.tif"], model, tmp_path / "mine", progress=False)
+    assert (tmp_path / "mine").is_dir()
 
 
 def test_images_of_one_stem_do_not_overwrite_each_other(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
@@ -288,7 +293,7 @@ def test_a_folder_is_segmented_and_told_image_by_image(model: Path, discs: np.nd
     file = read_label_file(tmp_path / "out/b.labels.tif")
     assert (file.image, file.image_rows) == ("../in/sub/b.tif", len(discs))
     assert file.made_by.endswith(".safetensors")
-    assert names_in(tmp_path / "out") == ["a.labels.tif", "b.labels.tif", "particles.csv"]
+    assert names_in(tmp_path / "out") == ["a.labels.tif", "b.labels.tif", "images.csv", "particles.csv"]
 
 
 def test_an_overlay_is_the_image_with_outlines(model: Path, discs: np.ndarray, tmp_path: Path) -> None:
@@ -477,3 +482,4 @@ def test_files_tell_how_many_particles_were_too_small(model: Path, tmp_path: Pat
     image[5:10, 5:10] = image[30:40, 30:40] = 0.8
     path = write_image(tmp_path / "a.tif", image)
     assert segment_files([path], model, tmp_path / "out", progress=False).table["too_small"].tolist() == [1]
+    assert pd.read_csv(tmp_path / "out/images.csv")["too_small"].tolist() == [1]

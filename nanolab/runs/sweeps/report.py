@@ -37,9 +37,9 @@ def report_sweep(
     InputError
         If no such sweep was started.
     """
-    from nbconvert import HTMLExporter
-
     folder = sweep_folder(sweep, root)
+    from nbconvert import HTMLExporter  # after the check: it takes its time
+
     run = notebook.run(
         _NOTEBOOK, {"sweep": folder.as_posix()}, name=folder.name, run="report", root=folder.parent, progress=progress
     )
