@@ -129,7 +129,7 @@ def read_json(path: Path | str) -> Any:
     return parse_json(check_file(path, "JSON file").read_bytes(), str(path))
 
 
-def parse_json(text: str | bytes, where: str, mend: str = "make it again") -> Any:
+def parse_json(text: str | bytes, where: str, mend: str = "make it again", *, nan: bool = False) -> Any:
     """Return what a JSON text in UTF-8 holds.
 
     Parameters
@@ -138,6 +138,8 @@ def parse_json(text: str | bytes, where: str, mend: str = "make it again") -> An
         What to call it in an error.
     mend
         What the error advises.
+    nan
+        Take NaN and infinities, which checkpoints hold where a score is undefined.
 
     Raises
     ------
@@ -146,8 +148,9 @@ def parse_json(text: str | bytes, where: str, mend: str = "make it again") -> An
         has numbers of thousands of digits.
     """
     try:
+        number = float if nan else _finite
         decoded = text if isinstance(text, str) else text.decode("utf-8-sig")
-        return json.loads(decoded, object_pairs_hook=_given_once, parse_constant=_finite, parse_float=_finite)
+        return json.loads(decoded, object_pairs_hook=_given_once, parse_constant=number, parse_float=number)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where}: not valid JSON ({error}); {mend}") from error
 

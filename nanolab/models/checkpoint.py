@@ -51,7 +51,7 @@ def load_checkpoint(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]
     path = check_file(path, "checkpoint")
     try:
         with safe_open(path, framework="pt") as file:
-            record = parse_json((file.metadata() or {})[_KEY], str(path), "train or copy it again")
+            record = parse_json((file.metadata() or {})[_KEY], str(path), "train or copy it again", nan=True)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
     except (SafetensorError, KeyError, OSError) as error:
         raise InputError(f"{path}: no checkpoint of nanolab, or damaged ({error!r}); train or copy it again") from error

@@ -1,5 +1,6 @@
 """Files are complete or absent, whatever their names and whoever was killed."""
 
+import math
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from nanolab.core.checks import InputError, check_between, check_file
-from nanolab.core.files import atomic, output_folder, read_json, write_json
+from nanolab.core.files import atomic, output_folder, parse_json, read_json, write_json
 from nanolab.core.tables import read_csv
 
 HANG = """
@@ -126,3 +127,7 @@ def test_json_that_says_two_things_or_no_number_is_refused_by_name(tmp_path: Pat
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(InputError, match=rf"a\.json: not valid JSON \({why}\)"):
         read_json(tmp_path / "a.json")
+
+
+def test_json_of_a_checkpoint_may_hold_scores_that_are_undefined() -> None:
+    assert math.isnan(parse_json('{"dice": NaN}', "record", nan=True)["dice"])
