@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +18,15 @@ __all__ = ["read_scale_bar", "weigh"]
 
 _LENGTH = re.compile(r"(\W*(\d+(?:[.,]\d+)?)\s*([nuµμm]m)\W*)(\s[A-Z]{2,8}\W*)?", re.IGNORECASE)
 _NO_BAR = re.compile(r"\s(HFW|VFW|HFOV|FOV|FW|WD)\b", re.IGNORECASE)  # what another length in a data bar is called
+_WORD = re.compile(r"[A-Za-z0-9]{2}")  # what is read of a bar alone is a dash, an arrow, a T or a Chinese character
 _UNIT_LAST = re.compile(r"[nuµμm]\s?m\W*$", re.IGNORECASE)
 _RANGES_NM = {"nm": (1, 1000), "um": (100, 1e6), "mm": (1e5, 5e6)}  # of lengths that scale bars have in each unit
 _USUAL, _RARE = (1.0, 2.0, 2.5, 5.0), (1.5, 3.0, 3.5, 4.0, 6.0, 7.0, 7.5, 8.0)  # first digits of such lengths
-_LEAST_CONFIDENCE = 0.55
+_LEAST_CONFIDENCE = 0.67
 _REACH = 2.0  # heights of the label between it and its bar
+_OUTLINE_PX, _FRAME_SHARE = 3, 0.8  # widest line around a bar; what bar and frame share of the shorter one's length
 _TICK_PX = 3  # half the width of an end tick
+_SMALLEST_LABEL = 0.3  # of the height of a box that it shares with its bar
 _LETTER = 0.75  # of a label's height: the widest stroke in it
 _PRECISE_PX = 20.0  # length of a bar whose ends, found within half a pixel each, are sure within 5 %
 _COARSEST_NM = 2e4  # a pixel of the widest field of a scanning electron microscope
@@ -64,27 +67,27 @@ def read_scale_bar(pixels: npt.NDArray[np.float32]) -> PixelSize:
     The label must be a length alone on its line, such as ``200 nm``, and a bar must lie next to, above, below or around
     it: a solid bar, a line with or without end ticks, or Hitachi's row of eleven ticks. The confidence is that of the
     reading, lowered for lengths that scale bars seldom have, for bars far from the label or out of its middle, and
-    where another bar would fit as well. Below 0.55 the pixel size is unknown.
+    where another bar would fit as well. Below 0.67 the pixel size is unknown. It is no share of right readings.
 
     Parameters
     ----------
     pixels
         Shape (height, width), float32 in [0, 1], the data bar not cut off.
     """
-    texts = [_without_bar(text, pixels) for text in read_text(pixels)]
-    return weigh(_rejoined(texts), pixels)
+    return weigh(read_text(pixels), pixels)
 
 
 def weigh(texts: Sequence[Text], pixels: npt.NDArray[np.float32]) -> PixelSize:
     """Return the pixel size that the best pair of label and bar gives, if it is sure enough."""
-    labels = [label for text in texts if (label := _label(text))]
-    if not labels:
+    found = list(_labels(texts, pixels))
+    if not found:
         return PixelSize.unknown("no scale bar label was read in the picture")
-    matches = sorted(
-        (match for label in labels for match in _matches(label, texts, pixels)), key=lambda m: -m.confidence
-    )
+    words = [text for text in texts if _WORD.search(text.content) and not _UNIT_LAST.search(text.content)]
+    words += [label.text for label, _ in found]
+    matches = [match for label, bars in found for match in _matches(label, bars, words, pixels)]
+    matches.sort(key=lambda match: -match.confidence)
     if not matches:
-        return PixelSize.unknown(f"no bar was found next to the label {labels[0].text.content!r}")
+        return PixelSize.unknown(f"no bar was found next to the label {found[0][0].text.content!r}")
     best = matches[0]
     rival = max((match.confidence for match in matches if not _agree(match, best)), default=0.0)
     confidence = best.confidence * min(1.0, 1.5 - rival / best.confidence)
@@ -108,12 +111,21 @@ def _rejoined(texts: Sequence[Text]) -> list[Text]:
             number.content.strip().isdigit()
             and unit.content.strip()[:1] in "nuµμm"
             and on_line
-            and 0 <= gap < number.height
+            and 0 <= gap < 1.6 * number.height
         ):
             top, bottom = min(number.top, unit.top), max(number.bottom, unit.bottom)
             content, score = f"{number.content} {unit.content}", min(number.score, unit.score)
             whole.append(Text(content, top, number.left, bottom, unit.right, score))
     return whole
+
+
+def _labels(texts: Sequence[Text], pixels: npt.NDArray[np.float32]) -> Iterator[tuple[_Label, list[Bar]]]:
+    """Lengths among lines of text, each with the bars around it."""
+    for text in _rejoined(texts):
+        if _UNIT_LAST.search(text.content) or _label(text):
+            bars = _bars_near(text, pixels)
+            if label := _label(_without_bar(text, bars, pixels)):
+                yield label, bars
 
 
 def _label(text: Text) -> _Label | None:
@@ -137,10 +149,13 @@ def _near(value: float, choices: Sequence[float]) -> bool:
     return any(math.isclose(value, choice) for choice in choices)
 
 
-def _matches(label: _Label, texts: Sequence[Text], pixels: npt.NDArray[np.float32]) -> Iterator[_Match]:
+def _matches(
+    label: _Label, near: Sequence[Bar], words: Sequence[Text], pixels: npt.NDArray[np.float32]
+) -> Iterator[_Match]:
     """Pair a label with the bars around it."""
     text = label.text
-    bars = [bar for bar in _bars_near(text, pixels) if not any(_is_stroke(bar, other) for other in texts)]
+    bars = [bar for bar in near if not any(_is_stroke(bar, word) for word in words)]
+    bars = [bar for bar in bars if not any(_is_frame(bar, other) for other in bars)]
     ink = _ink(text, pixels)
     low, high = (width / pixels.shape[1] for width in _PICTURE_NM)
     for bar in bars + list(_around(text, bars)):
@@ -155,28 +170,51 @@ def _bars_near(text: Text, pixels: npt.NDArray[np.float32]) -> list[Bar]:
     return find_bars(pixels, *rows, (text.left - aside, text.right + aside))
 
 
-def _without_bar(text: Text, pixels: npt.NDArray[np.float32]) -> Text:
-    """Read a line again without the bar in its box: the tick of ``|-| 5 um`` would be taken for a 1."""
-    if not _UNIT_LAST.search(text.content):
-        return text
-    inside = [bar for bar in _bars_near(text, pixels) if _is_stroke(bar, text) and bar.width > _LETTER * text.height]
+def _without_bar(text: Text, near: Sequence[Bar], pixels: npt.NDArray[np.float32]) -> Text:
+    """Take a bar out of the box of a line, and read again what stood next to it: the tick of ``|-| 5 um`` is no 1."""
+    wide = [bar for bar in near if bar.width > _LETTER * text.height and not bar.is_tick_row]
+    inside = [bar for bar in wide if _is_stroke(bar, text)]
     if not inside:
         return text
-    bar = max(inside, key=lambda bar: bar.width)
-    sides = (text.left, bar.left - _TICK_PX), (bar.right + _TICK_PX, text.right)
-    left, right = max(sides, key=lambda side: side[1] - side[0])
-    columns, rows = slice(max(0, int(left)), int(right) + 1), slice(max(0, int(text.top)), int(text.bottom) + 1)
-    if right - left < text.height:
+    rest = _largest_rest(text, max(inside, key=lambda bar: bar.width))
+    if min(rest.height, rest.right - rest.left) < _SMALLEST_LABEL * text.height:
         return replace(text, content="")
+    if rest.right - rest.left >= text.right - max(0.0, text.left):
+        return rest  # only rows were cut off: no letter was
+    rows, columns = slice(int(rest.top), int(rest.bottom) + 1), slice(int(rest.left), int(rest.right) + 1)
     content, score = read_line(pixels[rows, columns])
-    return Text(content, text.top, left, text.bottom, right, score)
+    return replace(rest, content=content, score=score)
+
+
+def _largest_rest(text: Text, bar: Bar) -> Text:
+    """Return what of a box is left or right of a bar in it, or between its ends above or below it."""
+    left, right = max(0.0, text.left), text.right
+    if None not in bar.ticks:
+        left, right = max(left, bar.left + _TICK_PX), min(right, bar.right - _TICK_PX)
+    rests = [
+        replace(text, left=max(0.0, text.left), right=bar.left - _TICK_PX),
+        replace(text, left=bar.right + _TICK_PX),
+        replace(text, left=left, right=right, bottom=bar.top - 1),
+        replace(text, left=left, right=right, top=bar.bottom + 1),
+    ]
+    rests = [replace(rest, top=max(0.0, rest.top)) for rest in rests]
+    return max(rests, key=lambda rest: max(0.0, rest.height) * max(0.0, rest.right - rest.left))
 
 
 def _ink(text: Text, pixels: npt.NDArray[np.float32]) -> float:
-    """Levels of 255 by which letters differ from the ground they stand on; negative where they are darker."""
-    box = pixels[max(0, int(text.top)) : int(text.bottom), max(0, int(text.left)) : int(text.right)] * 255
-    dark, ground, bright = np.percentile(box, (2, 50, 98))
-    return float(bright - ground if box.mean() > ground else dark - ground)
+    """Levels of 255 by which letters differ from the ground; negative where they are darker.
+
+    They are the extreme that the rows above or below them lack: the bar lies on one side only, and particles on all.
+    """
+    half, left, right = text.height / 2, max(0, int(text.left)), int(text.right)
+    edges = [max(0, round(edge)) for edge in (text.top - half, text.top, text.bottom, text.bottom + half)]
+    strips = [pixels[first:last, left:right] * 255 for first, last in pairwise(edges)]
+    (dark, ground, bright), *around = (
+        np.percentile(strip, (2, 50, 98)) for strip in strips[1::-1] + strips[2:] if strip.size
+    )
+    over = bright - min((sides[2] for sides in around), default=ground)
+    under = max((sides[0] for sides in around), default=ground) - dark
+    return float(bright - ground if over > under else dark - ground)
 
 
 def _likeness(text: Text, bar: Bar, ink: float) -> float:
@@ -184,13 +222,36 @@ def _likeness(text: Text, bar: Bar, ink: float) -> float:
     colour = 1.0 if bar.sign * ink > 0 else 0.7
     clearness = min(1.0, bar.contrast / (0.6 * abs(ink))) if ink else 1.0
     size = 1.0 if bar.width > _LETTER * text.height else 0.5
-    return colour * clearness * size * min(1.0, bar.length_px / _PRECISE_PX)
+    return colour * clearness * size * _sureness_of_ends(bar) * min(1.0, bar.length_px / _PRECISE_PX)
+
+
+def _sureness_of_ends(bar: Bar) -> float:
+    """Halve what is known of a line with a tick at one end: it would be much shorter with one at the other, too."""
+    off = [abs(tick - flank) for tick, flank in zip(bar.ticks, bar.flanks, strict=True) if tick is not None]
+    return 0.5 if len(off) == 1 and 2 * off[0] > _SAME / 2 * bar.width else 1.0
 
 
 def _is_stroke(bar: Bar, text: Text) -> bool:
     """Tell whether a bar lies within a line of text: part of a letter, or read as if it were one."""
     middle = (bar.top + bar.bottom) / 2
     return text.top < middle < text.bottom and bar.left > text.left - 2 and bar.right < text.right + 2
+
+
+def _is_frame(bar: Bar, other: Bar) -> bool:
+    """Tell whether a bar is part of the outline of what lies between two, or of the box in which a clearer one is."""
+    apart = max(bar.top - other.bottom, other.top - bar.bottom)
+    if bar.sign == other.sign:
+        ends = max(abs(bar.left - other.left), abs(bar.right - other.right))
+        thick = max(bar.bottom - bar.top, other.bottom - other.top)
+        return 0 < apart <= 4 * _OUTLINE_PX and ends <= _OUTLINE_PX and thick <= _OUTLINE_PX
+    shared = min(bar.right, other.right) - max(bar.left, other.left)
+    touches = apart <= _OUTLINE_PX and shared > _FRAME_SHARE * min(bar.width, other.width)
+    clearer = other.contrast > bar.contrast and not _is_outline(other, bar)
+    return touches and (clearer or _is_outline(bar, other))
+
+
+def _is_outline(bar: Bar, other: Bar) -> bool:
+    return all(0 <= gap <= 2 * _OUTLINE_PX for gap in (other.left - bar.left, bar.right - other.right))
 
 
 def _around(text: Text, bars: Sequence[Bar]) -> Iterator[Bar]:

@@ -1,39 +1,43 @@
-"""How often a drawn scale bar is read, and how often wrongly, on real micrographs."""
+"""How often a drawn scale bar is read, how often wrongly, and whether the stated confidence is what comes out."""
 
 import os
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from helpers.scale_bars import draw_scale_bar
 
 from nanolab.images.scale_bar import read_scale_bar
 
 _WRONG = 0.02  # of the pixel size
+_MOST_WRONG = 1 / 200  # of what is claimed on backgrounds that were not used for tuning
+
+
+def _backgrounds(data: Path) -> list[Path]:
+    folders = "emps/images", "bam-tio2/Datasets/Electron Microscopy Images/SEM", "catalysts/images"
+    return [path for folder in folders for path in sorted((data / folder).glob("*.*"))]
 
 
 @pytest.mark.bench
-def test_drawn_scale_bars_are_read_right_or_not_at_all(emps_folder: Path, bam_folder: Path) -> None:
-    count = int(os.environ.get("NANOLAB_SCALE_BARS", "100"))  # about 0.3 s each on a quiet machine
-    emps = sorted((emps_folder / "images").glob("*.png"))
-    bam = sorted((bam_folder / "Datasets" / "Electron Microscopy Images" / "SEM").glob("*.tif"))
-    seen: Counter[str] = Counter()
-    confidences: list[tuple[float, bool]] = []
+def test_drawn_scale_bars_are_read_right_or_not_at_all(emps_folder: Path, tmp_path: Path) -> None:
+    """Bars with even seeds lie on every second background, those for tuning; odd ones on the others, kept back."""
+    count = int(os.environ.get("NANOLAB_SCALE_BARS", "100"))  # about 0.5 s each on a quiet machine
+    files = _backgrounds(emps_folder.parent)
+    rows = []
     for seed in range(count):
-        rng = np.random.default_rng(seed)
-        files = bam if rng.random() < 0.3 else emps
-        bar = draw_scale_bar(rng, files[int(rng.integers(len(files)))])
+        bar = draw_scale_bar(np.random.default_rng(seed), files[seed % 2 :: 2])
         found = read_scale_bar((bar.pixels / 255).astype(np.float32))
-        if found.nm is not None and found.confidence is not None:
-            wrong = abs(found.nm / bar.nm_per_px - 1) > _WRONG
-            seen.update(["read", *(["wrong"] if wrong else [])])
-            confidences.append((found.confidence, not wrong))
-            if wrong:
-                print(f"seed {seed}: {bar.style}, {bar.label} over {bar.length_px:.1f} px; got {found}")
-    print(f"{count} bars: {seen['read'] / count:.1%} read, {seen['wrong'] / count:.1%} more than 2 % wrong")
-    for low, high in ((0.55, 0.7), (0.7, 0.8), (0.8, 0.9), (0.9, 1.01)):
-        right = [is_right for confidence, is_right in confidences if low <= confidence < high]
-        if right:
-            print(f"confidence {low} to {high}: {len(right)} read, {np.mean(right):.1%} right")
-    assert seen["wrong"] <= 0.05 * count
+        error = np.nan if found.nm is None else found.nm / bar.nm_per_px - 1
+        rows.append((seed, seed % 2, bar.style, bar.label, bar.length_px, error, found.confidence, found.detail))
+    columns = ["seed", "kept_back", "style", "label", "length_px", "error", "confidence", "detail"]
+    table = pd.DataFrame(rows, columns=columns).assign(wrong=lambda rows: rows.error.abs() > _WRONG)
+    table.to_csv(tmp_path / "scale_bars.csv", index=False)
+    for kept_back, half in table.groupby("kept_back"):
+        claims = half.dropna(subset="error")
+        print(f"kept back {kept_back}: {len(claims)} of {len(half)} bars read, {claims.wrong.sum()} wrong")
+        bins = pd.cut(claims.confidence.astype(float), [0, 0.9, 0.95, 0.98, 0.99, 1])
+        print(claims.groupby(bins, observed=True).agg(claims=("wrong", "size"), wrong=("wrong", "mean")))
+    print(table[table.wrong].to_string())
+    kept_back = table[table.kept_back == 1].dropna(subset="error")
+    assert kept_back.wrong.sum() <= max(1, _MOST_WRONG * len(kept_back))

@@ -1,6 +1,8 @@
-"""Scale bars drawn in several styles onto real micrographs, with the length that is right."""
+"""Scale bars drawn in many styles onto real micrographs, grains and plain ground, with the length that is right."""
 
+import functools
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +10,19 @@ import numpy as np
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from nanolab.images.formats.image_file import read_grey
+from nanolab.images.formats.ocr import Text, read_text
+
 __all__ = ["DrawnBar", "draw_scale_bar"]
 
-_FONTS = ("DejaVu Sans", "DejaVu Sans:bold", "DejaVu Serif", "DejaVu Sans Mono", "STIXGeneral")
-_LENGTHS = (1, 2, 5, 10, 20, 25, 50, 100, 200, 250, 300, 400, 500)
+_FONTS = ("DejaVu Sans", "DejaVu Sans:bold", "DejaVu Serif", "DejaVu Sans Mono")
+_FONTS += ("STIXGeneral", "STIXGeneral:bold", "cmss10", "cmr10", "Aileron")
+_WITHOUT_GREEK = ("cmss10", "cmr10", "Aileron")
+_LENGTHS = {
+    "nm": (5, 10, 20, 25, 50, 100, 200, 250, 300, 400, 500),
+    "µm": (0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 20, 50),
+}
+_SIDE_PX = 384
 
 
 @dataclass(frozen=True)
@@ -25,68 +36,117 @@ class DrawnBar:
     nm_per_px: float
 
 
-def draw_scale_bar(rng: np.random.Generator, background: Path) -> DrawnBar:
-    """Draw a bar of 40 to 220 px and its label onto a part of a micrograph, then blur, resize or compress the whole."""
-    picture = _part(rng, Image.open(background).convert("L"))
-    length, thickness, size = int(rng.integers(40, 221)), int(rng.integers(2, 13)), int(rng.integers(16, 41))
-    style = str(rng.choice(["solid", "line", "ticks"]))
-    place = str(rng.choice(["above", "below", "right", "left"], p=[0.45, 0.3, 0.15, 0.1]))
-    label, nm = _label(rng)
-    font = ImageFont.truetype(font_manager.findfont(str(rng.choice(_FONTS))), size)
-    ink, ground = (255, 0) if rng.random() < 0.7 else (0, 255)
-    thickness = thickness if style == "solid" else min(thickness, 4)
-    tick = int(rng.integers(8, 22))
-    draw = ImageDraw.Draw(picture)
+def draw_scale_bar(rng: np.random.Generator, backgrounds: Sequence[Path]) -> DrawnBar:
+    """Draw a bar of 25 to 220 px and its label onto a background without text, then blur, resize or compress the whole.
+
+    One background in four is drawn: grains, or a slope with noise; the others are parts of micrographs.
+    """
+    ground = _drawn_ground(rng) if rng.random() < 0.25 else _part(rng, backgrounds)
+    picture = Image.fromarray(_relit(rng, ground))
+    length, size = int(rng.integers(25, 221)), int(rng.integers(14, 45))
+    style = str(rng.choice(["solid", "line", "ticks"], p=[0.5, 0.2, 0.3]))
+    place = str(rng.choice(["above", "below", "right", "left"], p=[0.5, 0.25, 0.15, 0.1]))
+    ink, name = int(rng.choice([255, 235, 0, 20])), str(rng.choice(_FONTS))
+    label, nm = _label(rng, name)
+    thickness = int(rng.integers(2, max(3, min(24, length // 4)))) if style == "solid" else int(rng.integers(1, 5))
+    tick, gap = int(rng.integers(8, 26)) if style == "ticks" else 0, int(rng.integers(3, 18))
+    frame = str(rng.choice(["bare", "outlined", "box"], p=[0.5, 0.2, 0.3]))
+    draw, font = ImageDraw.Draw(picture), _font(name, size)
+    if frame == "bare" and abs(ink - np.asarray(picture).mean()) < 70:
+        ink = 255 - ink  # nobody would see it
+    outline = int(rng.integers(1, 3)) if frame == "outlined" else 0
     width, height = (int(side) for side in draw.textbbox((0, 0), label, font=font)[2:])
-    gap = int(rng.integers(4, 16))
-    tall = max(thickness, tick if style == "ticks" else 0)
-    beside = place in ("right", "left")
-    whole = (length + gap + width, max(height, tall)) if beside else (max(length, width), height + gap + tall)
-    left = int(rng.integers(12, max(13, picture.width - whole[0] - 12)))
-    top = picture.height - whole[1] - int(rng.integers(12, 40))
-    if rng.random() < 0.35:
-        draw.rectangle((left - 10, top - 8, left + whole[0] + 10, top + whole[1] + 8), fill=ground)
-    if beside:
-        bar_left = left if place == "right" else left + width + gap
-        middle = top + whole[1] // 2
-        at = (bar_left + length + gap if place == "right" else left, middle)
-        draw.text(at, label, fill=ink, font=font, anchor="lm")
+    tall, aside = max(thickness, tick), place in ("right", "left")
+    if aside:
+        length = min(length, _SIDE_PX - 24 - width - gap)
+    whole = (length + gap + width, max(height, tall)) if aside else (max(length, width), height + gap + tall)
+    left = int(rng.integers(8, max(9, picture.width - whole[0] - 8)))
+    top = int(rng.integers(8, max(9, picture.height - whole[1] - 8)))
+    if frame == "box":
+        draw.rectangle((left - 6, top - 6, left + whole[0] + 6, top + whole[1] + 6), fill=255 - ink)
+    written = {"fill": ink, "font": font, "stroke_width": outline, "stroke_fill": 255 - ink}
+    if aside:
+        bar_left, middle = (left if place == "right" else left + width + gap), top + whole[1] // 2
+        draw.text((bar_left + length + gap if place == "right" else left, middle), label, anchor="lm", **written)
     else:
-        bar_left = left + (whole[0] - length) // 2
+        bar_left = left + int(rng.choice([0, (whole[0] - length) // 2, whole[0] - length], p=[0.15, 0.7, 0.15]))
         middle = top + (height + gap + tall // 2 if place == "above" else tall // 2)
-        draw.text(
-            (left + whole[0] // 2, top if place == "above" else top + tall + gap),
-            label,
-            fill=ink,
-            font=font,
-            anchor="ma",
-        )
+        text_top = top if place == "above" else top + tall + gap
+        draw.text((left + whole[0] // 2, text_top), label, anchor="ma", **written)
     first = middle - thickness // 2
+    pieces = [(bar_left, first, bar_left + length - 1, first + thickness - 1)]
+    wide = min(thickness, 3) if style == "ticks" else 0
     if style == "ticks":
-        wide = min(thickness, 3)
-        for column in (bar_left, bar_left + length - wide):
-            draw.rectangle((column, middle - tick // 2, column + wide - 1, middle + tick // 2), fill=ink)
-        true = length - wide
-    else:
-        true = length
-    draw.rectangle((bar_left, first, bar_left + length - 1, first + thickness - 1), fill=ink)
+        ends = bar_left, bar_left + length - wide
+        pieces += [(column, middle - tick // 2, column + wide - 1, middle + tick // 2) for column in ends]
+    for left, top, right, bottom in pieces if outline else ():
+        draw.rectangle((left - outline, top - outline, right + outline, bottom + outline), fill=255 - ink)
+    for piece in pieces:
+        draw.rectangle(piece, fill=ink)
     picture, scale = _worn(rng, picture)
-    return DrawnBar(np.asarray(picture), f"{style} {place}", label, true * scale, nm / (true * scale))
+    true = (length - wide) * scale
+    return DrawnBar(np.asarray(picture), f"{style} {place} {frame} {ink} {name}", label, true, nm / true)
 
 
-def _part(rng: np.random.Generator, picture: Image.Image) -> Image.Image:
-    width, height = min(640, picture.width), min(480, int(0.8 * picture.height))
-    left, top = (
-        int(rng.integers(0, picture.width - width + 1)),
-        int(rng.integers(0, int(0.8 * picture.height) - height + 1)),
-    )
-    return picture.crop((left, top, left + width, top + height))
+def _drawn_ground(rng: np.random.Generator) -> np.ndarray:
+    rows, columns = np.mgrid[:_SIDE_PX, :_SIDE_PX]
+    if rng.random() < 0.4:
+        steep = rng.uniform(-0.4, 0.4, 2)
+        return (steep[0] * (rows - 192) + steep[1] * (columns - 192) + rng.normal(128, 12, rows.shape)).clip(0, 255)
+    grey, radius = np.full(rows.shape, rng.uniform(0, 60)), rng.uniform(3, 14)
+    low, high = np.sort(rng.uniform(60, 230, 2))
+    for _ in range(int(_SIDE_PX**2 / radius**2 / 4)):
+        row, column, size = rng.uniform(0, _SIDE_PX), rng.uniform(0, _SIDE_PX), radius * rng.uniform(0.7, 1.3)
+        near = (
+            slice(max(0, int(row - size)), int(row + size) + 2),
+            slice(max(0, int(column - size)), int(column + size) + 2),
+        )
+        inside = (rows[near] - row) ** 2 + (columns[near] - column) ** 2 < size**2
+        grey[near][inside] = rng.uniform(low, high)
+    return (grey + rng.normal(0, rng.uniform(0, 12), grey.shape)).clip(0, 255)
 
 
-def _label(rng: np.random.Generator) -> tuple[str, float]:
-    value = int(rng.choice(_LENGTHS))
-    unit, factor = (("nm", 1.0), ("µm", 1e3))[int(value <= 20 and rng.random() < 0.6)]
-    return f"{value}{' ' if rng.random() < 0.7 else ''}{unit}", value * factor
+@functools.cache
+def _read(background: Path) -> tuple[np.ndarray, list[Text]]:
+    """A micrograph as levels, and the lines of text in it."""
+    grey = read_grey(background)[0]
+    return grey * 255, read_text(grey)
+
+
+def _part(rng: np.random.Generator, backgrounds: Sequence[Path]) -> np.ndarray:
+    """A part of a micrograph that has no text in it."""
+    while True:
+        pixels, texts = _read(backgrounds[int(rng.integers(len(backgrounds)))])
+        height, width = (min(_SIDE_PX, side) for side in pixels.shape)
+        for _ in range(10):
+            top, left = (
+                int(rng.integers(0, side - part + 1)) for side, part in zip(pixels.shape, (height, width), strict=True)
+            )
+            if not any(
+                t.bottom > top and t.top < top + height and t.right > left and t.left < left + width for t in texts
+            ):
+                return pixels[top : top + height, left : left + width]
+
+
+def _relit(rng: np.random.Generator, ground: np.ndarray) -> np.ndarray:
+    """Make half of the backgrounds darker, brighter or of other contrast."""
+    if rng.random() < 0.5:
+        ground = (ground - 128) * rng.uniform(0.4, 1.6) + rng.uniform(50, 205)
+    return np.rint(ground.clip(0, 255)).astype(np.uint8)
+
+
+def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
+    if name == "Aileron":
+        return ImageFont.load_default(size)
+    return ImageFont.truetype(font_manager.findfont(name), size)
+
+
+def _label(rng: np.random.Generator, font: str) -> tuple[str, float]:
+    unit = str(rng.choice(["nm", "µm"], p=[0.6, 0.4]))
+    value = float(rng.choice(_LENGTHS[unit]))
+    number = f"{value:.1f}" if unit == "µm" and rng.random() < 0.2 else f"{value:g}"
+    shown = "um" if unit == "µm" and (font in _WITHOUT_GREEK or rng.random() < 0.2) else unit
+    return f"{number}{' ' if rng.random() < 0.7 else ''}{shown}", value * {"nm": 1.0, "µm": 1e3}[unit]
 
 
 def _worn(rng: np.random.Generator, picture: Image.Image) -> tuple[Image.Image, float]:
@@ -99,6 +159,6 @@ def _worn(rng: np.random.Generator, picture: Image.Image) -> tuple[Image.Image, 
         picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.4, 1.0))))
     if rng.random() < 0.4:
         stream = io.BytesIO()
-        picture.save(stream, "JPEG", quality=int(rng.integers(70, 96)))
+        picture.save(stream, "JPEG", quality=int(rng.integers(60, 96)))
         picture = Image.open(stream)
     return picture, scale

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 __all__ = ["Bar", "find_bars", "join"]
 
-_THRESHOLDS = range(30, 241, 15)  # of 255 levels; a bar of any grey stands out at some of them
+_THRESHOLDS = range(30, 241, 20)  # of 255 levels; a bar of any grey stands out at some of them
 _SHORTEST_PX = 12
-_THICKEST = 0.34  # of the length
+_THICKEST = 0.45  # of the length
 _CONTRAST = 30.0  # levels between a bar and everything around it
 _UNEVEN, _MOST_UNEVEN = 0.15, 0.35  # of that contrast: how much the grey of a bar may vary along it, and at most
 _BLUR_PX = 2  # over which an end may be blurred
@@ -118,6 +118,7 @@ def _find(levels: Levels, first: int, last: int, columns: tuple[float, float]) -
                 bar = _measured(levels, *place)
                 found += [bar] if bar else []
             seen.add(place)
+        rows, starts, ends = _runs(mask[1:] & mask[:-1])  # of noise little is left
         short = ends - starts <= _TICK_WIDTH_PX
         found += _tick_rows(rows[short] + first, (starts + ends)[short] / 2, sign)
     return _distinct(found)
@@ -186,10 +187,13 @@ def _measured(levels: Levels, top: int, bottom: int, left: int, right: int, sign
 
 def _flank(rows: Levels, end: int, level: float, contrast: float) -> float | None:
     """Where a bar ends near column `end`, half-way down to what lies beyond it; None if that is too like the bar."""
-    beyond = rows[end + _BLUR_PX : end + _BLUR_PX + _BEYOND_PX]
-    if len(beyond) == 0 or level - np.median(beyond) < max(_CONTRAST, _END_CONTRAST * contrast):
+    start = min(end + _BLUR_PX, len(rows) - 1)
+    beyond = float(np.median(rows[start : start + _BEYOND_PX]))
+    if level - beyond < max(_CONTRAST, _END_CONTRAST * contrast):
+        beyond = float(rows[end : start + 1].min())  # an outline is narrower
+    if level - beyond < max(_CONTRAST, _END_CONTRAST * contrast):
         return None  # it runs into something alike: an arrow head, a particle
-    half = (level + float(np.median(beyond))) / 2
+    half = (level + beyond) / 2
     near = range(end - _BLUR_PX - 1, min(end + _BLUR_PX, len(rows) - 1))
     for column in near:
         inside, outside = float(rows[column]), float(rows[column + 1])
@@ -225,18 +229,18 @@ def _tick(strip: Levels, end: float, contrast: float) -> float | None:
 
 
 def _tick_rows(rows: npt.NDArray[np.intp], middles: npt.NDArray[np.float64], sign: int) -> list[Bar]:
-    """Find short runs at exactly eleven equal steps, alike in several rows below each other."""
+    """Find short runs at exactly eleven equal steps; each row of runs stands for itself and the next."""
     growing: list[Bar] = []
     for row in np.unique(rows):
         columns = middles[rows == row]
         if not _TICK_COUNT <= len(columns) <= 5 * _TICK_COUNT:
             continue
         for ends in _progressions(columns):
-            above = next((bar for bar in growing if bar.bottom == row and _alike(bar.flanks, ends)), None)
+            above = next((bar for bar in growing if bar.bottom == row + 1 and _alike(bar.flanks, ends)), None)
             if above is not None:
                 growing.remove(above)
             growing.append(
-                Bar(int(row) if above is None else above.top, int(row) + 1, ends, ends, sign, _TICK_CONTRAST)
+                Bar(int(row) if above is None else above.top, int(row) + 2, ends, ends, sign, _TICK_CONTRAST)
             )
     return [bar for bar in growing if bar.bottom - bar.top >= _TICK_ROWS]
 
@@ -258,7 +262,8 @@ def _progressions(columns: npt.NDArray[np.float64]) -> Iterator[tuple[float, flo
             wanted = start + step * np.arange(-1, _TICK_COUNT + 1)
             nearest = columns[np.abs(columns[None] - wanted[:, None]).argmin(axis=1)]
             hit = np.abs(nearest - wanted) <= 1 + 0.02 * np.abs(wanted - start)
-            if hit[1:-1].all() and not hit[0] and not hit[-1]:
+            even = np.linspace(nearest[1], nearest[-2], _TICK_COUNT)
+            if hit[1:-1].all() and not hit[0] and not hit[-1] and np.abs(nearest[1:-1] - even).max() <= 1:
                 yield float(start), float(nearest[-2])
 
 
@@ -267,7 +272,10 @@ def _distinct(bars: list[Bar]) -> list[Bar]:
     kept: list[Bar] = []
     for bar in sorted(bars, key=lambda bar: -bar.contrast):
         near = (
-            abs(bar.top - other.top) <= 3 and abs(bar.left - other.left) <= 4 and abs(bar.right - other.right) <= 4
+            bar.sign == other.sign
+            and abs(bar.top - other.top) <= 3
+            and abs(bar.left - other.left) <= 4
+            and abs(bar.right - other.right) <= 4
             for other in kept
         )
         if not any(near):
