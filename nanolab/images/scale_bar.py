@@ -22,7 +22,7 @@ _WORD = re.compile(r"[A-Za-z0-9]{2}")  # what is read of a bar alone is a dash, 
 _UNIT_LAST = re.compile(r"[nuµμm]\s?m\W*$", re.IGNORECASE)
 _RANGES_NM = {"nm": (1, 1000), "um": (100, 1e6), "mm": (1e5, 5e6)}  # of lengths that scale bars have in each unit
 _USUAL, _RARE = (1.0, 2.0, 2.5, 5.0), (1.5, 3.0, 3.5, 4.0, 6.0, 7.0, 7.5, 8.0)  # first digits of such lengths
-_LEAST_CONFIDENCE = 0.67
+_LEAST_CONFIDENCE = 0.65
 _REACH = 2.0  # heights of the label between it and its bar
 _OUTLINE_PX, _FRAME_SHARE = 3, 0.8  # widest line around a bar; what bar and frame share of the shorter one's length
 _TICK_PX = 3  # half the width of an end tick
@@ -67,7 +67,7 @@ def read_scale_bar(pixels: npt.NDArray[np.float32]) -> PixelSize:
     The label must be a length alone on its line, such as ``200 nm``, and a bar must lie next to, above, below or around
     it: a solid bar, a line with or without end ticks, or Hitachi's row of eleven ticks. The confidence is that of the
     reading, lowered for lengths that scale bars seldom have, for bars far from the label or out of its middle, and
-    where another bar would fit as well. Below 0.67 the pixel size is unknown. It is no share of right readings.
+    where another bar would fit as well. Below 0.65 the pixel size is unknown. It is no share of right readings.
 
     Parameters
     ----------
