@@ -1,16 +1,17 @@
 """From label maps to sizes and scores."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from nanolab.cli.app import PixelSizeNm, Recursive, Scales, app, report_errors, say_unused, typed_scales
+from nanolab.cli.app import PixelSizeNm, Recursive, Scales, app, failing, report_errors, say_unused, typed_scales
 from nanolab.core.checks import InputError
 from nanolab.core.words import count_words
 
 if TYPE_CHECKING:
     from nanolab.measurement.summary import MeasuredImage
+    from nanolab.twin.report import TwinReport
 
 __all__ = ["evaluate", "measure"]
 
@@ -42,6 +43,16 @@ def measure(
     compare: Annotated[
         Path | None, typer.Option(metavar="LABELS", help="Label maps of another sample to compare with.")
     ] = None,
+    twin: Annotated[
+        str | None,
+        typer.Option(metavar="RECIPE", help="Correct sizes with images rendered from a recipe: its name or a .yaml."),
+    ] = None,
+    truth: Annotated[str, typer.Option(help="With --twin, the corrected size: visible, whole or volume.")] = "visible",
+    twin_images: Annotated[int, typer.Option(min=4, help="How many images are rendered.")] = 60,
+    model: Annotated[
+        Path | None, typer.Option(help="With --twin, the network that found the particles; by default what ships.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Correct also with twins that are unlike the images.")] = False,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
 ) -> None:
     """Measure the particles of label maps: table, statistics with intervals, fit."""
@@ -51,8 +62,8 @@ def measure(
 
     if output.suffix.lower() in (".xlsx", ".json", ".pdf"):
         raise InputError(f"{output}: must be a folder or a CSV file; a folder gets tables in all formats")
-    if output.suffix.lower() == ".csv" and (report or rois or compare is not None):
-        raise InputError(f"{output}: must be a folder for --report, --rois or --compare, got a CSV file")
+    if output.suffix.lower() == ".csv" and (report or rois or compare is not None or twin is not None):
+        raise InputError(f"{output}: must be a folder for --report, --rois, --compare or --twin, got a CSV file")
     check_choices(quantity, border, fit, without_scale)
     files, typed = label_files(*labels, recursive=recursive), typed_scales(pixel_size_nm, scales)
     images_measured, errors = measure_files(files, images=images, pixel_size_nm=typed)
@@ -63,6 +74,8 @@ def measure(
     elif images_measured:
         choices = {"quantity": quantity, "border": border, "min_area_px": min_area_px, "seed": seed}
         wanted = {"fit_name": fit, "page": report, "rois": rois, "label_maps": rois, "without_scale": without_scale}
+        if twin is not None:
+            wanted["twin"] = _corrected(images_measured, twin, model, twin_images, truth, choices, force=force)
         _report(images_measured, output, _title(labels[0]), choices | wanted)
         if compare is not None:
             report_errors(wrong, f"{count_words(len(others) + len(wrong), 'label map')} of {compare}")
@@ -81,6 +94,30 @@ def _write_table(images: "list[MeasuredImage]", output: Path) -> None:
     table = particles_of(images)
     write_csv(output, significant(table))
     typer.echo(f"{output}: {count_words(len(table), 'particle')} of {count_words(len(images), 'label map')}")
+
+
+def _corrected(
+    images: "list[MeasuredImage]",
+    recipe: str,
+    model: Path | None,
+    count: int,
+    truth: str,
+    choices: dict[str, Any],
+    *,
+    force: bool,
+) -> "TwinReport":
+    from nanolab.core.checks import check_choice
+    from nanolab.synthesis.rendering.client import RenderError
+    from nanolab.twin.report import correct_sizes
+    from nanolab.twin.twins import TRUTHS, Counting, Truth, network_of
+
+    check_choice(truth, "truth", tuple(TRUTHS))
+    seed, counting = choices["seed"], Counting(*(choices[name] for name in ("quantity", "border", "min_area_px")))
+    network = network_of((each.made_by for each in images), model)
+    with failing(RenderError):
+        return correct_sizes(
+            images, recipe, network, twins=count, truth=cast(Truth, truth), counting=counting, force=force, seed=seed
+        )
 
 
 def _report(images: "list[MeasuredImage]", output: Path, title: str, choices: dict[str, Any]) -> None:

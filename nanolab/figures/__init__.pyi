@@ -27,3 +27,4 @@ from .sizes import plot_sizes as plot_sizes
 from .sweeps import means as means
 from .sweeps import measures as measures
 from .sweeps import plot_sweep as plot_sweep
+from .twin import plot_correction as plot_correction

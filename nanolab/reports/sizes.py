@@ -1,9 +1,9 @@
 """A report on sizes in one call: tables, statistics, fits and a page to hand on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import pandas as pd
 
@@ -16,6 +16,7 @@ from nanolab.datasets.annotations.imagej import write_imagej_rois
 from nanolab.figures.panels import save_pdf
 from nanolab.figures.size_report import plot_report_images, plot_report_page
 from nanolab.figures.sizes import plot_size_comparison
+from nanolab.figures.twin import plot_correction
 from nanolab.images.labels import write_labels
 from nanolab.measurement.comparison import SampleComparison, compare_samples
 from nanolab.measurement.fits import fit_table
@@ -30,6 +31,7 @@ from nanolab.measurement.summary import (
     particles_of,
     summarise_sizes,
 )
+from nanolab.twin.report import TwinReport
 
 # what samplesizes has is here as well, so that a report needs one import
 __all__ = [
@@ -51,6 +53,7 @@ def size_report(
     page: bool = True,
     rois: bool = False,
     label_maps: bool = False,
+    twin: TwinReport | None = None,
     **options: Unpack[SizeOptions],
 ) -> SizeReport:
     """Measure a sample and write all of it into a folder.
@@ -62,6 +65,9 @@ def size_report(
     out
         The folder. It gets `particles.csv`, `sizes.xlsx`, `sizes.json`; with `page` `report.pdf` and `report.png`; with
         `rois` `rois/<name>.zip` for ImageJ; with `label_maps` `labels/<name>.labels.tif`.
+    twin
+        Sizes corrected with twins, of `nanolab.twin.report.correct_sizes`; `sizes.json` then holds what is known as
+        found and corrected, and `corrected.png` shows both.
     options
         Title, quantity, fit and more, see `summarise_sizes`.
 
@@ -85,7 +91,11 @@ def size_report(
         if label_maps:
             path = _inside(out / "labels", f"{each.name}.labels.tif")
             write_labels(path, each.labels, pixel_size=each.pixel_size, image=each.name)
-    write_tables(report, out)
+    if twin is not None:
+        report.notes.extend(twin.notes())
+    write_tables(report, out, more={} if twin is None else twin.to_dict())
+    if twin is not None and twin.correction is not None:
+        save_figure(out, "corrected", plot_correction(twin.correction), dpi=150)
     if page:
         write_page(report, images, out)
     return report
@@ -121,11 +131,14 @@ def _inside(folder: Path, name: str) -> Path:
     return folder / name.replace("/", "_").replace("\\", "_").lstrip(".")
 
 
-def write_tables(report: SizeReport, out: Path | str) -> None:
-    """Write `particles.csv`, `sizes.xlsx` (particles, statistics, fits, about), to four digits, and `sizes.json`."""
+def write_tables(report: SizeReport, out: Path | str, *, more: Mapping[str, Any] = {}) -> None:
+    """Write `particles.csv`, `sizes.xlsx` (particles, statistics, fits, about), to four digits, and `sizes.json`.
+
+    `more` is what `sizes.json` holds besides.
+    """
     out, particles = Path(out), significant(report.particles)
     write_csv(out / "particles.csv", particles)
-    write_json(out / "sizes.json", report.to_dict())
+    write_json(out / "sizes.json", {**report.to_dict(), **more})
     write_excel(
         out / "sizes.xlsx",
         {

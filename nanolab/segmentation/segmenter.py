@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
+import yaml
 from torch.utils.hooks import RemovableHandle
 
 from nanolab import __version__
@@ -39,7 +40,7 @@ from nanolab.segmentation.postprocessing import make_postprocessing
 if TYPE_CHECKING:
     from nanolab.models.readouts.outlines import Outlines
 
-__all__ = ["Segmentation", "Segmenter", "segment"]
+__all__ = ["Segmentation", "Segmenter", "options_said", "segment"]
 
 
 #: From so many channels on, blocks are half as long.
@@ -67,6 +68,18 @@ class Segmentation:
     scores: Image
     dropped: int = 0
     outlines: "Outlines | None" = None
+
+
+def options_said(made_by: str) -> dict[str, Any]:
+    """Return the options of a `Segmenter` that its `made_by` names.
+
+    Examples
+    --------
+    >>> options_said("nanolab 1.0, models/particles.safetensors, magnification auto, dynamic 0.3, flips True")
+    {'magnification': 'auto', 'dynamic': 0.3, 'flips': True}
+    """
+    said = dict(part.split(" ", 1) for part in made_by.split(", ")[2:])
+    return {name: yaml.safe_load(value) for name, value in said.items()}
 
 
 class Segmenter:
@@ -149,6 +162,8 @@ class Segmenter:
         checkpoint = checkpoint_of(model, epoch)
         network, readout, self.record = load_network(checkpoint)
         chosen = {"magnification": magnification, "flips": flips, "postprocessing": postprocessing, "dynamic": dynamic}
+        chosen |= {"min_diameter_nm": min_diameter_nm, "min_diameter_px": min_diameter_px}
+        chosen["min_area_px"] = None if min_area_px == MIN_AREA_PX else min_area_px
         said = [f"{name} {value}" for name, value in chosen.items() if value not in (None, False, 1)]
         self.made_by = ", ".join([f"nanolab {__version__}", Path(*checkpoint.parts[-3:]).as_posix(), *said])
         self.readout = readout if dynamic is None else with_dynamic(readout, dynamic)

@@ -6,27 +6,26 @@ from nanolab.core.files import read_json, write_json
 from nanolab.core.shared import ROOT, alone, shared_folder
 from nanolab.datasets.dataset import Dataset, LazyImages
 from nanolab.synthesis.generate import render
-from nanolab.synthesis.recipe import dump_recipe, load_recipe
+from nanolab.synthesis.recipe import Recipe, dump_recipe, load_recipe
 
-__all__ = ["rendered_images"]
+__all__ = ["rendered_dataset", "rendered_images"]
 
 
 def rendered_images(recipe: str | Path, count: int, *, seed: int) -> LazyImages:
-    """Return the first `count` micrographs that a recipe and a seed give, rendered unless another run has done so.
+    """Return the first `count` micrographs of `rendered_dataset`; `recipe` is a shipped one's name, or a .yaml file."""
+    return rendered_dataset(load_recipe(recipe), count, seed=seed)[:count]
+
+
+def rendered_dataset(recipe: Recipe, count: int, *, seed: int, root: Path = ROOT) -> Dataset:
+    """Return at least the first `count` micrographs of a recipe and a seed, rendered unless another run has done so.
 
     All counts of one recipe and seed share a folder, because image k is the same in all: asking for 400 after 100
     renders 300.
-
-    Parameters
-    ----------
-    recipe
-        The name of a shipped recipe, or a .yaml file.
     """
-    content = load_recipe(recipe)
-    folder, about = shared_folder(content.name, {"recipe": dump_recipe(content), "seed": seed}, ROOT)
+    folder, about = shared_folder(recipe.name, {"recipe": dump_recipe(recipe), "seed": seed}, root)
     with alone(folder):
         there = read_json(folder / "shared.json")["count"] if (folder / "shared.json").exists() else 0
         if there < count:
-            render(content, folder, count, seed=seed)
+            render(recipe, folder, count, seed=seed)
             write_json(folder / "shared.json", {**about, "count": count})
-    return Dataset(folder)[:count]
+    return Dataset(folder)

@@ -68,11 +68,16 @@ class Correction:
     interval: dict[str, list[float]]
     variances: dict[str, dict[str, float]]
 
+    def share(self, name: str, source: str) -> float:
+        """Return which part of the variance of a value comes from a source."""
+        total = sum(self.variances[name].values())
+        return self.variances[name][source] / total if total else 0.0
+
     def to_dict(self) -> dict[str, Any]:
         """Return what is known as found and corrected, and the uncertainty budget, ready for JSON."""
         budget = {
             name: {
-                source: {"standard_uncertainty": float(np.sqrt(each)), "share": _share(each, of)}
+                source: {"standard_uncertainty": float(np.sqrt(each)), "share": self.share(name, source)}
                 for source, each in of.items()
             }
             for name, of in self.variances.items()
@@ -83,11 +88,6 @@ class Correction:
             "corrected": {**_nested(self.values, self.interval), "known_from_nm": low, "known_to_nm": high},
             "budget": budget,
         }
-
-
-def _share(variance: float, of: Mapping[str, float]) -> float:
-    total = sum(of.values())
-    return variance / total if total else 0.0
 
 
 def _nested(values: Mapping[str, float], interval: Mapping[str, list[float]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a network does to sizes: the probability of each found size for each true one, from matched label maps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -64,6 +64,11 @@ class MatchedTwin:
         """What became of each true particle: found, split (by two or more), merged (into another one) or missed."""
         times = np.bincount(self.cause[self.cause >= 0], minlength=len(self.true.sizes))
         return np.select([times > 1, times == 1, self.taken], ["split", "found", "merged"], "missed")
+
+    def times(self, factor: float) -> "MatchedTwin":
+        """Return the twin as if it were there so many times."""
+        true, found = (replace(each, weights=each.weights * factor) for each in (self.true, self.found))
+        return replace(self, true=true, found=found, area_nm2=self.area_nm2 * factor)
 
 
 def match_twin(

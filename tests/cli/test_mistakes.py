@@ -36,6 +36,7 @@ MISTAKES = {
     ): "--pixel-size-nm must be a number from 0.0001 to 1e+06, got -1.0",
     ("measure", "a.tif", "-o", "out", "--pixel-size-nm", "1e-308"): "from 0.0001 to 1e+06, got 1e-308",
     ("measure", "a.tif", "-o", "out", "--quantity", "area"): "area: no length of the particle table",
+    ("measure", "a.tif", "-o", "a.csv", "--twin", "tio2_sem"): "a.csv: must be a folder for --report",
     ("measure", "a.tif", "-o", "out", "--border", "x"): "border must be one of correct, drop, keep, got 'x'",
     ("measure", "a.tif", "-o", "out", "--fit", "gamma"): "fit must be one of auto,",
     (
