@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from zlib import crc32
 
 import numpy as np
 import yaml
@@ -27,10 +28,6 @@ __all__ = [
     "parse_recipe",
     "shipped_recipes",
 ]
-
-
-# Keeps the random stream of marks apart from that of the substrate and the detector, which begin at the same seed.
-LETTERING = 17
 
 
 class ImageFormat(Model):
@@ -150,7 +147,8 @@ class Recipe(_Population):
         if self.data_bar is not None and (bar := self.data_bar.draw(shape, pixel_size_nm, rng)) is not None:
             record["data_bar"] = bar
         if self.lettering is not None:
-            own = np.random.default_rng([LETTERING, record["seed"]])  # so that nothing else is drawn differently
+            # a stream of its own, so that nothing else is drawn differently, and not the same letters in all recipes
+            own = np.random.default_rng([crc32(self.name.encode()), record["seed"]])
             if (marks := self.lettering.draw(shape, pixel_size_nm, own)) is not None:
                 record["lettering"] = marks
         return record

@@ -148,6 +148,7 @@ def _corner(shape: Shape, size: Shape, margin: float, rng: np.random.Generator, 
 def _written(record: Record, text: str, place: tuple[int, int], height: float, rng: np.random.Generator) -> None:
     """Add a text at (top, left), in some font and paper."""
     font, (ground, ink) = _font(rng), _paper(rng)
+    font = font if text.isascii() else "times"  # stroked letters know no degree sign
     high, wide = extent_px(text, height, font)
     if ground is not None:
         pad = round(rng.uniform(0.2, 0.8) * height)
