@@ -20,6 +20,7 @@ __all__ = ["NAMES", "Correction", "FoundSizes", "correct"]
 #: What a spectrum is summed up by, in the order of `Spectrum.values`.
 NAMES = ("count", *(f"{name}{by}" for by in ("", "_by_volume") for name in ("d10_nm", "d50_nm", "d90_nm", "mean_nm")))
 _CONFIDENCE = 0.95
+_MORE = 1.6  # ratio of variances that chance alone seldom gives (two of 60 degrees of freedom: one in 28)
 _MANY = 1000  # degrees of freedom of what is known as well as it can be
 
 
@@ -58,7 +59,7 @@ class Correction:
     interval
         [low, high] of each value, 95 %.
     variances
-        Of the logarithm of each value, by source: images, twins, settings, pixel size.
+        Of the logarithm of each value, by source: images, twins, recipe, settings, pixel size.
     """
 
     spectrum: Spectrum
@@ -107,6 +108,7 @@ def correct(
     twins: Sequence[Tallies],
     *,
     count: int,
+    particles: Tallies | None = None,
     pixel_size_error: float = 0.0,
     rng: np.random.Generator,
     repeats: int = 200,
@@ -114,9 +116,10 @@ def correct(
     """Correct the sizes of a sample, and say how well they are known.
 
     The uncertainty is put together as in the guide of the BIPM: the scatter over images and that over twins, by a
-    bootstrap of each with the other held; the spread over settings, the root of the mean square of how far the value
-    is from that with each of the other settings; the pixel size. Their degrees of freedom give the factor of the
-    interval (Welch & Satterthwaite), which is symmetric in the logarithm, because no size is below 0.
+    bootstrap of each with the other held; how much twins differ beyond the chance of their particles; the spread over
+    settings, the root of the mean square of how far the value is from that with each of the other settings; the pixel
+    size. Their degrees of freedom give the factor of the interval (Welch & Satterthwaite), which is symmetric in the
+    logarithm, because no size is below 0.
 
     Parameters
     ----------
@@ -124,6 +127,10 @@ def correct(
         What was found with each setting in the images and in the twins; the first setting is the user's.
     count
         How many particles count in the images with the first setting.
+    particles
+        The first of `twins` with their particles dealt out to as many groups at random, of
+        `nanolab.twin.response.dealt`. Where groups scatter more than these, the sample, being one draw of what the
+        recipe leaves open, may be unlike their mean: the source `recipe`.
     pixel_size_error
         Standard uncertainty of the pixel size, relative.
 
@@ -139,14 +146,20 @@ def correct(
     drawn_images, drawn_twins = (_redrawn(len(of), repeats, rng) for of in (spectra[0], twins[0].true))
     first = partial(_unfolded, spectra[0], twins[0], areas[0])
     by_images = [_in_range(first(images=times), known) for times in drawn_images]
-    by_twins = [_in_range(first(groups=times), known) for times in drawn_twins]
+    scatter = _variance([_in_range(first(groups=times), known) for times in drawn_twins])
+    chance = scatter
+    if particles is not None:
+        dealt = partial(_unfolded, spectra[0], particles, areas[0])
+        chance = _variance([_in_range(dealt(groups=times), known) for times in drawn_twins])
+    beyond = np.asarray(np.where(scatter > _MORE * chance, scatter - chance, 0), dtype=np.float64)
     others = [
         _in_range(_unfolded(*each), known) - np.log(value)
         for each in zip(spectra[1:], twins[1:], areas[1:], strict=True)
     ]
     sources: dict[str, tuple[FloatArray, float]] = {
         "images": (_variance(by_images), len(spectra[0]) - 1),
-        "twins": (_variance(by_twins), len(twins[0].true) - 1),
+        "twins": (scatter, len(twins[0].true) - 1),
+        "recipe": (beyond * len(drawn_twins[0]), len(drawn_twins[0]) - 1),
         "settings": (np.mean(np.square(others), axis=0) if others else np.zeros(len(NAMES)), max(len(others), 1)),
         "pixel size": (np.where([name == "count" for name in NAMES], 0, pixel_size_error**2), _MANY),
     }

@@ -21,7 +21,7 @@ from nanolab.segmentation.magnification import MAGNIFICATION_RANGE
 from nanolab.synthesis.recipe import Recipe, load_recipe
 from nanolab.twin.correction import Correction, FoundSizes, correct
 from nanolab.twin.resemblance import describe_images, resemblance, unlike
-from nanolab.twin.response import Counted, MatchedTwin, log_edges, tally
+from nanolab.twin.response import Counted, MatchedTwin, dealt, log_edges, tally
 from nanolab.twin.twins import TRUTHS, Counting, Network, Truth, Twins, twin_recipe
 
 __all__ = ["TWINS", "TwinReport", "correct_sizes"]
@@ -137,11 +137,13 @@ def correct_sizes(
     about["settings"] += [each.segmenter.made_by for each in others]
     every = [first, *(study.seen_by(each) for each in others)]
     edges = log_edges(*[sizes for each in every for sizes in each.sizes()])
+    scenes = int(study.twins.scene.max()) + 1
     error = _PIXEL_SIZE_ERROR[pixel_size.source] if pixel_size_error is None else pixel_size_error
     correction = correct(
         [each.sample for each in every],
         [tally(each.matched, edges, study.twins.scene) for each in every],
         count=len(first.sample.sizes),
+        particles=tally(dealt(first.matched, scenes, generator(seed, 4)), edges),
         pixel_size_error=error,
         rng=generator(seed, 3),
     )

@@ -13,7 +13,7 @@ from nanolab.core.checks import InputError
 from nanolab.core.typing import AnyLabelMap, FloatArray
 from nanolab.metrics.instance import overlaps
 
-__all__ = ["Counted", "MatchedTwin", "Response", "Tallies", "log_edges", "match_twin", "tally"]
+__all__ = ["Counted", "MatchedTwin", "Response", "Tallies", "dealt", "log_edges", "match_twin", "tally"]
 
 _STEP = 0.08  # of the logarithm of the size between two bins
 _NARROW, _WIDE = 0.05, 0.15  # SD of the logarithm over which neighbouring sizes are pooled, least and most
@@ -35,6 +35,10 @@ class Counted:
     def of(cls, table: pd.DataFrame) -> Self:
         """Take the columns `label`, `size_nm` and `weight` of a table."""
         return cls(*(table[name].to_numpy() for name in ("label", "size_nm", "weight")))
+
+    def take(self, which: npt.NDArray[np.int64]) -> "Counted":
+        """Return some of them, by place."""
+        return Counted(self.labels[which], self.sizes[which], self.weights[which])
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +104,32 @@ def match_twin(
     covered = table[table["common"] >= 0.5 * true_px[table["true"]]]
     covered = covered[best.reindex(covered["found"]).to_numpy() != covered["true"].to_numpy()]
     return MatchedTwin(true, seen, place[shown], np.isin(true.labels, covered["true"]), area_nm2)
+
+
+def dealt(twins: Sequence[MatchedTwin], count: int, rng: np.random.Generator) -> list[MatchedTwin]:
+    """Deal the particles of twins out to `count` twins at random, each with what was found of it.
+
+    What these scatter by is the chance of single particles; real twins scatter by what differs between them as well.
+    """
+    true, found = (_joined([getattr(each, name) for each in twins]) for name in ("true", "found"))
+    starts = np.cumsum([0, *(len(each.true.sizes) for each in twins)])[:-1]
+    cause = np.concatenate(
+        [np.where(each.cause < 0, -1, each.cause + k) for each, k in zip(twins, starts, strict=True)]
+    )
+    owner, lone = rng.integers(count, size=len(true.sizes)), rng.integers(count, size=len(cause))
+    of_found = np.where(cause < 0, lone, owner[cause])
+    area, made = sum(each.area_nm2 for each in twins) / count, []
+    for twin in range(count):
+        mine, seen = np.flatnonzero(owner == twin), np.flatnonzero(of_found == twin)
+        place = np.where(cause[seen] < 0, -1, np.searchsorted(mine, cause[seen]))
+        made.append(MatchedTwin(true.take(mine), found.take(seen), place, np.zeros(len(mine), dtype=np.bool_), area))
+    return made
+
+
+def _joined(parts: Sequence[Counted]) -> Counted:
+    return Counted(
+        *(np.concatenate([getattr(each, name) for each in parts]) for name in ("labels", "sizes", "weights"))
+    )
 
 
 def log_edges(*sizes: FloatArray) -> FloatArray:

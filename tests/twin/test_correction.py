@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,21 +9,27 @@ from scipy.stats import norm
 from nanolab.core.checks import InputError
 from nanolab.core.typing import FloatArray
 from nanolab.twin.correction import Correction, FoundSizes, correct
-from nanolab.twin.response import Tallies, log_edges, tally
+from nanolab.twin.response import MatchedTwin, Tallies, dealt, log_edges, tally
 
 TWINS: Draw = (165, 1.6, 45)
 PARTS = np.array([0.1, 0.5, 0.9])
 
 
 def tallied(sample: FoundSizes, rng: np.random.Generator, count: int = 60) -> Tallies:
-    twins = [made_twin(TWINS, rng) for _ in range(count)]
-    return tally(twins, log_edges(sample.sizes, *[part.sizes for each in twins for part in (each.true, each.found)]))
+    return both_tallied(sample, [made_twin(TWINS, rng) for _ in range(count)], rng)[0]
+
+
+def both_tallied(sample: FoundSizes, twins: list[MatchedTwin], rng: np.random.Generator) -> tuple[Tallies, Tallies]:
+    edges = log_edges(sample.sizes, *[part.sizes for each in twins for part in (each.true, each.found)])
+    return tally(twins, edges), tally(dealt(twins, len(twins), rng), edges)
 
 
 def corrected(draw: Draw, images: int, seed: int, repeats: int = 60) -> tuple[Correction, FloatArray]:
     rng = np.random.default_rng(seed)
     sample, true = made_sample(draw, images, rng)
-    return correct([sample], [tallied(sample, rng)], count=len(sample.sizes), rng=rng, repeats=repeats), true
+    twins, particles = both_tallied(sample, [made_twin(TWINS, rng) for _ in range(60)], rng)
+    result = correct([sample], [twins], particles=particles, count=len(sample.sizes), rng=rng, repeats=repeats)
+    return result, true
 
 
 def deciles(result: Correction, draw: Draw) -> FloatArray:
@@ -62,7 +69,7 @@ def test_the_budget_names_what_the_interval_is_made_of() -> None:
     larger = FoundSizes(sample.sizes * 1.1, sample.weights, sample.groups, sample.area_nm2)
     result = correct([sample, larger], tallies, count=400, pixel_size_error=0.01, rng=rng, repeats=30)
     shares = {source: each["share"] for source, each in result.to_dict()["budget"]["d50_nm"].items()}
-    assert list(shares) == ["images", "twins", "settings", "pixel size"]
+    assert list(shares) == ["images", "twins", "recipe", "settings", "pixel size"]
     assert sum(shares.values()) == pytest.approx(1)
     assert result.variances["d50_nm"]["pixel size"] == pytest.approx(0.01**2)
     assert result.variances["count"]["pixel size"] == 0
@@ -70,6 +77,23 @@ def test_the_budget_names_what_the_interval_is_made_of() -> None:
     low, high = result.interval["d50_nm"]
     assert low < result.values["d50_nm"] < high
     assert high / low > 1.1
+
+
+def test_twins_that_scatter_more_than_their_particles_widen_the_interval() -> None:
+    rng = np.random.default_rng(6)
+    sample, _ = made_sample((175, 1.45, 40), 12, rng)
+    alike = [made_twin(TWINS, rng) for _ in range(40)]
+    seen = [
+        replace(each.found, sizes=each.found.sizes * ratio) for each, ratio in zip(alike, [1.0, 1.2] * 20, strict=True)
+    ]
+    differing = [replace(each, found=found) for each, found in zip(alike, seen, strict=True)]
+    sd = []
+    for twins in (alike, differing):
+        first, particles = both_tallied(sample, twins, rng)
+        result = correct([sample], [first], particles=particles, count=400, rng=rng, repeats=100)
+        sd.append(np.sqrt(result.variances["d50_nm"]["recipe"]))
+    assert sd[0] < 0.04
+    assert sd[1] == pytest.approx(0.09, abs=0.045)  # half of twenty per cent, of all sizes
 
 
 def test_it_is_written_as_found_and_corrected_by_number_and_by_volume() -> None:

@@ -4,7 +4,7 @@ from helpers.known_smearing import counted, made_twin
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import LabelMap
-from nanolab.twin.response import Counted, MatchedTwin, log_edges, match_twin, tally
+from nanolab.twin.response import Counted, MatchedTwin, dealt, log_edges, match_twin, tally
 
 
 def boxes(*columns: tuple[int, int]) -> LabelMap:
@@ -70,6 +70,16 @@ def test_groups_count_as_often_as_they_are_drawn() -> None:
     assert grouped.true.sum() == pytest.approx(tally(twins, edges).true.sum())
     twice = grouped.response([2, 2, 2])
     assert twice.matrix == pytest.approx(grouped.response().matrix)
+
+
+def test_particles_are_dealt_out_with_what_was_found_of_them() -> None:
+    twins = [made_twin((165, 1.6, 45), np.random.default_rng(k)) for k in range(6)]
+    made = dealt(twins, 4, np.random.default_rng(0))
+    edges = log_edges(*[part.sizes for each in twins for part in (each.true, each.found)])
+    before, after = tally(twins, edges).response(), tally(made, edges).response()
+    assert len(made) == 4
+    assert after.matrix == pytest.approx(before.matrix)
+    assert after.false_nm2 == pytest.approx(before.false_nm2)
 
 
 def test_a_twin_without_particles_is_refused() -> None:
