@@ -120,7 +120,7 @@ def segment(
         typer.Option(
             metavar="FACTOR",
             help="By how much to enlarge images first, for particles far from the size trained on; auto: what suits "
-            "each image, which takes five to nine times as long. auto for the network that ships, 1 for others.",
+            "each image, which takes two to five times as long. auto for the network that ships, 1 for others.",
         ),
     ] = None,
     postprocessing: Annotated[

@@ -1,6 +1,6 @@
 """At which magnification a network should see an image: the one at which it agrees with itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import ceil, prod
 from typing import Literal
@@ -36,6 +36,7 @@ Magnification = float | Literal["auto"]
 
 _LEAST_SIDE_PX = 48  # below, there is no context left to see
 _SAMPLE_PX = 2048  # the middle of a larger image decides for all of it
+_ENOUGH = 30  # particles in the middle of an image, whose agreement stands for that of all
 _IOU = 0.5
 
 
@@ -66,31 +67,39 @@ def parse_magnification(text: str) -> Magnification:
     return magnification
 
 
-def choose_magnification(find: Callable[[Image], LabelMap], image: Image) -> float:
+def choose_magnification(look: Callable[[Image, float], LabelMap], image: Image) -> float:
     """Return one of `MAGNIFICATIONS`: that at which the particles found agree best with those at its neighbours.
 
     A network finds particles that have about the size of those it was trained on. Far larger ones fall to pieces and
     far smaller ones run together, into other pieces at each magnification, while particles that suit it are the same
-    at the next higher and the next lower one. Agreement is F1 over particles at an IoU of 0.5, the mean of that with
+    at the next higher and the next lower one. Agreement is F1 over particles at an IoU of 0.5, the sum of that with
     both neighbours; no annotation is needed. Only a magnification that has two neighbours can be chosen: at the lowest,
-    the few large pieces that are left agree with those before by chance. One above 1 is tried only if 1 is the best of
-    the others.
+    the few large pieces that are left agree with those before by chance. Those above 1 cost most: each is looked at
+    only where the one below it may be the best, and in the middle alone where that shows enough particles.
 
     Parameters
     ----------
-    find
-        Returns the particles in an image as a label map.
+    look
+        Returns the particles in a part of the image, seen at a magnification, as a label map of the part's shape.
     image
         Shape (height, width); of an image above 2048 px its middle decides.
     """
-    middle = tuple(slice(max(0, (side - _SAMPLE_PX) // 2), (side + _SAMPLE_PX) // 2) for side in image.shape)
-    sample = image[middle]
-    finest, *others = (each for each in MAGNIFICATIONS if each >= 1 or each * min(sample.shape) >= _LEAST_SIDE_PX)
-    found = {each: in_shape(find(magnified(sample, each)), sample.shape) for each in others}
-    best = _steadiest(found)
-    if best == 1:
-        best = _steadiest({finest: in_shape(find(magnified(sample, finest)), sample.shape)} | found)
-    return best
+    sample = image[_middle(image.shape, [min(side, _SAMPLE_PX) for side in image.shape])]
+    finest, finer, *others = MAGNIFICATIONS
+    steps = [each for each in others if each == 1 or each * min(sample.shape) >= _LEAST_SIDE_PX]
+    found = {each: look(sample, each) for each in steps}
+    with_next = {each: _agreement(found[each], found[lower]) for each, lower in pairwise(steps)}
+    best = _steadiest(with_next | {finer: 1.0})  # if 1 agreed wholly with the next higher
+    if best != 1:
+        return best
+    part = _middle(sample.shape, [side // 2 for side in sample.shape])
+    if len(np.unique(found[1][part])) <= _ENOUGH:
+        part = (slice(None), slice(None))
+    higher = look(sample[part], finer)
+    with_next[finer] = _agreement(higher, found[1][part])
+    if _steadiest(with_next) == 1:
+        with_next[finest] = _agreement(look(sample[part], finest), higher)
+    return _steadiest(with_next)
 
 
 def pixels_seen(shape: tuple[int, ...], magnification: Magnification) -> float:
@@ -130,8 +139,23 @@ def in_shape(labels: LabelMap, shape: tuple[int, ...]) -> LabelMap:
     return result
 
 
-def _steadiest(found: dict[float, LabelMap]) -> float:
-    """Return the magnification that agrees best with both neighbours, of equals the one nearest to 1."""
-    between = [np.nan_to_num(match(one, other, _IOU).f1) for one, other in pairwise(found.values())]
-    agreement = {each: sum(pair) for each, pair in zip(list(found)[1:-1], pairwise(between), strict=True)}
-    return max(agreement, key=lambda each: (agreement[each], min(each, 1 / each)), default=1.0)
+def _middle(shape: Sequence[int], sides: Sequence[int]) -> tuple[slice, ...]:
+    """Return the part of these sides in the middle of an array."""
+    return tuple(slice((whole - side) // 2, (whole + side) // 2) for whole, side in zip(shape, sides, strict=True))
+
+
+def _agreement(one: LabelMap, other: LabelMap) -> float:
+    return float(np.nan_to_num(match(one, other, _IOU).f1))
+
+
+def _steadiest(with_next: dict[float, float]) -> float:
+    """Return the magnification that agrees best with both neighbours, of equals the one nearest to 1.
+
+    Parameters
+    ----------
+    with_next
+        Agreement of each magnification with the next lower one.
+    """
+    steps = sorted(with_next, reverse=True)
+    both = {each: with_next[higher] + with_next[each] for higher, each in pairwise(steps)}
+    return max(both, key=lambda each: (both[each], min(each, 1 / each)), default=1.0)

@@ -105,7 +105,7 @@ class Segmenter:
     magnification
         By how much images are enlarged before the network sees them, or made smaller: for particles that are far from
         the size in px of those it was trained on. `auto` chooses for each image (see
-        `nanolab.segmentation.magnification.choose_magnification`), which takes five to nine times as long. The label
+        `nanolab.segmentation.magnification.choose_magnification`), which takes two to five times as long. The label
         map always has the size of the image; `min_area_px` counts its pixels and those that the network saw.
     postprocessing
         One of `nanolab.segmentation.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground
@@ -232,11 +232,13 @@ class Segmenter:
         outlining = self.check_outlines() if outlines else None
         check_image(image, "image")
         grey = normalise(image, clahe=self._clahe)
-        magnification = self._magnification_of(grey)
+        predicted: dict[float, Image] = {}
+        magnification = self._magnification_of(grey, predicted)
         canvas, parts, count = Canvas(grey.shape), [], 0
         for block in blocks(grey.shape, BLOCK_PX // (2 if self.readout.channels > _MANY_CHANNELS else 1)):
             part = grey[block.seen]
-            probabilities = self._predicted(magnified(part, magnification))
+            whole = magnification in predicted and part.shape == grey.shape
+            probabilities = predicted[magnification] if whole else self._predicted(magnified(part, magnification))
             every = self._instances(probabilities)
             count += count_owned(every, block)
             found = in_shape(remove_small(every, self._min_area_px), part.shape)
@@ -277,11 +279,19 @@ class Segmenter:
             return self.readout.instances(probabilities)
         return self._postprocessing(self.readout.foreground(probabilities))
 
-    def _magnification_of(self, grey: Image) -> float:
+    def _magnification_of(self, grey: Image, predicted: dict[float, Image] | None = None) -> float:
+        """Return the magnification for an image; `predicted` takes what was predicted for all of it on the way."""
         if self._magnification != "auto":
             return self._magnification
         least = max(self._min_area_px, MIN_AREA_PX)  # what can be measured decides, whatever is kept
-        return choose_magnification(lambda seen: remove_small(self._instances(self._predicted(seen)), least), grey)
+
+        def look(part: Image, magnification: float) -> LabelMap:
+            probabilities = self._predicted(magnified(part, magnification))
+            if predicted is not None and part.shape == grey.shape:
+                predicted[magnification] = probabilities
+            return in_shape(remove_small(self._instances(probabilities), least), part.shape)
+
+        return choose_magnification(look, grey)
 
     def _predicted(self, grey: Image) -> Image:
         return predict(

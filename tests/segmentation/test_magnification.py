@@ -43,29 +43,50 @@ def made_for(diameter_px: float) -> Callable[[np.ndarray], np.ndarray]:
     return find
 
 
+def looking(find: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, float], np.ndarray]:
+    """What sees a part of an image at a magnification."""
+    return lambda part, magnification: in_shape(find(magnified(part, magnification)), part.shape)
+
+
 @pytest.mark.parametrize("diameter_px", [20, 40, 80, 110])
 def test_particles_come_to_the_size_that_the_network_knows(diameter_px: float) -> None:
-    chosen = choose_magnification(made_for(20), discs(diameter_px))
+    chosen = choose_magnification(looking(made_for(20)), discs(diameter_px))
     # It finds particles of 12.5 to 32 px, so up to two steps of sqrt(2) do.
     assert 0.6 <= chosen * diameter_px / 20 <= 1.6
 
 
 def test_finer_is_tried_only_where_nothing_coarser_is_better() -> None:
-    seen: list[int] = []
-    find = made_for(20)
+    seen: list[float] = []
+    look = looking(made_for(20))
 
-    def watched(image: np.ndarray) -> np.ndarray:
-        seen.append(len(image))
-        return find(image)
+    def watched(part: np.ndarray, magnification: float) -> np.ndarray:
+        seen.append(magnification**2 * part.size / 768**2)
+        return look(part, magnification)
 
     choose_magnification(watched, discs(80))
-    assert max(seen) == round(768 * MAGNIFICATIONS[1])
-    choose_magnification(watched, discs(16))
-    assert max(seen) == 768 * MAGNIFICATIONS[0]
+    assert max(seen) == 1
+    assert sum(seen) < 2.1  # passes at magnification 1
+    seen.clear()
+    choose_magnification(watched, discs(14))  # 27 in a row: enough in the middle
+    assert seen[-2:] == pytest.approx([0.5, 1])
+
+
+def test_a_middle_with_few_particles_does_not_decide() -> None:
+    image = discs(16)
+    image[192:576, 192:576] = 0
+    seen: list[tuple[int, ...]] = []
+    look = looking(made_for(20))
+
+    def watched(part: np.ndarray, magnification: float) -> np.ndarray:
+        seen.append(part.shape)
+        return look(part, magnification)
+
+    choose_magnification(watched, image)
+    assert set(seen) == {(768, 768)}
 
 
 def test_an_image_without_particles_is_seen_as_it_is() -> None:
-    assert choose_magnification(lambda image: np.zeros(image.shape, np.int32), np.zeros((300, 400), np.float32)) == 1
+    assert choose_magnification(lambda part, _: np.zeros(part.shape, np.int32), np.zeros((300, 400), np.float32)) == 1
 
 
 @pytest.mark.parametrize(("end", "chosen"), [(0, 1), (-2, -2)])
@@ -79,7 +100,7 @@ def test_the_ends_are_never_chosen(end: int, chosen: int) -> None:
         labels[: round(heights[len(image)] * len(image))] = 1
         return labels
 
-    assert choose_magnification(find, np.zeros((768, 768), np.float32)) == MAGNIFICATIONS[chosen]
+    assert choose_magnification(looking(find), np.zeros((768, 768), np.float32)) == MAGNIFICATIONS[chosen]
 
 
 def test_a_small_image_is_not_made_smaller() -> None:
@@ -89,7 +110,7 @@ def test_a_small_image_is_not_made_smaller() -> None:
         seen.append(image.shape)
         return np.zeros(image.shape, np.int32)
 
-    choose_magnification(find, np.zeros((70, 90), np.float32))
+    choose_magnification(looking(find), np.zeros((70, 90), np.float32))
     assert min(min(shape) for shape in seen) == 49  # and not 35
 
 
