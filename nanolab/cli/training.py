@@ -119,8 +119,8 @@ def segment(
         str | None,
         typer.Option(
             metavar="FACTOR",
-            help="By how much to enlarge images first, for particles far from the size trained on; auto: what suits "
-            "each image, which takes two to five times as long. auto for the network that ships, 1 for others.",
+            help="By how much to enlarge images first, for particles far from the size trained on; auto: those that "
+            "suit each image, which takes two to eight times as long. auto for the network that ships, 1 for others.",
         ),
     ] = None,
     postprocessing: Annotated[

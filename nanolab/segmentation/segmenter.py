@@ -31,9 +31,12 @@ from nanolab.segmentation.blocks import BLOCK_PX, Canvas, blocks, count_owned, o
 from nanolab.segmentation.magnification import (
     MAGNIFICATION_RANGE,
     Magnification,
-    choose_magnification,
+    best_of,
+    fused,
     in_shape,
     magnified,
+    survey,
+    worth_looking,
 )
 from nanolab.segmentation.postprocessing import make_postprocessing
 
@@ -42,6 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Segmentation", "Segmenter", "options_said", "segment"]
 
+
+#: What is predicted, shape (C, height, width), and all particles in it.
+_Seen = tuple[Image, LabelMap]
 
 #: From so many channels on, blocks are half as long.
 _MANY_CHANNELS = 8
@@ -104,9 +110,10 @@ class Segmenter:
         eight times as long.
     magnification
         By how much images are enlarged before the network sees them, or made smaller: for particles that are far from
-        the size in px of those it was trained on. `auto` chooses for each image (see
-        `nanolab.segmentation.magnification.choose_magnification`), which takes two to five times as long. The label
-        map always has the size of the image; `min_area_px` counts its pixels and those that the network saw.
+        the size in px of those it was trained on. `auto` tries several on each image and keeps the particles that are
+        steady from one to the next (`nanolab.segmentation.magnification.survey` and `fused`), which takes two to eight
+        times as long. The label map always has the size of the image; `min_area_px` counts its pixels and those that
+        the network saw.
     postprocessing
         One of `nanolab.segmentation.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground
         by a published method instead of the read-out's own.
@@ -185,13 +192,13 @@ class Segmenter:
         """
         check_image(image, "image")
         grey = normalise(image, clahe=self._clahe)
-        seen = magnified(grey, self._magnification_of(grey))
+        seen = magnified(grey, best_of(self._agreement(grey, {})))
         return self._unmagnified(self._predicted(seen), grey.shape)
 
     def magnification(self, image: npt.NDArray[np.floating]) -> float:
-        """Return by how much an image, shape (height, width), is enlarged before the network sees it."""
+        """Return by how much an image, shape (height, width), is enlarged before the network sees it, at its best."""
         check_image(image, "image")
-        return self._magnification_of(normalise(image, clahe=self._clahe))
+        return best_of(self._agreement(normalise(image, clahe=self._clahe), {}))
 
     def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> LabelMap:
         """Return the particles as a label map, shape (height, width), touching ones separated.
@@ -232,23 +239,24 @@ class Segmenter:
         outlining = self.check_outlines() if outlines else None
         check_image(image, "image")
         grey = normalise(image, clahe=self._clahe)
-        predicted: dict[float, Image] = {}
-        magnification = self._magnification_of(grey, predicted)
-        canvas, parts, count = Canvas(grey.shape), [], 0
+        whole: dict[float, _Seen] = {}
+        agreement = self._agreement(grey, whole)
+        best = best_of(agreement)
+        canvas, parts, dropped = Canvas(grey.shape), [], 0
         for block in blocks(grey.shape, BLOCK_PX // (2 if self.readout.channels > _MANY_CHANNELS else 1)):
             part = grey[block.seen]
-            whole = magnification in predicted and part.shape == grey.shape
-            probabilities = predicted[magnification] if whole else self._predicted(magnified(part, magnification))
-            every = self._instances(probabilities)
-            count += count_owned(every, block)
-            found = in_shape(remove_small(every, self._min_area_px), part.shape)
-            probabilities = self._unmagnified(probabilities, part.shape)
-            found = remove_small(found, self._least_area_px(pixel_size_nm))
-            canvas.paste(found, probabilities[0], block)
+            known = whole if part.shape == grey.shape else {}
+            seen = {each: known.get(each) or self._seen(part, each) for each in worth_looking(agreement)}
+            kept = {each: remove_small(every, self._min_area_px) for each, (_, every) in seen.items()}
+            found = fused({each: in_shape(labels, part.shape) for each, labels in kept.items()}, agreement)
+            large = remove_small(found, self._least_area_px(pixel_size_nm))
+            dropped += count_owned(seen[best][1], block) - count_owned(kept[best], block)
+            dropped += count_owned(found, block) - count_owned(large, block)
+            probabilities = self._unmagnified(seen[best][0], part.shape)
+            canvas.paste(large, probabilities[0], block)
             if outlining is not None:
                 parts.append(own_outlines(outlining.outlines(probabilities), block))
         labels, scores = canvas.particles()
-        dropped = max(0, count - len(scores))
         if outlining is None:
             return Segmentation(labels, scores, dropped)
         from nanolab.models.readouts.outlines import join
@@ -279,19 +287,23 @@ class Segmenter:
             return self.readout.instances(probabilities)
         return self._postprocessing(self.readout.foreground(probabilities))
 
-    def _magnification_of(self, grey: Image, predicted: dict[float, Image] | None = None) -> float:
-        """Return the magnification for an image; `predicted` takes what was predicted for all of it on the way."""
+    def _agreement(self, grey: Image, whole: "dict[float, _Seen]") -> dict[float, float]:
+        """Return the agreement of each magnification; `whole` takes what is seen of the whole image on the way."""
         if self._magnification != "auto":
-            return self._magnification
+            return {self._magnification: 1.0}
         least = max(self._min_area_px, MIN_AREA_PX)  # what can be measured decides, whatever is kept
 
         def look(part: Image, magnification: float) -> LabelMap:
-            probabilities = self._predicted(magnified(part, magnification))
-            if predicted is not None and part.shape == grey.shape:
-                predicted[magnification] = probabilities
-            return in_shape(remove_small(self._instances(probabilities), least), part.shape)
+            seen = self._seen(part, magnification)
+            if part.shape == grey.shape:
+                whole[magnification] = seen
+            return in_shape(remove_small(seen[1], least), part.shape)
 
-        return choose_magnification(look, grey)
+        return survey(look, grey)
+
+    def _seen(self, part: Image, magnification: float) -> "_Seen":
+        probabilities = self._predicted(magnified(part, magnification))
+        return probabilities, self._instances(probabilities)
 
     def _predicted(self, grey: Image) -> Image:
         return predict(

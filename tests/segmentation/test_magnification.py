@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 
 from nanolab.core.checks import InputError
 from nanolab.images.labels import labels_from_mask
+from nanolab.metrics.instance import match
 from nanolab.segmentation.magnification import (
     MAGNIFICATIONS,
-    choose_magnification,
+    best_of,
+    fused,
     in_shape,
     magnified,
     parse_magnification,
+    survey,
+    worth_looking,
 )
 
 
@@ -50,7 +54,7 @@ def looking(find: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray, f
 
 @pytest.mark.parametrize("diameter_px", [20, 40, 80, 110])
 def test_particles_come_to_the_size_that_the_network_knows(diameter_px: float) -> None:
-    chosen = choose_magnification(looking(made_for(20)), discs(diameter_px))
+    chosen = best_of(survey(looking(made_for(20)), discs(diameter_px)))
     # It finds particles of 12.5 to 32 px, so up to two steps of sqrt(2) do.
     assert 0.6 <= chosen * diameter_px / 20 <= 1.6
 
@@ -63,30 +67,53 @@ def test_finer_is_tried_only_where_nothing_coarser_is_better() -> None:
         seen.append(magnification**2 * part.size / 768**2)
         return look(part, magnification)
 
-    choose_magnification(watched, discs(80))
+    survey(watched, discs(80))
     assert max(seen) == 1
     assert sum(seen) < 2.1  # passes at magnification 1
     seen.clear()
-    choose_magnification(watched, discs(14))  # 27 in a row: enough in the middle
-    assert seen[-2:] == pytest.approx([0.5, 1])
+    survey(watched, discs(14))
+    assert seen[-2:] == pytest.approx([2, 4])
 
 
-def test_a_middle_with_few_particles_does_not_decide() -> None:
-    image = discs(16)
-    image[192:576, 192:576] = 0
-    seen: list[tuple[int, ...]] = []
-    look = looking(made_for(20))
+def blocks_of(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """Label map of boxes (top, left, bottom, right)."""
+    labels = np.zeros((100, 100), np.int32)
+    for label, (top, left, bottom, right) in enumerate(boxes, start=1):
+        labels[top:bottom, left:right] = label
+    return labels
 
-    def watched(part: np.ndarray, magnification: float) -> np.ndarray:
-        seen.append(part.shape)
-        return look(part, magnification)
 
-    choose_magnification(watched, image)
-    assert set(seen) == {(768, 768)}
+def test_particles_are_taken_from_where_they_are_steady() -> None:
+    small, large = (5, 5, 15, 15), (40, 40, 90, 90)
+    pieces = [(40, 40, 64, 64), (66, 40, 90, 64), (40, 66, 64, 90), (66, 66, 90, 90)]
+    other_pieces = [(40, 40, 50, 90), (52, 40, 90, 90)]
+    found = {1.0: blocks_of(small, *pieces), 0.5**0.5: blocks_of(small, *other_pieces)}
+    found |= {0.5: blocks_of(large), 0.5**1.5: blocks_of(large)}
+    level = dict.fromkeys(found, 0.8)
+    both = fused(found, level)
+    assert both.max() == 2
+    assert match(blocks_of(small, large), both, 0.99).tp == 2
+    # a magnification that agrees much worse with its neighbours is not believed
+    assert match(blocks_of(large), fused(found, level | {1.0: 0.5, 0.5**0.5: 0.5}), 0.99).f1 == 1
+
+
+def test_what_is_found_at_one_magnification_only_is_no_particle() -> None:
+    steady, texture = (5, 5, 15, 15), (50, 50, 70, 70)
+    found = {1.0: blocks_of(steady, texture), 0.5**0.5: blocks_of(steady)}
+    assert match(blocks_of(steady), fused(found, dict.fromkeys(found, 0.5)), 0.99).f1 == 1
+    assert np.array_equal(fused({1.0: found[1.0]}, {1.0: 1.0}), found[1.0])
+
+
+def test_only_magnifications_that_may_be_believed_are_looked_at() -> None:
+    lower = 0.5**0.5
+    assert worth_looking({2.5: 1.0}) == [2.5]
+    assert worth_looking({2**0.5: 0.2, 1.0: 0.9, lower: 0.5}) == pytest.approx([2**0.5, 1, lower])
+    assert worth_looking({1.0: 0.3, lower: 0.8, 0.5: 0.75}) == pytest.approx([1, lower, 0.5, 0.5**1.5])
 
 
 def test_an_image_without_particles_is_seen_as_it_is() -> None:
-    assert choose_magnification(lambda part, _: np.zeros(part.shape, np.int32), np.zeros((300, 400), np.float32)) == 1
+    agreement = survey(lambda part, _: np.zeros(part.shape, np.int32), np.zeros((300, 400), np.float32))
+    assert (best_of(agreement), worth_looking(agreement)) == (1, [1])
 
 
 @pytest.mark.parametrize(("end", "chosen"), [(0, 1), (-2, -2)])
@@ -100,7 +127,7 @@ def test_the_ends_are_never_chosen(end: int, chosen: int) -> None:
         labels[: round(heights[len(image)] * len(image))] = 1
         return labels
 
-    assert choose_magnification(looking(find), np.zeros((768, 768), np.float32)) == MAGNIFICATIONS[chosen]
+    assert best_of(survey(looking(find), np.zeros((768, 768), np.float32))) == MAGNIFICATIONS[chosen]
 
 
 def test_a_small_image_is_not_made_smaller() -> None:
@@ -110,7 +137,7 @@ def test_a_small_image_is_not_made_smaller() -> None:
         seen.append(image.shape)
         return np.zeros(image.shape, np.int32)
 
-    choose_magnification(looking(find), np.zeros((70, 90), np.float32))
+    survey(looking(find), np.zeros((70, 90), np.float32))
     assert min(min(shape) for shape in seen) == 49  # and not 35
 
 

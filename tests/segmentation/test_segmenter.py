@@ -458,10 +458,7 @@ def test_a_magnified_image_has_its_particles_in_place(model: Path, magnification
     # the outline of a disc of radius 60, drawn to a pixel of the image seen: within 2 px of the image
     assert match(labels, found, 0.93).tp == found.max() == 1
     assert segmenter.probabilities(picture(labels)).shape == (1, 300, 400)
-    chosen = segmenter.magnification(picture(labels))
-    assert magnification in (chosen, "auto")
-    # what was predicted in choosing is what would be predicted
-    assert np.array_equal(found, Segmenter(model, magnification=chosen).segment(picture(labels)))
+    assert magnification in (segmenter.magnification(picture(labels)), "auto")
 
 
 def test_rays_of_a_magnified_image_are_as_long_as_in_the_image(outlining: Path) -> None:
