@@ -164,8 +164,9 @@ def pixels_seen(shape: tuple[int, ...], magnification: Magnification) -> float:
     """Return about how many pixels a network sees of an image of this shape at the most: progress is told by them."""
     if magnification != "auto":
         return prod(shape) * magnification**2
-    sample = prod(min(side, _SAMPLE_PX) for side in shape)
-    return prod(shape) + sample * sum(each**2 for each in MAGNIFICATIONS)
+    sample = tuple(min(side, _SAMPLE_PX) for side in shape)
+    again = 0 if sample == shape else prod(shape)  # what was seen of a whole image is kept
+    return (prod(sample) + again) * sum(each**2 for each in MAGNIFICATIONS)
 
 
 def in_shape(labels: LabelMap, shape: tuple[int, ...]) -> LabelMap:
