@@ -139,7 +139,7 @@ def parse_json(text: str | bytes, where: str, mend: str = "make it again", *, na
     mend
         What the error advises.
     nan
-        Take NaN and infinities, which checkpoints hold where a score is undefined.
+        Take NaN and infinities: checkpoints hold them where a score is undefined, annotations in single regions.
 
     Raises
     ------

@@ -141,7 +141,8 @@ def read_text(path: Path) -> str:
 
 def read_json(path: Path) -> Any:
     """Parse a file of JSON; what is broken, not UTF-8 or nested beyond reason is an InputError."""
-    return parse_json(read_text(path), str(path), "export the annotation again")
+    # with NaN, which spoils the region that has it, not the file
+    return parse_json(read_text(path), str(path), "export the annotation again", nan=True)
 
 
 def validated(model: type[Parsed], content: Any, where: str) -> Parsed:

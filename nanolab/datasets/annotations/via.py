@@ -108,7 +108,7 @@ def _name(filename: str) -> str:
 
 
 def _shapes_of_text(text: str, where: str) -> list[Shape]:
-    return _shapes(parse_json(text, where, "export the annotation again"), where)
+    return _shapes(parse_json(text, where, "export the annotation again", nan=True), where)
 
 
 def _shapes(content: Any, where: str) -> list[Shape]:
