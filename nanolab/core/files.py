@@ -139,7 +139,7 @@ def parse_json(text: str | bytes, where: str, mend: str = "make it again", *, na
     mend
         What the error advises.
     nan
-        Take NaN and infinities: checkpoints hold them where a score is undefined, annotations in single regions.
+        Take NaN and infinities: scores in checkpoints, outputs of notebooks and single regions may have them.
 
     Raises
     ------

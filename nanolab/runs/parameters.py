@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from nanolab.core.checks import InputError, check_file
-from nanolab.core.files import read_json
+from nanolab.core.files import parse_json
 from nanolab.core.validation import parse_yaml, validated
 
 __all__ = ["check_parameters", "code_cells", "notebook_parameters", "parse_parameters"]
@@ -62,7 +62,8 @@ def code_cells(path: Path) -> list[_Cell]:
     InputError
         If it is not a notebook.
     """
-    content = read_json(check_file(path, "notebook"))
+    text = check_file(path, "notebook").read_bytes()
+    content = parse_json(text, str(path), "save it again in Jupyter", nan=True)  # outputs may hold NaN
     what = f"{path}: not a Jupyter notebook of format 4; give an .ipynb file saved by Jupyter"
     return [cell for cell in validated(_Notebook, content, what).cells if cell.cell_type == "code"]
 

@@ -49,3 +49,10 @@ def test_code_is_what_a_fingerprint_is_of(tmp_path: Path) -> None:
     two.write_text(json.dumps({"nbformat": 4, "cells": [text, *notebook(["a = 1\n", "b = 2"])["cells"]]}))
     three.write_text(json.dumps(notebook("a = 1\nb = 3")))
     assert notebook_fingerprint(one) == notebook_fingerprint(two) != notebook_fingerprint(three)
+
+
+def test_outputs_of_a_saved_notebook_may_hold_nan(tmp_path: Path) -> None:
+    content = notebook("a = 1")
+    content["cells"][0]["outputs"] = [{"output_type": "display_data", "metadata": {}, "data": {"x": float("nan")}}]
+    (tmp_path / "a.ipynb").write_text(json.dumps(content))
+    assert notebook_parameters(tmp_path / "a.ipynb") == {"a": 1}
