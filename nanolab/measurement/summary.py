@@ -304,7 +304,8 @@ def _doubts(report: SizeReport) -> list[str]:
     sample, needed, chosen, goodness = report.sample, report.needed, report.chosen, report.goodness
     notes = []
     if len(sample) < FEW_PARTICLES:
-        notes.append(f"{len(sample)} particles are too few for intervals; measure at least {FEW_PARTICLES}.")
+        are = "particle is" if len(sample) == 1 else "particles are"
+        notes.append(f"{len(sample)} {are} too few for intervals; measure at least {FEW_PARTICLES}.")
     if (between := needed["between_images"]) is not None and between > _APART:
         notes.append(
             f"These images do not look like one sample: {between:.0%} of the variance of sizes lies between images; "

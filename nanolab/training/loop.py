@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from tqdm.auto import tqdm
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import atomic, locked, output_folder, sha256
 from nanolab.core.processes import worker_count, worker_pool
 from nanolab.datasets.annotated import AnnotatedImage
@@ -90,12 +90,14 @@ def train(
     >>> run.selected_epoch  # doctest: +SKIP
     4
     """
+    taken = {}
+    if settings.start_from is not None:
+        taken["started_from"] = sha256(check_file(checkpoint_of(settings.start_from), "checkpoint"))
     folder = output_folder(folder)
     started = (folder / "run.json").exists()
     if started and not resume:
         raise InputError(f"{folder}: already holds a training; resume it, or choose another folder")
     settings = resolve_settings(settings, TrainingRun(folder).settings if started else None)
-    taken = {} if settings.start_from is None else {"started_from": sha256(checkpoint_of(settings.start_from))}
     processes = Processes(settings.device)
     workers = _threads(processes) if workers is None else worker_count(workers)
     part = processes.share(settings.batch_size)
