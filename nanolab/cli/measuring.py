@@ -18,7 +18,9 @@ __all__ = ["evaluate", "measure"]
 
 @app.command()
 def measure(
-    labels: Annotated[list[Path], typer.Argument(help="Label maps, or folders of them.")],
+    context: typer.Context,
+    *,
+    labels: Annotated[list[Path] | None, typer.Argument(help="Label maps, or folders of them.")] = None,
     output: Annotated[
         Path, typer.Option("-o", "--output", help="A folder for all results, or a CSV file for the table alone.")
     ],
@@ -28,6 +30,12 @@ def measure(
     recursive: Recursive = False,
     pixel_size_nm: PixelSizeNm = None,
     scales: Scales = None,
+    pixel_size_error: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=0.5, help="Standard uncertainty of pixel sizes, relative; by their source if not given."
+        ),
+    ] = None,
     without_scale: Annotated[
         str,
         typer.Option(help="Where some images have no pixel size: refuse, leave out (these), or px (for all)."),
@@ -54,8 +62,17 @@ def measure(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Correct also with twins that are unlike the images.")] = False,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    repeat: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="Do again what made this sizes.json, with the same options.")
+    ] = None,
 ) -> None:
     """Measure the particles of label maps: table, statistics with intervals, fit."""
+    if repeat is not None:
+        _again(context, repeat)
+        return
+    if not labels:
+        raise InputError("LABELS: needs label maps or folders of them, got none; or --repeat a sizes.json")
+    from nanolab.cli.requests import request_of
     from nanolab.images.folders import label_files
     from nanolab.measurement.label_files import measure_files
     from nanolab.measurement.summary import check_choices
@@ -74,13 +91,34 @@ def measure(
     elif images_measured:
         choices = {"quantity": quantity, "border": border, "min_area_px": min_area_px, "seed": seed}
         wanted = {"fit_name": fit, "page": report, "rois": rois, "label_maps": rois, "without_scale": without_scale}
+        wanted["pixel_size_error"] = pixel_size_error
+        wanted["request"] = request_of(context, output, files, without=("output", "repeat"))
         if twin is not None:
-            wanted["twin"] = _corrected(images_measured, twin, model, twin_images, truth, choices, force=force)
+            wanted["twin"] = _corrected(
+                images_measured,
+                twin,
+                model,
+                twin_images,
+                truth,
+                choices,
+                force=force,
+                pixel_size_error=pixel_size_error,
+            )
         _report(images_measured, output, _title(labels[0]), choices | wanted)
         if compare is not None:
             report_errors(wrong, f"{count_words(len(others) + len(wrong), 'label map')} of {compare}")
             _compare(images_measured, others, output, choices, (_title(labels[0]), _title(compare)))
     report_errors(errors, count_words(len(files), "label map"))
+
+
+def _again(context: typer.Context, sizes: Path) -> None:
+    from nanolab.cli.requests import changed, read_request
+
+    asked = read_request(context, measure, sizes, of_this_time=("output", "repeat"))
+    for name in changed(sizes):
+        typer.echo(f"{name}: not what it was then")
+    context.params.update(asked, repeat=None)
+    measure(context, **context.params)
 
 
 def _title(path: Path) -> str:
@@ -105,6 +143,7 @@ def _corrected(
     choices: dict[str, Any],
     *,
     force: bool,
+    pixel_size_error: float | None,
 ) -> "TwinReport":
     from nanolab.core.checks import check_choice
     from nanolab.synthesis.rendering.client import RenderError
@@ -116,7 +155,15 @@ def _corrected(
     network = network_of((each.made_by for each in images), model)
     with failing(RenderError):
         return correct_sizes(
-            images, recipe, network, twins=count, truth=cast(Truth, truth), counting=counting, force=force, seed=seed
+            images,
+            recipe,
+            network,
+            twins=count,
+            truth=cast(Truth, truth),
+            counting=counting,
+            pixel_size_error=pixel_size_error,
+            force=force,
+            seed=seed,
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal, Unpack, get_args
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from nanolab import __version__
 from nanolab.core.checks import InputError, check_choice
@@ -14,9 +15,10 @@ from nanolab.core.typing import AnyImage, AnyLabelMap
 from nanolab.core.words import count_words
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import FITS, Fit, GoodnessOfFit, fit, fit_all, goodness_of_fit
+from nanolab.measurement.nanomaterial import Nanomaterial, share_below_limit
 from nanolab.measurement.particles import check_length, measure
 from nanolab.measurement.precision import between_images, iso_particles, more_needed
-from nanolab.measurement.size_sample import Border, SampleOptions, SizeSample, size_sample
+from nanolab.measurement.size_sample import Border, SampleOptions, SizeSample, quantiles, size_sample
 from nanolab.measurement.statistics import FEW_IMAGES, FEW_PARTICLES, statistics
 
 __all__ = [
@@ -112,6 +114,12 @@ class SizeReport:
     needed
         What an error of 5 % of D50 needs, by the bootstrap and by ISO 13322-1, and which part of the variance lies
         between images; no counts where that says that they are of different samples.
+    nanomaterial
+        Share of the particles below 100 nm; None without a pixel size.
+    rules
+        By each rule of what becomes of particles at the border: how many count, and D50.
+    budget
+        Standard uncertainties of D50, relative, by source: images (particles, where there is one image), pixel size.
     scales
         Pixel size of each image, in words.
     settings
@@ -130,6 +138,9 @@ class SizeReport:
     chosen: Fit | None
     goodness: GoodnessOfFit | None
     needed: dict[str, Any]
+    nanomaterial: Nanomaterial | None
+    rules: dict[str, dict[str, float]]
+    budget: dict[str, float]
     scales: dict[str, str]
     settings: dict[str, Any]
     made_by: list[str]
@@ -148,6 +159,11 @@ class SizeReport:
             "goodness_of_fit": None if self.goodness is None else asdict(self.goodness),
             "fits": fits,
             "needed": self.needed,
+            "nanomaterial": self.nanomaterial and {**asdict(self.nanomaterial), "verdict": self.nanomaterial.verdict},
+            "rules": self.rules,
+            "budget": {
+                f"d50_{self.sample.unit}": {name: {"standard_uncertainty": each} for name, each in self.budget.items()}
+            },
             "settings": self.settings,
             "made_by": self.made_by,
             "pixel_size": self.scales,
@@ -164,6 +180,7 @@ class SizeOptions(SampleOptions, total=False):
     seed: int
     repeats: int
     without_scale: WithoutScale
+    pixel_size_error: float | None
 
 
 def summarise_sizes(
@@ -174,6 +191,7 @@ def summarise_sizes(
     seed: int = 0,
     repeats: int = 999,
     without_scale: WithoutScale = "refuse",
+    pixel_size_error: float | None = None,
     **options: Unpack[SampleOptions],
 ) -> SizeReport:
     """Compute statistics, intervals and fits of the images of one sample.
@@ -186,6 +204,8 @@ def summarise_sizes(
         Bootstrap samples behind the intervals.
     without_scale
         Where some images have no pixel size: "refuse" them, "leave out" these, or measure all in "px".
+    pixel_size_error
+        Standard uncertainty of the pixel sizes, relative; by their source if None.
     options
         Quantity, border and least area, see `nanolab.measurement.size_sample.size_sample`.
 
@@ -209,7 +229,23 @@ def summarise_sizes(
     settings = {"quantity": sample.quantity, "border": sample.border, "min_area_px": options.get("min_area_px", 0)}
     settings |= {"fit": fit_name, "seed": seed, "bootstrap": repeats}
     made_by = sorted({each.made_by for each in images} - {""})
-    report = SizeReport(title, particles, sample, result, fits, chosen, goodness, needed, scales, settings, made_by)
+    few = len(sample) < FEW_PARTICLES
+    report = SizeReport(
+        title,
+        particles,
+        sample,
+        result,
+        fits,
+        chosen,
+        goodness,
+        needed,
+        None if few else _nanomaterial(particles, options, seed, repeats),
+        _rules(particles, options),
+        _budget(result, [each.pixel_size for each in images], pixel_size_error),
+        scales,
+        settings,
+        made_by,
+    )
     report.notes.extend([*_notes(report), *notes])
     return report
 
@@ -275,6 +311,34 @@ def _needed(sample: SizeSample, result: dict[str, Any]) -> dict[str, Any]:
     return {"error": _ERROR, **counts, "iso_13322_1_mean": None if apart else iso, "between_images": between}
 
 
+def _nanomaterial(particles: pd.DataFrame, options: SampleOptions, seed: int, repeats: int) -> Nanomaterial | None:
+    border, least = options.get("border", "correct"), options.get("min_area_px", 0)
+    return share_below_limit(particles, border=border, min_area_px=least, rng=generator(seed, 5), repeats=repeats)
+
+
+def _rules(particles: pd.DataFrame, options: SampleOptions) -> dict[str, dict[str, float]]:
+    """Return what each rule at the border would give; a rule that leaves no particle is not among them."""
+    rules = {}
+    for border in get_args(Border):
+        try:
+            sample = size_sample(particles, **{**options, "border": border})
+        except InputError:
+            continue
+        rules[border] = {"count": len(sample), "d50": float(quantiles(sample.sizes, sample.weights, 0.5))}
+    return rules
+
+
+def _budget(result: dict[str, Any], scales: list[PixelSize], pixel_size_error: float | None) -> dict[str, float]:
+    """Return relative standard uncertainties of D50 by their source; none without an interval."""
+    interval, value = result["number"]["intervals"].get("d50"), result["number"]["d50"]
+    if interval is None:
+        return {}
+    scatter = (interval[1] - interval[0]) / 2 / value / norm.ppf((1 + result["confidence"]) / 2)
+    known = max(each.uncertainty for each in scales)
+    scale = known if pixel_size_error is None or result["unit"] == "px" else pixel_size_error
+    return {result["resampled"]: float(scatter), "pixel size": scale}
+
+
 def _notes(report: SizeReport) -> list[str]:
     result, sample = report.statistics, report.sample
     scales = sorted(set(report.scales.values()))
@@ -296,7 +360,19 @@ def _notes(report: SizeReport) -> list[str]:
         notes.append("One image: the intervals know nothing of differences between places of the sample.")
     elif len(sample.images) < FEW_IMAGES:
         notes.append(f"Fewer than {FEW_IMAGES} images: the intervals are too narrow.")
+    rules = ", ".join(f"{name} {rule['d50']:.4g} {sample.unit}" for name, rule in report.rules.items())
+    notes.append(f"D50 by the rule at the border: {rules}; here {sample.border}.")
+    if report.nanomaterial is not None:
+        notes.append(str(report.nanomaterial))
     return notes + _doubts(report)
+
+
+def _known_to(report: SizeReport) -> str:
+    """Return the half width of the interval of D50 and what it is made of."""
+    parts = {name: 2 * each for name, each in report.budget.items() if each}
+    total = np.sqrt(np.sum(np.square(list(parts.values()))))
+    named = ", ".join(f"{name} {each:.1%}" for name, each in parts.items())
+    return f"{total:.1%} (k = 2: {named}), if every particle is found as it is (--twin tells)"
 
 
 def _doubts(report: SizeReport) -> list[str]:
@@ -313,7 +389,7 @@ def _doubts(report: SizeReport) -> list[str]:
         )
     elif needed["error_now"] is not None:
         more = f"; {_ERROR:.0%} needs about {needed['particles']} particles in {needed['images']} images like these"
-        notes.append(f"D50 is known to {needed['error_now']:.1%}{more if needed['more_particles'] else ''}.")
+        notes.append(f"D50 is known to {_known_to(report)}{more if needed['more_particles'] else ''}.")
     if goodness is not None and chosen is not None:
         tests = f"Kolmogorov-Smirnov p = {goodness.ks_p:.2g}, Anderson-Darling p = {goodness.ad_p:.2g}"
         bad = ": the sample is not of this distribution" if min(goodness.ks_p, goodness.ad_p) < _REJECTED else ""

@@ -54,6 +54,7 @@ def size_report(
     rois: bool = False,
     label_maps: bool = False,
     twin: TwinReport | None = None,
+    request: Mapping[str, Any] | None = None,
     **options: Unpack[SizeOptions],
 ) -> SizeReport:
     """Measure a sample and write all of it into a folder.
@@ -68,6 +69,8 @@ def size_report(
     twin
         Sizes corrected with twins, of `nanolab.twin.report.correct_sizes`; `sizes.json` then holds what is known as
         found and corrected, and `corrected.png` shows both.
+    request
+        How the report was asked for, written into `sizes.json`.
     options
         Title, quantity, fit and more, see `summarise_sizes`.
 
@@ -93,7 +96,8 @@ def size_report(
             write_labels(path, each.labels, pixel_size=each.pixel_size, image=each.name)
     if twin is not None:
         report.notes.extend(twin.notes())
-    write_tables(report, out, more={} if twin is None else twin.to_dict())
+    more = {} if request is None else {"request": request}
+    write_tables(report, out, more={**more, **({} if twin is None else twin.to_dict())})
     if twin is not None and twin.correction is not None:
         save_figure(out, "corrected", plot_correction(twin.correction), dpi=150)
     if page:

@@ -33,9 +33,6 @@ _DYNAMIC = 2.0  # factor of `dynamic` between settings
 _SOME = 5  # images that say which magnification `auto` chooses
 _ALIKE_DENSITIES = 0.35  # SD of the logarithm of the density over which twins stand for an image
 _SAME_PIXELS = 0.005  # relative
-#: Standard uncertainty of a pixel size, relative, by its source: half a pixel at either end of a bar of 150 px, and
-#: what makers of microscopes state of a calibrated magnification.
-_PIXEL_SIZE_ERROR = {"scale bar": 0.003, "metadata": 0.01, "typed": 0.01}
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +135,7 @@ def correct_sizes(
     every = [first, *(study.seen_by(each) for each in others)]
     edges = log_edges(*[sizes for each in every for sizes in each.sizes()])
     scenes = int(study.twins.scene.max()) + 1
-    error = _PIXEL_SIZE_ERROR[pixel_size.source] if pixel_size_error is None else pixel_size_error
+    error = pixel_size.uncertainty if pixel_size_error is None else pixel_size_error
     correction = correct(
         [each.sample for each in every],
         [tally(each.matched, edges, study.twins.scene) for each in every],

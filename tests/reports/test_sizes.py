@@ -351,3 +351,23 @@ def test_table_of_segment_figure_and_report_count_by_one_rule(tmp_path: Path) ->
     everything, kept = image.particles["ecd_nm"], image.particles.loc[~image.particles["touches_border"], "ecd_nm"]
     assert d50 not in (everything.median(), kept.median())
     assert "cut ones too" in plot_sizes(image.particles, border="keep").axes[0].get_legend().get_texts()[0].get_text()
+
+
+def test_the_budget_of_d50_adds_the_pixel_size_to_the_scatter() -> None:
+    images = [measure_image(f"i{k}", discs(k), pixel_size=KNOWN) for k in range(5)]
+    usual, worse = (summarise_sizes(images, pixel_size_error=error) for error in (None, 0.1))
+    low, high = usual.statistics["number"]["intervals"]["d50"]
+    # the 97.5th percentile of a normal distribution is 1.96 SD
+    expected = {"images": (high - low) / 2 / 1.96 / usual.statistics["number"]["d50"], "pixel size": 0.01}
+    assert usual.budget == pytest.approx(expected, rel=1e-4)
+    assert worse.budget == {**usual.budget, "pixel size": 0.1}
+    assert any("pixel size 20.0%" in note for note in worse.notes)
+    in_px = summarise_sizes([measure_image("a", discs(0, 6), pixel_size=UNKNOWN)], pixel_size_error=0.1)
+    assert in_px.budget == {} or in_px.budget["pixel size"] == 0
+
+
+def test_the_effect_of_the_rule_at_the_border_is_shown() -> None:
+    report = summarise_sizes([measure_image(f"i{k}", discs(k), pixel_size=KNOWN) for k in range(3)])
+    assert report.rules["keep"]["count"] == len(report.particles)
+    assert report.rules["correct"] == {"count": len(report.sample), "d50": report.statistics["number"]["d50"]}
+    assert any("D50 by the rule at the border: correct" in note for note in report.notes)
