@@ -46,7 +46,7 @@ def measure(
         str, typer.Option(help="Particles that the border cuts: correct for them, drop or keep them.")
     ] = "correct",
     min_area_px: Annotated[int, typer.Option(min=0, help="Smaller particles are not counted.")] = 0,
-    report: Annotated[bool, typer.Option("--report", help="Also a page, report.pdf and .png.")] = False,
+    report: Annotated[bool, typer.Option("--report", help="Also a page: report.pdf, .html and .png.")] = False,
     rois: Annotated[bool, typer.Option("--rois", help="Also ImageJ regions and label maps.")] = False,
     compare: Annotated[
         Path | None, typer.Option(metavar="LABELS", help="Label maps of another sample to compare with.")

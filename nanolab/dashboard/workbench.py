@@ -364,7 +364,7 @@ class Workbench:
     def write(self, out: Path | str) -> list[Path]:
         """Write everything into a folder and return the files.
 
-        `particles.csv`, `sizes.xlsx`, `sizes.json`, `report.pdf`, `report.png`, `labels.zip`, `corrections.json`.
+        `particles.csv`, `sizes.xlsx`, `sizes.json`, `report.pdf`, `.html` and `.png`, `labels.zip`, `corrections.json`.
         """
         out, report = output_folder(out), self._report()
         write_tables(report, out)

@@ -49,7 +49,7 @@ class Nanomaterial:
         """What a report says."""
         words = {
             "above": "above 50 %: a nanomaterial by the definition of the European Union (2022/C 229/01)",
-            "below": "below 50 %: no nanomaterial by the definition of the European Union (2022/C 229/01)",
+            "below": "below 50 %: not a nanomaterial by the definition of the European Union (2022/C 229/01)",
             "undecided": "undecided by the definition of the European Union (50 %, 2022/C 229/01); measure more",
         }[self.verdict]
         low, high = self.interval

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 import pandas as pd
 
 from nanolab import __version__
-from nanolab.core.files import output_folder, write_json
+from nanolab.core.files import atomic, output_folder, write_json
 from nanolab.core.results import save_figure
 from nanolab.core.seeds import generator
 from nanolab.core.tables import significant, write_csv, write_excel
@@ -31,6 +31,7 @@ from nanolab.measurement.summary import (
     particles_of,
     summarise_sizes,
 )
+from nanolab.reports.html import html_report
 from nanolab.twin.report import TwinReport
 
 # what samplesizes has is here as well, so that a report needs one import
@@ -64,8 +65,8 @@ def size_report(
     images
         Of `measure_image`.
     out
-        The folder. It gets `particles.csv`, `sizes.xlsx`, `sizes.json`; with `page` `report.pdf` and `report.png`; with
-        `rois` `rois/<name>.zip` for ImageJ; with `label_maps` `labels/<name>.labels.tif`.
+        The folder. It gets `particles.csv`, `sizes.xlsx`, `sizes.json`; with `page` `report.pdf`, `.html` and
+        `.png`; with `rois` `rois/<name>.zip` for ImageJ; with `label_maps` `labels/<name>.labels.tif`.
     twin
         Sizes corrected with twins, of `nanolab.twin.report.correct_sizes`; `sizes.json` then holds what is known as
         found and corrected, and `corrected.png` shows both.
@@ -143,15 +144,12 @@ def write_tables(report: SizeReport, out: Path | str, *, more: Mapping[str, Any]
     out, particles = Path(out), significant(report.particles)
     write_csv(out / "particles.csv", particles)
     write_json(out / "sizes.json", {**report.to_dict(), **more})
-    write_excel(
-        out / "sizes.xlsx",
-        {
-            "particles": particles,
-            "statistics": significant(statistics_table(report.statistics)),
-            "fits": significant(fit_table(report.fits)),
-            "about": _about(report),
-        },
-    )
+    write_excel(out / "sizes.xlsx", {"particles": particles, **_tables(report)})
+
+
+def _tables(report: SizeReport) -> dict[str, pd.DataFrame]:
+    numbers = {"statistics": statistics_table(report.statistics), "fits": fit_table(report.fits)}
+    return {**{name: significant(table) for name, table in numbers.items()}, "about": _about(report)}
 
 
 def _how(report: SizeReport) -> list[tuple[str, str]]:
@@ -169,10 +167,22 @@ def _about(report: SizeReport) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["what", "value"])
 
 
+def _short(quantity: str) -> str:
+    return "ECD" if quantity == "ecd" else quantity.replace("_", " ")
+
+
 def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | str, *, png: bool = True) -> None:
-    """Write `report.pdf`, a page of numbers and all images, and with `png` its first page as `report.png`."""
+    """Write `report.pdf` and `report.html`, numbers and all images, and with `png` the first page as `report.png`."""
     there = [each for each in images if each.name in report.scales]
     page = plot_report_page(report, there, [f"{name.capitalize()}: {value}." for name, value in _how(report)])
-    save_pdf(Path(out) / "report.pdf", [page, *plot_report_images(report, there)])
+    figures = [page, *plot_report_images(report, there)]
+    number = report.statistics["number"]
+    low, high = number["intervals"].get("d50", (None, None))
+    interval = "" if low is None else f" ({low:.4g} to {high:.4g})"
+    result = f"Median {_short(report.sample.quantity)} {number['d50']:.4g} {report.sample.unit}{interval}"
+    text = html_report(f"Particle sizes: {report.title}", [result], report.notes, figures, _tables(report))
+    with atomic(Path(out) / "report.html") as temporary:
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+    save_pdf(Path(out) / "report.pdf", figures)
     if png:
         save_figure(out, "report", page, dpi=150)

@@ -197,7 +197,8 @@ def test_all_files_are_written_and_agree(bench: Workbench, tmp_path: Path) -> No
     bench.drop("a", [2])
     written = bench.write(tmp_path / "out")
     assert {path.name for path in written} == {
-        "particles.csv", "sizes.xlsx", "sizes.json", "report.pdf", "report.png", "labels.zip", "corrections.json",
+        "particles.csv", "sizes.xlsx", "sizes.json", "report.pdf", "report.html", "report.png", "labels.zip",
+        "corrections.json",
     }  # fmt: skip
     table = pd.read_csv(tmp_path / "out/particles.csv")
     assert sorted(table["label"]) == [1, *range(3, 16)]

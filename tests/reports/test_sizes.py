@@ -30,7 +30,7 @@ def test_a_report_holds_what_was_measured(tmp_path: Path) -> None:
     report = size_report(images, tmp_path, title="discs", fit_name="log-normal", rois=True, label_maps=True)
     names = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     each = {f"{kind}/i{k}.{suffix}" for kind, suffix in (("rois", "zip"), ("labels", "labels.tif")) for k in range(3)}
-    assert names == {"particles.csv", "sizes.xlsx", "sizes.json", "report.pdf", "report.png"} | each
+    assert names == {"particles.csv", "sizes.xlsx", "sizes.json", "report.pdf", "report.html", "report.png"} | each
     particles = pd.read_csv(tmp_path / "particles.csv")
     assert len(particles) == 48
     saved = read_json(tmp_path / "sizes.json")
@@ -198,6 +198,7 @@ def test_what_segment_wrote_can_be_measured_at_once(segmented: Path) -> None:
         "particles.csv",
         "sizes.xlsx",
         "sizes.json",
+        "report.html",
         "report.pdf",
         "report.png",
     }
