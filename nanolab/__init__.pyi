@@ -17,6 +17,7 @@ from .images.pixel_size import PixelSize as PixelSize
 from .measurement.particles import measure as measure
 from .metrics.comparison import compare as compare
 from .metrics.evaluate import evaluate as evaluate
+from .reports.analysis import analyse as analyse
 from .reports.sizes import size_report as size_report
 from .runs.notebook import run as run
 from .runs.sweeps.engine import sweep as sweep

@@ -1,3 +1,4 @@
+from .analysis import analyse as analyse
 from .realism import score_table as score_table
 from .realism import write_report as write_report
 from .sizes import compare_report as compare_report

@@ -1,0 +1,85 @@
+"""The whole way in one command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nanolab.cli.app import (
+    PixelSizeNm,
+    Recursive,
+    Scales,
+    Settings,
+    app,
+    failing,
+    pairs,
+    report_errors,
+    say_unused,
+    typed_scales,
+)
+from nanolab.core.words import count_words
+
+__all__ = ["analyse"]
+
+
+@app.command()
+def analyse(
+    images: Annotated[list[Path], typer.Argument(help="Micrographs of one sample, folders of them, or patterns.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of all results: labels, sizes, training.")],
+    *,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECIPE",
+            help="What the sample looks like: learn it from images rendered for yours first, and correct sizes with "
+            "more of them. A shipped recipe's name, or a .yaml; the network that ships looks as it is if not given.",
+        ),
+    ] = None,
+    rendered: Annotated[int, typer.Option(min=4, help="With --recipe, how many images are learned from.")] = 90,
+    twins: Annotated[int, typer.Option(min=4, help="With --recipe, how many images sizes are corrected with.")] = 60,
+    recursive: Recursive = False,
+    pixel_size_nm: PixelSizeNm = None,
+    scales: Scales = None,
+    find_scale_bar: Annotated[
+        bool, typer.Option("--find-scale-bar", help="Read the scale bar in the picture where a file has no pixel size.")
+    ] = False,
+    settings: Settings = [],  # noqa: B006  # typer copies it
+    force: Annotated[
+        bool, typer.Option("--force", help="Correct also with renders that are unlike the images.")
+    ] = False,
+) -> None:
+    """From micrographs to the report on their sizes; run it again to go on after an interruption."""
+    from nanolab.core.validation import parse_yaml
+    from nanolab.images.folders import image_files
+    from nanolab.synthesis.recipe import load_recipe
+
+    files, typed = image_files(*images, recursive=recursive), typed_scales(pixel_size_nm, scales)
+    changes = {key: parse_yaml(text, key) for key, text in pairs(settings).items()}
+    if recipe is not None:
+        load_recipe(recipe)
+        typer.echo(
+            f"{count_words(len(files), 'image')}: render {rendered} of {recipe}, learn them, find the particles, "
+            f"render {twins} more to correct sizes, report. About twenty minutes; stop it whenever you like."
+        )
+
+    from nanolab.reports.analysis import analyse as analyse_images  # after the checks: PyTorch takes its time
+    from nanolab.synthesis.rendering.client import RenderError
+
+    with failing(RenderError):
+        done = analyse_images(
+            files,
+            output,
+            recipe=recipe,
+            rendered=rendered,
+            twins=twins,
+            settings=changes,
+            pixel_size_nm=typed,
+            find_scale_bar=find_scale_bar,
+            force=force,
+            title=output.resolve().name,
+        )
+    say_unused(typed)
+    for note in done.report.notes:
+        typer.echo(note)
+    typer.echo(f"{output / 'sizes'}: report.html, report.pdf, sizes.json, sizes.xlsx, particles.csv")
+    report_errors(done.failures, count_words(len(files), "image"))

@@ -1,0 +1,82 @@
+"""From micrographs to the report in one call."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.grid_discs import discs
+from typer.testing import CliRunner
+
+from nanolab.cli import app
+from nanolab.core.checks import InputError
+from nanolab.core.files import read_json
+from nanolab.images.tiff import write_tiff
+from nanolab.reports import analysis
+from nanolab.reports.analysis import analyse
+from nanolab.training.run import TrainingRun
+
+RECIPE = """
+name: few_spheres
+image: {width_px: 160, height_px: 160, pixel_size_nm: 2.0}
+particles: [{template: sphere, diameter_nm: [20, 60]}]
+arrangement: {kind: scattered, count: 25}
+detector: {kind: se, substrate_level: 0.2, particle_level: 0.6}
+occlusion_distance_nm: 50
+"""
+
+
+@pytest.fixture
+def micrographs(tmp_path: Path) -> Path:
+    for k in range(2):
+        grey = (60 + 120 * (discs(k) > 0)).astype("uint8")
+        write_tiff(tmp_path / "micrographs" / f"i{k}.tif", grey, pixel_size_nm=2.0)
+    return tmp_path / "micrographs"
+
+
+def _never(*args: Any, **options: Any) -> None:
+    raise AssertionError("done already")
+
+
+def test_images_become_a_report_and_are_not_segmented_again(
+    micrographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (micrographs / "broken.tif").write_bytes(b"no image")
+    done = analyse([micrographs], tmp_path / "out", title="discs")
+    assert list(done.failures) == [str(micrographs / "broken.tif")]
+    assert len(done.report.particles) == pytest.approx(32, abs=2)  # 16 discs each, bright on dark
+    assert (tmp_path / "out/sizes/report.html").is_file()
+    (micrographs / "broken.tif").unlink()
+    monkeypatch.setattr(analysis, "segment_files", _never)
+    again = analyse([micrographs], tmp_path / "out", title="discs")
+    assert again.report.statistics == done.report.statistics
+
+
+def test_with_a_recipe_it_is_learned_first_and_sizes_are_corrected(
+    micrographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "few.yaml").write_text(RECIPE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    words = "analyse micrographs -o out --recipe few.yaml --rendered 4 --twins 8 --force"
+    short = ["--set", "epochs", "1", "--set", "steps_per_epoch", "2", "--set", "threads", "1"]
+    done = CliRunner().invoke(app, [*words.split(), *short])
+    assert done.exit_code == 0, done.output
+    run = TrainingRun(tmp_path / "out/training")
+    assert run.settings.start_from == "shipped"
+    assert run.epochs == [1]
+    saved = read_json(tmp_path / "out/sizes/sizes.json")
+    assert saved["made_by"][0].split(", ")[1].endswith("training/epochs/0001.safetensors")
+    assert saved["twin"]["images"] == 8
+    assert saved["corrected"]["d50_nm"] == pytest.approx(saved["as_found"]["d50_nm"], rel=0.3)
+    monkeypatch.setattr("nanolab.synthesis.rendered.render", _never)
+    monkeypatch.setattr(analysis, "segment_files", _never)
+    again = CliRunner().invoke(app, [*words.split(), *short])
+    assert again.exit_code == 0, again.output
+
+
+def test_what_cannot_be_analysed_is_told_before_anything_is_made(micrographs: Path, tmp_path: Path) -> None:
+    write_tiff(micrographs / "i2.tif", (60 + 120 * (discs(2) > 0)).astype("uint8"), pixel_size_nm=None)
+    with pytest.raises(InputError, match=r"i2: no pixel size.*--scales"):
+        analyse([micrographs], tmp_path / "out", recipe="spheres_sem")
+    with pytest.raises(InputError, match="recipe"):
+        analyse([micrographs], tmp_path / "out", recipe="nothing_like_it")
+    assert not (tmp_path / "out").exists()
