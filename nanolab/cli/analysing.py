@@ -48,7 +48,7 @@ def analyse(
         bool, typer.Option("--force", help="Correct also with renders that are unlike the images.")
     ] = False,
 ) -> None:
-    """From micrographs to the report on their sizes; run it again to go on after an interruption."""
+    """Go the whole way from micrographs to sizes; the same command again goes on after an interruption."""
     from nanolab.core.validation import parse_yaml
     from nanolab.images.folders import image_files
     from nanolab.synthesis.recipe import load_recipe
