@@ -1,6 +1,7 @@
 """The descriptions of the environment say the same: pyproject.toml, requirements.lock, environment.yml, Makefile."""
 
 import ast
+import json
 import re
 import sys
 import tomllib
@@ -138,3 +139,13 @@ def test_the_papers_and_data_are_cited() -> None:
         "10.1038/s41598-021-84287-6",
         "10.1021/acs.jcim.0c01455",
     }
+
+
+def test_the_archive_says_what_the_citation_says() -> None:
+    citation, archive = yaml.safe_load(text_of("CITATION.cff")), json.loads(text_of(".zenodo.json"))
+    assert archive["title"] == citation["title"]
+    assert archive["license"] == citation["license"]
+    assert archive["keywords"] == citation["keywords"]
+    assert [each["name"] for each in archive["creators"]] == [each["name"] for each in citation["authors"]]
+    cited = {each["identifier"] for each in archive["related_identifiers"]}
+    assert cited == {reference["doi"] for reference in citation["references"]}
