@@ -169,7 +169,7 @@ def draw_distribution(
         xlim=(max(0.0, bars.edges[0] - 0.02 * np.ptp(bars.edges)), bars.edges[-1]),
     )
     axes.set_ylim(0, axes.dataLim.ymax / (_TOP - 0.02))
-    axes.legend(fontsize=7.5, loc="upper right")
+    axes.legend(fontsize=7, loc="upper right", handlelength=1, handletextpad=0.5, borderaxespad=0)
 
 
 def _mark_percentiles(axes: Axes, values: FloatArray, edges: FloatArray) -> None:
