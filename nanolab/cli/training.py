@@ -200,4 +200,6 @@ def segment(
         typer.echo(f"{output}: {count_words(len(done.table), 'label map')}, images.csv and particles.csv")
         if dropped := done.table["too_small"].sum():
             typer.echo(f"too small and left out: {count_words(dropped, 'particle')}; see --min-diameter")
+        if letters := done.table["lettering"].sum():
+            typer.echo(f"{letters} left out: lettering")
     report_errors(done.failures, count_words(len(files), "image"))

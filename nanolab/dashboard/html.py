@@ -77,8 +77,10 @@ def seconds_words(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < _MINUTES_FROM_S else f"{seconds / 60:.0f} min"
 
 
-def scale_words(pixel_size: PixelSize) -> str:
-    """Return where the pixel size is known from, or that it is not."""
+def scale_words(pixel_size: PixelSize, letters: int = 0) -> str:
+    """Return where the pixel size is known from, or that it is not, and how many particles were lettering."""
+    if letters:
+        return scale_words(pixel_size) + hint(f"{letters} left out: lettering")
     if pixel_size.nm is None:
         why = html.escape(pixel_size.detail)
         return f'<p class="hint warn">Unknown ({why}): sizes are in px until it is typed.</p>'

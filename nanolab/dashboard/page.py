@@ -409,7 +409,7 @@ class Page:
         nm = None if image is None else image.micrograph.pixel_size_nm
         self.ui.pixel_size.value = "" if nm is None else shown_nm(nm)
         self._settling = False
-        self.ui.scale.object = "" if image is None else scale_words(image.micrograph.pixel_size)
+        self.ui.scale.object = "" if image is None else scale_words(image.micrograph.pixel_size, image.letters)
         self.ui.hint.object = hint(_HINTS[self.ui.mode.value])
 
     def _show_failures(self) -> None:

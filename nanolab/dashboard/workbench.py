@@ -20,10 +20,12 @@ from nanolab.core.checks import InputError
 from nanolab.core.files import atomic, output_folder, sha256, write_json
 from nanolab.core.seeds import generator
 from nanolab.core.tables import write_csv
+from nanolab.core.typing import LabelMap
 from nanolab.dashboard.edits import Edit, apply_edits
 from nanolab.dashboard.saved_work import SavedImage, SavedWork
 from nanolab.images.folders import image_files
 from nanolab.images.labels import write_labels
+from nanolab.images.lettering import without_lettering
 from nanolab.images.micrograph import Micrograph, read
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.fits import Fit, fit
@@ -67,6 +69,12 @@ def safe_name(given: str, taken: Iterable[str] = ()) -> str:
     return unique
 
 
+def _found(finder: Finder, micrograph: Micrograph) -> tuple[LabelMap, int]:
+    """Return the particles of a micrograph, and how many more were found that are lettering."""
+    found = finder.segment(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
+    return without_lettering(found, micrograph)
+
+
 @dataclass(frozen=True, eq=False)
 class WorkbenchImage:
     """One micrograph with its particles as found and as corrected.
@@ -87,6 +95,8 @@ class WorkbenchImage:
         Of the file.
     edits
         Corrections in their order.
+    letters
+        How many more were found and are lettering.
     """
 
     name: str
@@ -96,6 +106,7 @@ class WorkbenchImage:
     model: str = ""
     sha256: str = ""
     edits: tuple[Edit, ...] = ()
+    letters: int = 0
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int32]:
@@ -206,7 +217,7 @@ class Workbench:
         try:
             whole = read(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
             micrograph = whole.crop_data_bar()
-            found = finder.segment(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
+            found, letters = _found(finder, micrograph)
         except InputError as error:
             self.failures[name] = str(error).replace(str(path), "this file").removeprefix("this file: ")
         except Exception as error:  # whatever a damaged file brings up must not spoil the others
@@ -214,7 +225,7 @@ class Workbench:
             self.failures[name] = f"could not be used ({type(error).__name__}); please report it with the file"
         else:
             bar_rows = len(whole.pixels) - len(micrograph.pixels)
-            image = WorkbenchImage(name, micrograph, found, bar_rows, model, sha256(path))
+            image = WorkbenchImage(name, micrograph, found, bar_rows, model, sha256(path), letters=letters)
             # a new dict: others may be walking through the one that is there
             self.images = {**self.images, name: self._taken_up(image)}
             return name
@@ -224,9 +235,9 @@ class Workbench:
         """Find the particles of an image with another network; its corrections are gone."""
         image = self.images[name]
         micrograph = image.micrograph
-        found = finder.segment(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
+        found, letters = _found(finder, micrograph)
         if name in self.images:  # it may have been removed meanwhile
-            self.images[name] = replace(self.images[name], found=found, model=model, edits=())
+            self.images[name] = replace(self.images[name], found=found, model=model, edits=(), letters=letters)
             self._forget(name)
 
     def saved_work(self) -> SavedWork:

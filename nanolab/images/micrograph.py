@@ -30,7 +30,8 @@ class Micrograph:
     metadata
         ``format``; ``dtype`` as stored; ``grey_range``, the stored values that became 0 and 1, and ``stretched``,
         whether it was found in the values; ``vendor``, what the instrument wrote; and once `crop_data_bar` has cut
-        one off, ``data_bar_rows``: the first row cut and the one after the last.
+        one off, ``data_bar_rows``: the first row cut and the one after the last; where text was read, ``lettering``,
+        the boxes of it and of the scale bar.
 
     Examples
     --------
@@ -123,8 +124,8 @@ def read(path: Path | str, *, pixel_size_nm: float | None = None, find_scale_bar
     pixels, metadata = read_grey(path)
     pixel_size = typed or pixel_size_from_metadata(path)
     if pixel_size.nm is None and find_scale_bar:
-        from nanolab.images.scale_bar import read_scale_bar
+        from nanolab.images.lettering import read_lettering
 
-        found = read_scale_bar(pixels)
+        found, metadata["lettering"] = read_lettering(pixels)
         pixel_size = PixelSize.unknown(f"{pixel_size.detail}; {found.detail}") if found.nm is None else found
     return Micrograph(pixels, pixel_size, path, metadata)

@@ -14,7 +14,7 @@ from nanolab.images.formats.ocr import Text, read_line, read_text
 from nanolab.images.formats.vendors import length_nm
 from nanolab.images.pixel_size import PixelSize
 
-__all__ = ["read_scale_bar", "weigh"]
+__all__ = ["read_scale_bar", "weigh", "weigh_bars"]
 
 _LENGTH = re.compile(r"(\W*(\d+(?:[.,]\d+)?)\s*([nuµμm]m)\W*)(\s[A-Z]{2,8}\W*)?", re.IGNORECASE)
 _NO_BAR = re.compile(r"\s(HFW|VFW|HFOV|FOV|FW|WD)\b", re.IGNORECASE)  # what another length in a data bar is called
@@ -79,22 +79,27 @@ def read_scale_bar(pixels: npt.NDArray[np.float32]) -> PixelSize:
 
 def weigh(texts: Sequence[Text], pixels: npt.NDArray[np.float32]) -> PixelSize:
     """Return the pixel size that the best pair of label and bar gives, if it is sure enough."""
+    return weigh_bars(texts, pixels)[0]
+
+
+def weigh_bars(texts: Sequence[Text], pixels: npt.NDArray[np.float32]) -> tuple[PixelSize, Bar | None]:
+    """Return the pixel size as `weigh` does, and the bar that it is from; None where that is unknown."""
     found = list(_labels(texts, pixels))
     if not found:
-        return PixelSize.unknown("no scale bar label was read in the picture")
+        return PixelSize.unknown("no scale bar label was read in the picture"), None
     words = [text for text in texts if _WORD.search(text.content) and not _UNIT_LAST.search(text.content)]
     words += [label.text for label, _ in found]
     matches = [match for label, bars in found for match in _matches(label, bars, words, pixels)]
     matches.sort(key=lambda match: -match.confidence)
     if not matches:
-        return PixelSize.unknown(f"no bar was found next to the label {found[0][0].text.content!r}")
+        return PixelSize.unknown(f"no bar was found next to the label {found[0][0].text.content!r}"), None
     best = matches[0]
     rival = max((match.confidence for match in matches if not _agree(match, best)), default=0.0)
     confidence = best.confidence * min(1.0, 1.5 - rival / best.confidence)
     detail = f"{best.label.text.content.strip()} over {best.bar.length_px:.1f} px"
     if confidence < _LEAST_CONFIDENCE:
-        return PixelSize.unknown(f"the scale bar is unsure: {detail}, confidence {confidence:.2f}")
-    return PixelSize(best.nm_per_px, "scale bar", detail, round(confidence, 3))
+        return PixelSize.unknown(f"the scale bar is unsure: {detail}, confidence {confidence:.2f}"), None
+    return PixelSize(best.nm_per_px, "scale bar", detail, round(confidence, 3)), best.bar
 
 
 def _agree(first: _Match, second: _Match) -> bool:

@@ -21,6 +21,7 @@ from nanolab.core.tables import significant, write_csv
 from nanolab.core.typing import Image, LabelMap
 from nanolab.images.folders import image_files
 from nanolab.images.labels import write_labels
+from nanolab.images.lettering import without_lettering
 from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import PixelSize
 from nanolab.images.scale_table import typed_scale
@@ -46,7 +47,8 @@ class SegmentedFiles:
     ----------
     table
         One row per image done: image, particles, d50 (median ECD by number, corrected for the border as in the report
-        on sizes), unit, scale with its source, too_small (how many were dropped), and what is doubtful.
+        on sizes), unit, scale with its source, how many were left out as too_small or as lettering, and what is
+        doubtful.
     failures
         What was wrong with each file that could not be used, by its path; the others are done.
     """
@@ -84,7 +86,7 @@ def segment_files(
     pixel_size_nm
         Pixel size typed by hand, of all or by the name of the image, over what the files say.
     find_scale_bar
-        Where a file says nothing, read the scale bar in the picture.
+        Where a file says nothing, read the scale bar in the picture; what is found in lettering read there is left out.
     outlines
         Also write the whole outlines, which may overlap, to `OUT/<stem>.outlines.json` in COCO's format with scores;
         only with the read-out `stardist`.
@@ -119,22 +121,24 @@ def segment_files(
             failures[str(path)] = _naming(path, error)
             continue
         bar = len(micrograph.pixels) - len(found.labels)
-        whole = np.pad(found.labels, ((0, bar), (0, 0)))
+        labels, letters = without_lettering(found.labels, micrograph)
+        whole = np.pad(labels, ((0, bar), (0, 0)))
         write_labels(
             out / f"{name}.labels.tif",
             whole,
             pixel_size=micrograph.pixel_size,
             image=_seen_from(out, path),
-            image_rows=len(found.labels),
+            image_rows=len(labels),
             made_by=segmenter.made_by,
         )
         if overlays:
-            _write_overlay(out / f"{name}.overlay.png", cropped.pixels, found.labels)
+            _write_overlay(out / f"{name}.overlay.png", cropped.pixels, labels)
         if found.outlines is not None:
             write_outlines(out / f"{name}.outlines.json", found.outlines, whole.shape, path.name)
-        tables.append(measure(found.labels, pixel_size=cropped.pixel_size, name=name))
+        tables.append(measure(labels, pixel_size=cropped.pixel_size, name=name))
         is_mask = len(np.unique(cropped.pixels)) <= 2
-        rows.append(_row(name, tables[-1], cropped.pixel_size, found.dropped, is_mask=is_mask))
+        left_out = {"too_small": found.dropped, "lettering": letters}
+        rows.append(_row(name, tables[-1], cropped.pixel_size, left_out, is_mask=is_mask))
     if tables:
         every = pd.concat([each for each in tables if len(each)] or tables, ignore_index=True)
         write_csv(out / "particles.csv", significant(every))
@@ -144,7 +148,9 @@ def segment_files(
     return SegmentedFiles(pd.DataFrame(rows), failures)
 
 
-def _row(name: str, particles: pd.DataFrame, pixel_size: PixelSize, dropped: int, *, is_mask: bool) -> dict[str, Any]:
+def _row(
+    name: str, particles: pd.DataFrame, pixel_size: PixelSize, left_out: dict[str, int], *, is_mask: bool
+) -> dict[str, Any]:
     cut = particles["touches_border"].to_numpy(dtype=bool)
     sample = None if cut.all() else size_sample(particles)
     doubts = {
@@ -160,7 +166,7 @@ def _row(name: str, particles: pd.DataFrame, pixel_size: PixelSize, dropped: int
         "d50": None if sample is None else float(f"{quantiles(sample.sizes, sample.weights, 0.5):.4g}"),
         "unit": "px" if pixel_size.nm is None else "nm",
         "scale": str(pixel_size),
-        "too_small": dropped,
+        **left_out,
         "doubtful": ", ".join(doubt for doubt, is_so in doubts.items() if is_so),
     }
 

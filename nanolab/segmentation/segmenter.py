@@ -18,6 +18,7 @@ from nanolab import __version__
 from nanolab.core.checks import InputError, check_between, check_image, check_positive
 from nanolab.core.typing import Image, LabelMap
 from nanolab.images.labels import remove_small
+from nanolab.images.lettering import without_lettering
 from nanolab.images.micrograph import Micrograph
 from nanolab.models.checkpoint import checkpoint_of, load_network
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
@@ -336,7 +337,8 @@ def segment(
     Parameters
     ----------
     image
-        A micrograph, in whose data bar nothing is sought, or an array of shape (height, width) without one.
+        A micrograph, in whose data bar and lettering (where that was read) nothing is found, or an array of shape
+        (height, width) without these.
     model
         A training, its folder, a checkpoint file, or a `Segmenter`; the network that ships if None.
     magnification
@@ -363,4 +365,5 @@ def segment(
         return model.segment(image)
     seen = image.crop_data_bar()
     found = model.segment(seen.pixels, pixel_size_nm=seen.pixel_size_nm)
+    found, _ = without_lettering(found, image)
     return np.pad(found, ((0, len(image.pixels) - len(found)), (0, 0)))

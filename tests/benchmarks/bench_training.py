@@ -1,14 +1,19 @@
 """How fast training is, and whether it ever waits for patches. `make bench` prints the numbers."""
 
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from itertools import repeat
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -80,3 +85,41 @@ def test_the_network_never_waits_for_patches(preset: str, changes: dict[str, Any
         f"{each * settings.steps_per_epoch:.1f} s an epoch; "
         f"making a batch alone {alone * 1e3:.0f} ms; {best / each:.2f} of the speed on one cached batch"
     )
+
+
+@contextmanager
+def another_process(niceness: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Give a process that takes a core whenever it is let go on, and is stopped at first."""
+    busy = subprocess.Popen([sys.executable, "-c", f"import os; os.nice({niceness})\nwhile True: pass"])
+    busy.send_signal(signal.SIGSTOP)
+    try:
+        yield busy
+    finally:
+        busy.kill()
+        busy.wait()
+
+
+@pytest.mark.parametrize("niceness", [0, 19])
+def test_how_much_slower_it_is_with_another_process_next_to_it(niceness: int) -> None:
+    before = torch.get_num_threads()
+    settings = preset_settings(
+        "default", {"device": "cpu", "precision": choose_precision("auto", choose_device("cpu"))}
+    )
+    readout = make_readout(settings.readout, **settings.readout_options)
+    patches = Patches([micrograph(seed) for seed in range(10)], readout, settings)
+    learner, cached = Learner(settings, readout), repeat(patches.batch(0))
+    steps(learner, cached, 0)
+    rows = []
+    with another_process(niceness) as busy:
+        for turn in range(3):  # in turns, so that what else the machine does falls on all
+            for alone in (True, False):
+                busy.send_signal(signal.SIGSTOP if alone else signal.SIGCONT)
+                for threads in sorted({1, max(1, (os.cpu_count() or 1) - 1), os.cpu_count() or 1}):
+                    torch.set_num_threads(threads)
+                    rows.append((threads, "alone" if alone else "busy", steps(learner, cached, turn) / STEPS))
+    torch.set_num_threads(before)
+    table = pd.DataFrame(rows, columns=["threads", "machine", "seconds"]).pivot_table(
+        index="threads", columns="machine", values="seconds", aggfunc="median"
+    )
+    table["slower"] = table["busy"] / table["alone"]
+    print(f"\nseconds a step; another process of niceness {niceness}\n{table.round(2).to_string()}")

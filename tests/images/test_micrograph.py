@@ -130,7 +130,7 @@ class TestPixelSize:
 
     def test_scale_bars_are_read_only_where_nothing_is_known(self, tmp_path, picture, monkeypatch):
         bar = PixelSize(7.0, "scale bar", "200 nm over 28.6 px", 0.9)
-        monkeypatch.setattr("nanolab.images.scale_bar.read_scale_bar", lambda _pixels: bar)
+        monkeypatch.setattr("nanolab.images.lettering.read_lettering", lambda _pixels: (bar, ()))
         write_tiff(tmp_path / "known.tif", picture, pixel_size_nm=2.0)
         write_tiff(tmp_path / "unknown.tif", picture, pixel_size_nm=None)
         assert read(tmp_path / "known.tif", find_scale_bar=True).pixel_size_nm == pytest.approx(2.0)
@@ -139,7 +139,9 @@ class TestPixelSize:
         assert read(tmp_path / "unknown.tif").pixel_size_nm is None
 
     def test_why_nothing_was_found(self, tmp_path, picture, monkeypatch):
-        monkeypatch.setattr("nanolab.images.scale_bar.read_scale_bar", lambda _pixels: PixelSize.unknown("no bar"))
+        monkeypatch.setattr(
+            "nanolab.images.lettering.read_lettering", lambda _pixels: (PixelSize.unknown("no bar"), ())
+        )
         write_tiff(tmp_path / "a.tif", picture, pixel_size_nm=None)
         found = read(tmp_path / "a.tif", find_scale_bar=True).pixel_size
         assert found == PixelSize.unknown("no pixel size in the file; no bar")
