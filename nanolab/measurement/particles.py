@@ -10,8 +10,10 @@ import pandas as pd
 from scipy.spatial import KDTree
 
 from nanolab.core.checks import InputError, check_label_map, check_same_shape
+from nanolab.core.typing import FloatArray
 from nanolab.images.micrograph import Micrograph
 from nanolab.images.pixel_size import PixelSize
+from nanolab.measurement.hidden import visible_fractions
 from nanolab.measurement.regions import Regions, find_regions
 
 __all__ = ["DESCRIPTORS", "LEAST_SHAPE_PX", "Descriptor", "check_length", "equivalent_diameter", "measure", "sizes_of"]
@@ -55,6 +57,10 @@ LEAST_SHAPE_PX = 60
 DESCRIPTORS: dict[str, Descriptor] = {
     "area": Descriptor(2, "projected area: the pixels of the particle (ISO)"),
     "ecd": Descriptor(1, "equivalent circular diameter, sqrt(4 area / pi) (ISO area-equivalent diameter)"),
+    "visible_fraction": Descriptor(
+        0, "estimated share of the area that is not beneath neighbours; what the image's edge cuts off is not counted"
+    ),
+    "ecd_whole": Descriptor(1, "equivalent circular diameter of the whole area, area / visible_fraction"),
     "sqrt_area": Descriptor(1, "square root of the area, the size in Mill et al. 2021"),
     "major_axis": Descriptor(1, "major axis of the ellipse of the same second moments"),
     "minor_axis": Descriptor(1, "minor axis of that ellipse"),
@@ -132,7 +138,7 @@ def measure(
     if image is not None:
         check_same_shape(labels, image, where)
     found = find_regions(labels, image)
-    pixels = _descriptors(found)
+    pixels = _descriptors(found, visible_fractions(labels, found))
     columns: dict[str, Any] = {"image": pd.Series([name] * len(found.label), dtype=str), "label": found.label}
     if classes is not None:
         columns["class"] = pd.Series([classes.get(int(label), "") for label in found.label], dtype=str)
@@ -147,12 +153,14 @@ def measure(
     return pd.DataFrame(columns).assign(**size, scale_source=pixel_size.source)
 
 
-def _descriptors(found: Regions) -> dict[str, npt.NDArray[Any]]:
+def _descriptors(found: Regions, seen: FloatArray) -> dict[str, npt.NDArray[Any]]:
     """Return the values of `DESCRIPTORS` in px."""
     area, hulls = found.area, found.hulls
     values = {
         "area": area.astype(np.int64),
         "ecd": equivalent_diameter(area),
+        "visible_fraction": seen,
+        "ecd_whole": equivalent_diameter(area / seen),
         "sqrt_area": np.sqrt(area),
         "major_axis": found.major,
         "minor_axis": found.minor,

@@ -189,7 +189,9 @@ def test_huge_labels_need_no_memory() -> None:
 
 
 def test_an_unknown_quantity_is_named() -> None:
-    with pytest.raises(InputError, match="diameter: no length of the particle table; choose from ecd, sqrt_area"):
+    with pytest.raises(
+        InputError, match="diameter: no length of the particle table; choose from ecd, ecd_whole, sqrt_area"
+    ):
         sizes_of(measure(disc(9), pixel_size=TYPED), "diameter")
 
 
