@@ -72,7 +72,7 @@ def safe_name(given: str, taken: Iterable[str] = ()) -> str:
 def _found(finder: Finder, micrograph: Micrograph) -> tuple[LabelMap, int]:
     """Return the particles of a micrograph, and how many more were found that are lettering."""
     found = finder.segment(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
-    return without_lettering(found, micrograph)
+    return without_lettering(found, micrograph.lettering)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,6 @@ import numpy.typing as npt
 
 from nanolab.images.formats.bars import Bar
 from nanolab.images.formats.ocr import Text, read_text
-from nanolab.images.micrograph import Micrograph
 from nanolab.images.pixel_size import PixelSize
 from nanolab.images.scale_bar import weigh_bars
 
@@ -46,19 +45,19 @@ def sure_boxes(texts: Sequence[Text], bar: Bar | None = None) -> Iterator[Box]:
         yield max(bar.top - 1, 0), max(floor(bar.left) - 1, 0), bar.bottom + 1, ceil(bar.right) + 1
 
 
-def without_lettering(labels: npt.NDArray[np.int32], image: Micrograph) -> tuple[npt.NDArray[np.int32], int]:
+def without_lettering(labels: npt.NDArray[np.int32], boxes: Sequence[Box]) -> tuple[npt.NDArray[np.int32], int]:
     """Return a label map without what lies in lettering that was read, numbered anew, and how many that were.
 
     Parameters
     ----------
     labels
         Particles found, shape (height, width); rows of a data bar may be cut off.
-    image
-        The micrograph as it was read.
+    boxes
+        Of `Micrograph.lettering`.
     """
     kept = np.arange(int(labels.max(initial=0)) + 1)
     area = np.bincount(labels.ravel(), minlength=len(kept))
-    for top, left, bottom, right in image.metadata.get("lettering", ()):
+    for top, left, bottom, right in boxes:
         within = np.bincount(labels[top:bottom, left:right].ravel(), minlength=len(kept))
         kept[within >= np.maximum(_WITHIN * area, 1)] = 0
     left_out = np.count_nonzero((kept == 0) & (area > 0)) - int(area[0] > 0)

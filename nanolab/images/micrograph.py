@@ -60,6 +60,12 @@ class Micrograph:
         """Edge of a pixel in nm, or None where it is not known."""
         return self.pixel_size.nm
 
+    @property
+    def lettering(self) -> tuple[tuple[int, int, int, int], ...]:
+        """Boxes of the text and the scale bar that were read, see `nanolab.images.lettering`; none if none was."""
+        boxes: tuple[tuple[int, int, int, int], ...] = self.metadata.get("lettering", ())
+        return boxes
+
     def with_pixel_size(self, nm: float) -> "Micrograph":
         """Return this micrograph with a pixel size typed by hand, in nm.
 

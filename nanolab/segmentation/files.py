@@ -121,7 +121,7 @@ def segment_files(
             failures[str(path)] = _naming(path, error)
             continue
         bar = len(micrograph.pixels) - len(found.labels)
-        labels, letters = without_lettering(found.labels, micrograph)
+        labels, letters = without_lettering(found.labels, micrograph.lettering)
         whole = np.pad(labels, ((0, bar), (0, 0)))
         write_labels(
             out / f"{name}.labels.tif",

@@ -365,5 +365,5 @@ def segment(
         return model.segment(image)
     seen = image.crop_data_bar()
     found = model.segment(seen.pixels, pixel_size_nm=seen.pixel_size_nm)
-    found, _ = without_lettering(found, image)
+    found, _ = without_lettering(found, image.lettering)
     return np.pad(found, ((0, len(image.pixels) - len(found)), (0, 0)))

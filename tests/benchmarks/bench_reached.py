@@ -60,7 +60,7 @@ AIMS = {
     ("catalysts", "error of the count, median image"): 0.15,
 }
 
-# Of the classical ways: the best of 6 and of 54 settings on ten of the images of EMPS that were tuned on, which favours them.
+# Of the classical ways: the best of 6 and of 54 settings on ten images of EMPS that were tuned on, which favours them.
 BLUR_PX, SUMMIT_PX = 2.0, 4.0
 BLOCK_SHARE, OFFSET = 0.125, 0.05
 

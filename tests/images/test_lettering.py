@@ -1,19 +1,10 @@
 """What was read in a picture is no particle, and what only looks like letters stays."""
 
-from pathlib import Path
-
 import numpy as np
 
 from nanolab.images.formats.bars import Bar
 from nanolab.images.formats.ocr import Text
-from nanolab.images.lettering import Box, sure_boxes, without_lettering
-from nanolab.images.micrograph import Micrograph
-from nanolab.images.pixel_size import PixelSize
-
-
-def micrograph(*boxes: Box) -> Micrograph:
-    about = {"lettering": boxes} if boxes else {}
-    return Micrograph(np.zeros((40, 60), np.float32), PixelSize.unknown("none"), Path("a.png"), about)
+from nanolab.images.lettering import sure_boxes, without_lettering
 
 
 def three_particles() -> np.ndarray:
@@ -24,25 +15,25 @@ def three_particles() -> np.ndarray:
 
 class TestRemoving:
     def test_what_lies_in_a_box_is_left_out_and_the_others_are_numbered_anew(self) -> None:
-        labels, count = without_lettering(three_particles(), micrograph((18, 18, 32, 32)))
+        labels, count = without_lettering(three_particles(), [(18, 18, 32, 32)])
         assert count == 1
         assert np.array_equal(np.unique(labels), [0, 1, 2])
         assert (labels[30:36, 40:50] == 2).all()
 
     def test_a_particle_behind_a_letter_stays(self) -> None:
-        labels, count = without_lettering(three_particles(), micrograph((20, 20, 27, 30)))  # 7 of its 10 rows
+        labels, count = without_lettering(three_particles(), [(20, 20, 27, 30)])  # 7 of its 10 rows
         assert count == 0
         assert np.array_equal(labels, three_particles())
 
     def test_nothing_changes_where_nothing_was_read(self) -> None:
         labels = three_particles()
-        assert without_lettering(labels, micrograph())[0] is labels
+        assert without_lettering(labels, ())[0] is labels
 
     def test_a_box_in_a_data_bar_that_was_cut_off_does_no_harm(self) -> None:
-        assert without_lettering(three_particles()[:30], micrograph((32, 0, 40, 60)))[1] == 0
+        assert without_lettering(three_particles()[:30], [(32, 0, 40, 60)])[1] == 0
 
     def test_an_image_without_particles(self) -> None:
-        assert without_lettering(np.zeros((40, 60), np.int32), micrograph((0, 0, 40, 60)))[1] == 0
+        assert without_lettering(np.zeros((40, 60), np.int32), [(0, 0, 40, 60)])[1] == 0
 
 
 class TestReading:
