@@ -82,7 +82,8 @@ def _beneath(own: Mask, others: Mask, area: float) -> tuple[float, float, float]
     outlines = cv2.findContours(own, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
     outline = max(outlines, key=len)[:, 0]
     touches = cv2.dilate(others, _NEIGHBOURHOOD)[outline[:, 1], outline[:, 0]] > 0
-    hull = cv2.fillConvexPoly(np.zeros(own.shape, dtype=np.uint8), cv2.convexHull(outline), 1)
+    hull = np.zeros(own.shape, dtype=np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(outline), (1,))
     ellipse = _ellipse(outline[~touches], own.shape)
     inside = (np.log1p(np.count_nonzero(each & others) / area) for each in (hull, ellipse))
     return float(touches.mean()), *inside
@@ -95,7 +96,7 @@ def _ellipse(points: npt.NDArray[np.int32], shape: tuple[int, ...]) -> Mask:
         return mask
     middle, axes, angle = cv2.fitEllipseDirect(points.astype(np.float32))
     if np.isfinite([*middle, *axes]).all() and max(axes) < _LONGEST * max(shape):
-        cv2.ellipse(mask, (middle, axes, angle), 1, -1)
+        cv2.ellipse(mask, (middle, axes, angle), (1,), -1)
     return mask
 
 
