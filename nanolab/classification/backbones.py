@@ -12,7 +12,13 @@ from torch import nn
 from nanolab.classification.convnext import ConvNeXtBase
 from nanolab.classification.xception import Xception
 from nanolab.core.checks import InputError, check_file
-from nanolab.models.networks.pretrained import IMAGENET_MEAN, IMAGENET_SD, efficientnet_lite0, load_weights
+from nanolab.models.networks.pretrained import (
+    IMAGENET_MEAN,
+    IMAGENET_SD,
+    efficientnet_lite0,
+    load_weights,
+    published_weights,
+)
 
 __all__ = ["BACKBONES", "Backbone", "load_backbone", "make_backbone"]
 
@@ -64,17 +70,17 @@ def _pooled(*layers: nn.Module) -> nn.Sequential:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a network is made, how it is cut, and which file has its weights (None: it brings them)."""
+    """How a network is made, how it is cut, and whether it brings its weights."""
 
     make: Callable[[], Any]
     cut: Callable[[Any], Backbone]
-    file: str | None = None
+    brings_weights: bool = False
 
 
 _KINDS = {
-    "efficientnet-lite0": _Kind(partial(efficientnet_lite0, pretrained=False), _of_lite0),
-    "convnext-base": _Kind(ConvNeXtBase, _of_convnext, "torchvision's convnext_base-6075fbad.pth"),
-    "xception": _Kind(Xception, _of_xception, "xception-43020ad28.pth of Cadene's pretrained-models or timm"),
+    "efficientnet-lite0": _Kind(partial(efficientnet_lite0, pretrained=False), _of_lite0, brings_weights=True),
+    "convnext-base": _Kind(ConvNeXtBase, _of_convnext),
+    "xception": _Kind(Xception, _of_xception),
 }
 
 #: Names of the networks there are.
@@ -101,7 +107,8 @@ def load_backbone(name: str, weights: Path | str | None = None) -> Backbone:
     name
         One of `BACKBONES`.
     weights
-        The published file of weights; EfficientNet-Lite0 brings its own.
+        The published file of weights (torchvision's, Cadene's or timm's); if not given, the one in the torch cache,
+        where `nanolab data weights NAME` puts it. EfficientNet-Lite0 brings its own.
 
     Raises
     ------
@@ -109,15 +116,13 @@ def load_backbone(name: str, weights: Path | str | None = None) -> Backbone:
         If there is no such backbone, or the file is missing, not wanted, or another network's.
     """
     kind = _kind(name)
-    if kind.file is None:
+    if kind.brings_weights:
         if weights is not None:
             raise InputError(f"{weights}: {name} brings its own weights; give no file")
         return kind.cut(efficientnet_lite0())
-    if weights is None:
-        raise InputError(f"{name}: its weights do not come with nanolab; download {kind.file} and name that file")
     with torch.device("meta"):  # millions of random values would be drawn for nothing
         network = kind.make()
-    load_weights(network, check_file(weights, f"file of weights of {name}"))
+    load_weights(network, check_file(weights, f"file of weights of {name}") if weights else published_weights(name))
     return kind.cut(network)
 
 

@@ -8,7 +8,7 @@ import typer
 from nanolab.cli.app import PixelSizeNm, app, data, report_errors
 from nanolab.core.words import count_words
 
-__all__ = ["data_get", "data_list", "export", "import_labels"]
+__all__ = ["data_get", "data_list", "data_weights", "export", "import_labels"]
 
 
 @data.command("list")
@@ -33,6 +33,17 @@ def data_get(
     from nanolab.datasets.public import get
 
     typer.echo(get(name, source=source))
+
+
+@data.command("weights")
+def data_weights(
+    name: Annotated[str, typer.Argument(help="vgg16, convnext-base or xception.")],
+    url: Annotated[str, typer.Option(help="A mirror's address of the same file.")] = "",
+) -> None:
+    """Download the ImageNet weights of a network of the papers into the torch cache; the file's hash is checked."""
+    from nanolab.models.networks.pretrained import get_weights
+
+    typer.echo(get_weights(name, url=url))
 
 
 @app.command("import-labels")

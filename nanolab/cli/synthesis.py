@@ -102,7 +102,9 @@ def realism(
     synthetic_labels: Annotated[Path | None, typer.Option(help="The same.")] = None,
     preset: Annotated[str, typer.Option(help="default, or mill2021: the paper's procedure, with VGG16.")] = "default",
     weights: Annotated[Path | None, typer.Option(help="File of VGG16's weights; the torch cache if not given.")] = None,
-    max_patches: Annotated[int, typer.Option(min=1, help="Patches of each set, at most.")] = 1750,
+    max_patches: Annotated[
+        int | None, typer.Option(min=1, help="Patches of each set, at most; what the preset says if not given.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides which patches are drawn.")] = 0,
 ) -> None:
     """Say how far synthetic micrographs are from real ones, and by what: a page of figures, and the numbers."""

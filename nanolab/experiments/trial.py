@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from nanolab.core.checks import InputError
 from nanolab.core.timing import Stopwatch
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.experiments.images import split_by_image
@@ -13,9 +14,11 @@ from nanolab.metrics.comparison import Scores, SegmentationComparison, pooled
 from nanolab.segmentation.magnification import Magnification
 from nanolab.segmentation.scoring import compare_images
 from nanolab.segmentation.segmenter import Segmenter
-from nanolab.training.leave_one_out import leave_one_out
+from nanolab.training.keep import SCORES, Keep
+from nanolab.training.leave_one_out import leave_one_out, select_best
 from nanolab.training.loop import train
 from nanolab.training.run import TrainingRun
+from nanolab.training.selection import BY_EYE, read_selection
 from nanolab.training.settings import TrainingSettings
 from nanolab.training.sources import Source
 
@@ -26,12 +29,14 @@ _IOU = 0.5
 
 @dataclass(frozen=True)
 class Trial:
-    """A training with what its last epoch makes of the test images.
+    """A training with what one of its epochs makes of the test images.
 
     Attributes
     ----------
     run
         The training.
+    epoch
+        The one that was tested.
     comparisons
         Found against annotated, by the name of the test image.
     seconds
@@ -39,6 +44,7 @@ class Trial:
     """
 
     run: TrainingRun
+    epoch: int
     comparisons: dict[str, SegmentationComparison]
     seconds: dict[str, float]
 
@@ -63,9 +69,12 @@ def run_trial(
     min_area_px: int,
     magnification: Magnification = 1.0,
     postprocessing: str | None = None,
+    validation: AnnotatedImage | None = None,
+    choose_by: str = "",
+    found_in: Path | None = None,
     progress: bool = True,
 ) -> Trial:
-    """Train on the sources and test the last epoch; no test image decides anything.
+    """Train on the sources and test the last epoch, or one that is chosen on another image; no test image decides.
 
     A training that is there goes on, a finished one stays as it is.
 
@@ -81,14 +90,56 @@ def run_trial(
         Smaller particles, annotated or found, are not counted.
     magnification, postprocessing
         See `nanolab.segmentation.segmenter.Segmenter`.
+    validation
+        The image that an epoch is chosen on; it must not be among the tested ones.
+    choose_by
+        A score of `nanolab.training.keep.SCORES`, whose best epoch is tested; "by eye" for the one that a person picked
+        (`notebooks/05_epoch_selection.ipynb`) among those of the training in `folder`; the last epoch if empty.
+    found_in
+        See `nanolab.segmentation.scoring.compare_images`.
+
+    Raises
+    ------
+    InputError
+        If there is no such way to choose, an epoch is to be chosen without a validation image or on one of the test
+        images, or nobody has picked one by eye yet: the training stays, so the same call goes on after that.
     """
+    _check_choice(choose_by, validation, test)
+    if choose_by in SCORES:
+        settings = settings.model_copy(update={"keep": Keep.holding_best(settings.keep, choose_by)})
     clock = Stopwatch()
     with clock("train"):
-        run = train(sources, folder, settings, resume=True, progress=progress)
-    segmenter = Segmenter(run, run.epochs[-1], magnification=magnification, postprocessing=postprocessing)
+        run = train(sources, folder, settings, validation=validation, resume=True, progress=progress)
+    epoch = _chosen(run, choose_by)
+    segmenter = Segmenter(run, epoch, magnification=magnification, postprocessing=postprocessing)
     with clock("test"):
-        comparisons = compare_images(segmenter, test, min_area_px=min_area_px, iou=_IOU, progress=progress)
-    return Trial(run, comparisons, clock.seconds)
+        comparisons = compare_images(
+            segmenter, test, min_area_px=min_area_px, iou=_IOU, found_in=found_in, progress=progress
+        )
+    return Trial(run, epoch, comparisons, clock.seconds)
+
+
+def _check_choice(choose_by: str, validation: AnnotatedImage | None, test: Sequence[AnnotatedImage]) -> None:
+    if not choose_by:
+        return
+    if choose_by not in (*SCORES, BY_EYE):
+        raise InputError(f"choose_by: must be {BY_EYE!r}, empty or one of {', '.join(SCORES)}, got {choose_by!r}")
+    if validation is None or validation.name in {image.name for image in test}:
+        raise InputError("an epoch must be chosen on an image that is not tested on; give another validation image")
+
+
+def _chosen(run: TrainingRun, choose_by: str) -> int:
+    if not choose_by:
+        return run.epochs[-1]
+    if choose_by != BY_EYE:
+        return select_best(run, choose_by, str(run.validation_name)).selected_epoch
+    selection = read_selection(run)
+    if selection is None or selection.how != BY_EYE or not selection.epochs:
+        raise InputError(
+            f"{run.folder}: nobody has picked an epoch by eye yet; pick some with notebooks/05_epoch_selection.ipynb, "
+            "`training` set to this folder, and run this again"
+        )
+    return run.selected_epoch
 
 
 def cross_validate(
@@ -99,6 +150,7 @@ def cross_validate(
     *,
     min_area_px: int,
     postprocessing: str | None = None,
+    found_in: Path | None = None,
     progress: bool = True,
 ) -> list[Trial]:
     """Train on all images but those of a fold and test on these, once for each fold.
@@ -113,7 +165,7 @@ def cross_validate(
         is tested on; otherwise the last epoch is tested.
     folder
         Where the trainings are kept.
-    min_area_px, postprocessing
+    min_area_px, postprocessing, found_in
         See `run_trial`.
     """
     if folds is None:
@@ -123,11 +175,13 @@ def cross_validate(
         return [
             Trial(
                 run,
+                run.selected_epoch,
                 compare_images(
-                    Segmenter(run, postprocessing=postprocessing),
+                    Segmenter(run, run.selected_epoch, postprocessing=postprocessing),
                     samples[at : at + 1],
                     min_area_px=min_area_px,
                     iou=_IOU,
+                    found_in=found_in,
                     progress=progress,
                 ),
                 clock.seconds,
@@ -143,6 +197,7 @@ def cross_validate(
             settings,
             min_area_px=min_area_px,
             postprocessing=postprocessing,
+            found_in=found_in,
             progress=progress,
         )
         for fold, split in enumerate(splits)

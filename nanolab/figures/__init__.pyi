@@ -1,5 +1,6 @@
 from .classes import plot_confusion as plot_confusion
 from .classes import plot_learning as plot_learning
+from .components import plot_components as plot_components
 from .epochs import plot_epochs as plot_epochs
 from .epochs import plot_judgements as plot_judgements
 from .epochs import plot_shortfalls as plot_shortfalls
@@ -11,6 +12,7 @@ from .images import plot_results as plot_results
 from .images import results_text as results_text
 from .panels import mark_stand_in as mark_stand_in
 from .realism import plot_differences as plot_differences
+from .realism import plot_lines as plot_lines
 from .realism import plot_patches as plot_patches
 from .realism import plot_profiles as plot_profiles
 from .realism import plot_realism as plot_realism

@@ -1,23 +1,33 @@
 """Figures of a comparison: the map of patches, the distances, the profiles, what differs, and all of it on a page."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
-from nanolab.figures.panels import LINES, key, make_panels, styled
+from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.figures.panels import LINES, draw_micrograph, key, make_panels, styled
 from nanolab.realism.comparison import GROUPS, RealismComparison
 from nanolab.realism.descriptors import DESCRIPTORS
 from nanolab.realism.patches import Patches
-from nanolab.realism.profiles import Curves, edge_profiles, grey_histograms, noise_level, power_spectra
+from nanolab.realism.profiles import (
+    Curves,
+    Line,
+    edge_profiles,
+    grey_histograms,
+    line_profile,
+    noise_level,
+    power_spectra,
+)
 from nanolab.realism.scores import MEASURES
 
 __all__ = [
     "COLOURS",
     "MARKERS",
     "plot_differences",
+    "plot_lines",
     "plot_patches",
     "plot_profiles",
     "plot_realism",
@@ -55,6 +65,32 @@ def plot_profiles(comparison: RealismComparison) -> Figure:
     """Draw profiles across particle edges, power spectra, grey values and noise: mean and 80 % of the images."""
     figure, panels = make_panels(2, 3, aspect=0.75, panel_in=3.2)
     _profiles(panels, comparison)
+    return figure
+
+
+@styled
+def plot_lines(samples: Mapping[str, AnnotatedImage], lines: Sequence[Line]) -> Figure:
+    """Draw one line on each image, and below it the grey values along it: figure S7 of Mill et al. 2021.
+
+    Parameters
+    ----------
+    samples
+        The images by what they are called.
+    lines
+        Row and column of the beginning, row and column of the end, one for each image.
+
+    References
+    ----------
+    Mill et al. 2021, 10.1002/smtd.202100223.
+    """
+    figure, panels = make_panels(2, len(samples), aspect=0.8, panel_in=3.6)
+    for at, ((name, sample), line) in enumerate(zip(samples.items(), lines, strict=True)):
+        above, below = panels[at], panels[at + len(samples)]
+        draw_micrograph(above, sample.image, None, sample.pixel_size.nm, f"{name}: {sample.name}")
+        above.plot(line[1::2], line[::2], color=LINES[1], linewidth=1.5)
+        below.plot(*line_profile(sample, line), color=LINES[1], linewidth=1)
+        unit = "px" if sample.pixel_size.nm is None else "nm"
+        below.set(xlabel=f"along the line / {unit}", ylabel="grey value", ylim=(0, 1))
     return figure
 
 

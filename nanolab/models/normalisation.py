@@ -19,11 +19,18 @@ _ENOUGH_PIXELS = 2**20
 _CLAHE_LIMIT, _CLAHE_REGIONS = 2.0, (8, 8)
 
 
-def normalise(image: npt.NDArray[np.floating], where: str = "image", *, clahe: bool = False) -> npt.NDArray[np.float32]:
+def normalise(
+    image: npt.NDArray[np.floating],
+    where: str = "image",
+    *,
+    clahe: bool = False,
+    stretch: tuple[float, float] = PERCENTILES,
+) -> npt.NDArray[np.float32]:
     """Stretch the grey values of a whole micrograph, shape (height, width), to [0, 1] and clip the rest.
 
     The percentiles are those of the whole image, never of a patch or tile, so that all tiles agree and empty regions
-    are not stretched to look like particles. In a large image every n-th row and column stands for all.
+    are not stretched to look like particles. In a large image every n-th row and column stands for all. With `stretch`
+    (0, 100) they are the least and the largest of all grey values.
 
     With `clahe`, the local contrast is evened out then, in 256 grey levels: contrast limited adaptive histogram
     equalisation (Zuiderveld 1994, 10.1016/B978-0-12-336156-1.50061-6), as Mill et al. 2021 do.
@@ -33,8 +40,8 @@ def normalise(image: npt.NDArray[np.floating], where: str = "image", *, clahe: b
     InputError
         If nearly all pixels have one value; `where` names the image.
     """
-    stride = max(1, int(np.sqrt(image.size / _ENOUGH_PIXELS)))
-    low, high = np.percentile(image[::stride, ::stride], PERCENTILES)
+    stride = max(1, int(np.sqrt(image.size / _ENOUGH_PIXELS))) if stretch != (0, 100) else 1
+    low, high = np.percentile(image[::stride, ::stride], stretch)
     if not high > low:
         raise InputError(f"{where}: nearly all pixels have the value {low:g}, there is nothing to see; check the image")
     stretched = (image.astype(np.float32) - np.float32(low)) * np.float32(1 / (high - low))

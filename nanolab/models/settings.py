@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from nanolab.core.checks import InputError
 from nanolab.core.validation import explained
+from nanolab.models.normalisation import PERCENTILES
 from nanolab.models.readouts.base import READOUTS
 from nanolab.models.registry import NETWORKS
 
@@ -22,6 +23,15 @@ def _one_of(registry: Mapping[str, str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+Percent = Annotated[float, Field(ge=0, le=100)]
+
+
+def _rising(stretch: tuple[float, float]) -> tuple[float, float]:
+    if stretch[0] >= stretch[1]:
+        raise ValueError("the lower percentile must come first")
+    return stretch
+
+
 class NetworkSettings(BaseModel):
     """A network and its read-out.
 
@@ -33,6 +43,8 @@ class NetworkSettings(BaseModel):
         One of `nanolab.models.readouts.base.READOUTS`, and its parameters.
     clahe
         Even out the local contrast of every image (`nanolab.models.normalisation`), in training and in segmentation.
+    stretch
+        These percentiles of an image become 0 and 1; [0, 100] its least and largest grey value, as in the papers.
 
     Raises
     ------
@@ -48,6 +60,7 @@ class NetworkSettings(BaseModel):
     readout: Annotated[str, _one_of(READOUTS)] = "interior+border"
     readout_options: dict[str, Any] = {}
     clahe: bool = False
+    stretch: Annotated[tuple[Percent, Percent], AfterValidator(_rising)] = PERCENTILES
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -18,7 +18,7 @@ from nanolab.realism.descriptors import describe, what_differs
 from nanolab.realism.embedding import principal_components, tsne
 from nanolab.realism.features import extract_features, load_extractor
 from nanolab.realism.patches import KINDS, Patches, random_patches, sequential_patches
-from nanolab.realism.presets import find_preset
+from nanolab.realism.presets import Extractor, Preset, find_preset
 from nanolab.realism.scores import LEAST, Cloud, halve_images, score_sets
 from nanolab.realism.twosample import TwoSampleTest, classifier_two_sample_test
 
@@ -137,13 +137,14 @@ def compare_sets(
     *,
     preset: str = "default",
     seed: int,
-    max_patches: int = 1750,
+    max_patches: int | None = None,
+    extractor: Extractor | None = None,
     weights: Path | str | None = None,
     progress: bool = True,
 ) -> RealismComparison:
     """Compare real and synthetic micrographs patch by patch.
 
-    Where the pixel sizes of both are known and differ, all images are first brought to the coarser one.
+    Where the pixel sizes of both are known and differ, all images are first brought to the one that the preset says.
 
     Parameters
     ----------
@@ -154,9 +155,11 @@ def compare_sets(
     seed
         The run's one seed.
     max_patches
-        At most so many real patches, and as many synthetic ones.
+        At most so many real patches, and as many synthetic ones; what the preset says if None.
+    extractor
+        Another network than that of the preset.
     weights
-        File of VGG16's weights, for the presets that need them.
+        File of VGG16's weights, if it is the network; the one in the torch cache if not given.
 
     Raises
     ------
@@ -169,10 +172,11 @@ def compare_sets(
                 f"{name} images: need at least {_LEAST_IMAGES} to know how much images differ, got {len(samples)}"
             )
     way, clock = find_preset(preset), Stopwatch()
+    way = replace(way, extractor=extractor or way.extractor, max_patches=max_patches or way.max_patches)
     network = load_extractor(way.extractor, weights)
     with clock("patches"):
-        real, synthetic, pixel_size_nm, notes = _at_one_pixel_size(real, synthetic)
-        ours = sequential_patches(real, way.patch_px, limit=max_patches)
+        real, synthetic, pixel_size_nm, notes = _at_one_pixel_size(real, synthetic, way)
+        ours = sequential_patches(real, way.patch_px, limit=way.max_patches)
         theirs = random_patches(synthetic, way.patch_px, len(ours), generator(seed, 0))
     with clock("features"):
         features = extract_features(np.concatenate([ours.pixels, theirs.pixels]), network, progress=progress)
@@ -219,18 +223,19 @@ def compare_sets(
 
 
 def _at_one_pixel_size(
-    real: Sequence[AnnotatedImage], synthetic: Sequence[AnnotatedImage]
+    real: Sequence[AnnotatedImage], synthetic: Sequence[AnnotatedImage], way: Preset
 ) -> tuple[Sequence[AnnotatedImage], Sequence[AnnotatedImage], float | None, list[str]]:
     sizes = typical_pixel_size(real), typical_pixel_size(synthetic)
     if sizes[0] is None or sizes[1] is None:
         note = "pixel size not known for both sets: if it differs, so do the numbers for that reason alone"
         return real, synthetic, None, [note]
-    common = max(sizes[0], sizes[1])  # an image loses detail honestly and gains none
+    common = sizes[0] if way.pixel_size == "real" else max(sizes[0], sizes[1])
     notes = []
     if common / min(sizes[0], sizes[1]) > 1 + SAME_SIZE:
+        which = "synthetic" if common < sizes[1] else "finer"
         notes.append(
-            f"pixels of {sizes[0]:.4g} nm (real) and {sizes[1]:.4g} nm (synthetic): the finer images were resampled to "
-            f"{common:.4g} nm, which averages their noise too"
+            f"pixels of {sizes[0]:.4g} nm (real) and {sizes[1]:.4g} nm (synthetic): the {which} images were resampled "
+            f"to {common:.4g} nm, which smooths their noise too"
         )
     return _resampled(real, common), _resampled(synthetic, common), common, notes
 

@@ -12,12 +12,17 @@ from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError, check_file
 from nanolab.models.device import autocast, choose_device, choose_precision
-from nanolab.models.networks.pretrained import IMAGENET_MEAN, IMAGENET_SD, efficientnet_lite0, load_weights
+from nanolab.models.networks.pretrained import (
+    IMAGENET_MEAN,
+    IMAGENET_SD,
+    efficientnet_lite0,
+    load_weights,
+    published_weights,
+)
 from nanolab.realism.presets import Extractor
 
 __all__ = ["VGG16", "extract_features", "load_extractor"]
 
-_VGG16_FILE = "vgg16-397923af.pth"  # as torchvision names it in the torch cache
 _BATCH = 32
 
 
@@ -72,7 +77,7 @@ def load_extractor(extractor: Extractor, weights: Path | str | None = None) -> n
         "vgg16": the 1000 ImageNet class scores.
     weights
         For VGG16: torchvision's file of weights; if not given, the one in the torch cache, where
-        `torchvision.models.vgg16(weights="DEFAULT")` puts it.
+        `nanolab data weights vgg16` puts it.
 
     Raises
     ------
@@ -82,24 +87,12 @@ def load_extractor(extractor: Extractor, weights: Path | str | None = None) -> n
     if extractor == "vgg16":
         with torch.device("meta"):  # 138 million random values would be drawn for nothing
             network: nn.Module = VGG16()
-        load_weights(network, _vgg16_file(weights))
+        load_weights(network, check_file(weights, "file of VGG16 weights") if weights else published_weights("vgg16"))
     elif weights is not None:
         raise InputError(f"{weights}: a file of weights goes with vgg16; {extractor} brings its own")
     else:
         network = _EfficientNetLite0()
     return network.eval().requires_grad_(requires_grad=False)
-
-
-def _vgg16_file(weights: Path | str | None) -> Path:
-    if weights is not None:
-        return check_file(weights, "file of VGG16 weights")
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / _VGG16_FILE
-    if not cached.is_file():
-        raise InputError(
-            f"{cached}: the weights of VGG16 are not in the torch cache; download {_VGG16_FILE} as torchvision's "
-            "documentation of vgg16 says, then put it there or name the file"
-        )
-    return cached
 
 
 def extract_features(

@@ -1,6 +1,5 @@
 """Ways to compare: which patches, which features, which map of them."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +23,11 @@ class Preset:
         The network whose features are compared.
     variance
         Part of the features' variance that the principal components keep which t-SNE sees.
+    max_patches
+        At most so many real patches, and as many synthetic ones; None: all that the real images hold.
+    pixel_size
+        At which of both sets' pixel sizes they are compared where these differ: the "coarser", which loses detail
+        honestly and makes none up, or the "real" one.
     method, perplexity, learning_rate, iterations
         Of t-SNE (see `nanolab.realism.embedding.tsne`).
     """
@@ -35,12 +39,14 @@ class Preset:
     perplexity: float
     learning_rate: float | Literal["auto"]
     iterations: int
+    max_patches: int | None = 1750
+    pixel_size: Literal["coarser", "real"] = "coarser"
 
 
-PRESETS: Mapping[str, Preset] = {
+PRESETS: dict[str, Preset] = {
     "default": Preset(96, "efficientnet-lite0", "openTSNE", 0.9, 30, "auto", 500),
     # Mill et al. 2021, 10.1002/smtd.202100223, section 'Data Set Comparison and Visualization'
-    "mill2021": Preset(144, "vgg16", "scikit-learn", 0.9, 50, 10.0, 5000),
+    "mill2021": Preset(144, "vgg16", "scikit-learn", 0.9, 50, 10.0, 5000, None, "real"),
 }
 
 

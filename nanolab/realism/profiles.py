@@ -5,19 +5,28 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from skimage.measure import profile_line
 
+from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.realism.patches import Patches
 
 __all__ = [
     "EDGE_PX",
     "Curves",
+    "Line",
     "edge_distance",
     "edge_profiles",
     "grey_histograms",
+    "line_across",
+    "line_profile",
     "noise_level",
     "power_spectra",
     "radial_power",
 ]
+
+#: Row and column of a line's beginning, row and column of its end, in px.
+Line = tuple[float, float, float, float]
 
 #: How far from a particle's edge profiles reach, in pixels.
 EDGE_PX = 14
@@ -67,6 +76,48 @@ def edge_profiles(patches: Patches) -> Curves:
             total[patches.images[patch]] += np.histogram(distance, bins, weights=weights.reshape(grey.shape))[0]
     sums, counts = totals[:, np.unique(patches.images)]
     return Curves((bins[:-1] + bins[1:]) / 2, np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0))
+
+
+def line_across(sample: AnnotatedImage) -> Line:
+    """Return a line along a row through a particle of median area, as far beyond it as it is wide; of no particle, any.
+
+    Returns
+    -------
+    line
+        Row and column of the beginning, row and column of the end, in px.
+    """
+    height, width = sample.image.shape
+    areas = np.zeros(0) if sample.labels is None else np.bincount(sample.labels.ravel())[1:]
+    if not areas.any():
+        return height // 2, 0, height // 2, width - 1
+    there = np.flatnonzero(areas) + 1
+    number = there[np.argsort(areas[there - 1], kind="stable")[len(there) // 2]]
+    rows, columns = np.nonzero(sample.labels == number)
+    row, reach = int(np.median(rows)), int(np.ptp(columns)) + 1
+    return row, max(0, int(columns.min()) - reach), row, min(width - 1, int(columns.max()) + reach)
+
+
+def line_profile(sample: AnnotatedImage, line: Line) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return distances along a straight line, in nm (in px if the scale is unknown), and the grey values there.
+
+    A point a px, interpolated, one px wide: as in figure S7 of Mill et al. 2021, 10.1002/smtd.202100223.
+
+    Parameters
+    ----------
+    line
+        Row and column of the beginning, row and column of the end, in px.
+
+    Raises
+    ------
+    InputError
+        If an end lies outside the image.
+    """
+    ends = np.reshape(np.asarray(line, dtype=float), (2, 2))
+    if (ends < 0).any() or (ends > np.array(sample.image.shape) - 1).any():
+        raise InputError(f"line: must lie within the {sample.image.shape} px of {sample.name}, got {tuple(line)}")
+    grey = profile_line(sample.image, *ends, order=1)
+    along = np.linspace(0, float(np.hypot(*(ends[1] - ends[0]))), len(grey))
+    return along * (sample.pixel_size.nm or 1), np.asarray(grey, dtype=np.float64)
 
 
 def radial_power(pixels: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

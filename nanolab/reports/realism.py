@@ -29,7 +29,7 @@ def realism_report(
     *,
     preset: str = "default",
     seed: int,
-    max_patches: int = 1750,
+    max_patches: int | None = None,
     weights: Path | str | None = None,
     progress: bool = True,
     sources: Mapping[str, str] | None = None,

@@ -1,6 +1,6 @@
 """Post-processing of published methods, for the foreground that any read-out predicts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -56,6 +56,8 @@ class DistanceWatershed:
         In units of the distance map.
     normalised
         Distances in px instead of thirds of a px.
+    pixel_size_nm
+        Of which pixels area and dynamic are given: in images of others they are as large in nm. None: of any.
 
     References
     ----------
@@ -67,9 +69,32 @@ class DistanceWatershed:
     min_area_px: int = 600
     dynamic: float = 20
     normalised: bool = False
+    pixel_size_nm: float | None = None
 
-    def __call__(self, foreground: npt.NDArray[np.floating]) -> LabelMap:
+    def at(self, pixel_size_nm: float | None) -> "DistanceWatershed":
+        """Return the same for an image of these pixels.
+
+        Raises
+        ------
+        InputError
+            If the pixel size counts and that of the image is unknown.
+        """
+        if self.pixel_size_nm is None:
+            return self
+        if pixel_size_nm is None:
+            raise InputError(
+                "postprocessing: area and dynamic are those of the paper's pixels and follow the pixel size, which is "
+                "unknown here; say it, or take the one whose name ends in _px"
+            )
+        factor = self.pixel_size_nm / pixel_size_nm
+        least = round(self.min_area_px * factor**2)
+        return replace(self, min_area_px=least, dynamic=self.dynamic * factor, pixel_size_nm=None)
+
+    def __call__(self, foreground: npt.NDArray[np.floating], pixel_size_nm: float | None = None) -> LabelMap:
         """Return the particles as a label map, shape (height, width), of the probability that a pixel is particle."""
+        return self.at(pixel_size_nm)._separated(foreground)
+
+    def _separated(self, foreground: npt.NDArray[np.floating]) -> LabelMap:
         mask = remove_small(labels_from_mask(foreground > self.threshold), self.min_area_px) > 0
         if not mask.any():
             return np.zeros(mask.shape, dtype=np.int32)
@@ -104,11 +129,13 @@ def _reconstructed(seed: Heights, under: Heights) -> Heights:
         seed = grown
 
 
-#: Post-processing by name.
-POSTPROCESSING = {
-    "mill2021_sio2": DistanceWatershed(min_area_px=400, dynamic=4, normalised=True),
-    "mill2021_tio2": DistanceWatershed(min_area_px=600, dynamic=20, normalised=False),
+_PAPER = {
+    "mill2021_sio2": DistanceWatershed(min_area_px=400, dynamic=4, normalised=True, pixel_size_nm=0.976),
+    "mill2021_tio2": DistanceWatershed(min_area_px=600, dynamic=20, normalised=False, pixel_size_nm=0.976),
 }
+
+#: Post-processing by name: the paper's at the scale of the image, and with its numbers of pixels whatever the scale.
+POSTPROCESSING = _PAPER | {f"{name}_px": replace(each, pixel_size_nm=None) for name, each in _PAPER.items()}
 
 
 def make_postprocessing(name: str) -> DistanceWatershed:

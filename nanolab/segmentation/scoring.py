@@ -1,12 +1,14 @@
 """How well a network segments annotated images, one by one and in groups."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import pandas as pd
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError
 from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.images.labels import write_labels
 from nanolab.metrics.comparison import SegmentationComparison, compare, pooled
 from nanolab.segmentation.segmenter import Segmenter
 
@@ -19,6 +21,7 @@ def compare_images(
     *,
     min_area_px: int,
     iou: float = 0.5,
+    found_in: Path | None = None,
     progress: bool = True,
 ) -> dict[str, SegmentationComparison]:
     """Segment annotated images and compare what is found with the annotation, by name of the image.
@@ -27,6 +30,8 @@ def compare_images(
     ----------
     min_area_px
         Smaller particles, annotated or found, are not counted.
+    found_in
+        Folder for the label maps that are found, `<image>.tif` each; they are not kept if None.
 
     Raises
     ------
@@ -38,6 +43,8 @@ def compare_images(
         if sample.labels is None:
             raise InputError(f"{sample.path}: has no annotation to compare with; leave it out")
         found = segmenter.find(sample.image, pixel_size_nm=sample.pixel_size.nm)
+        if found_in is not None:
+            write_labels(found_in / f"{Path(sample.name).name}.tif", found.labels, pixel_size=sample.pixel_size)
         comparisons[sample.name] = compare(
             sample.labels,
             found.labels,

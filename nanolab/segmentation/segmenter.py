@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import pi
 from os import PathLike
 from pathlib import Path
@@ -26,6 +27,7 @@ from nanolab.models.normalisation import normalise
 from nanolab.models.readouts.base import MIN_AREA_PX, HasOutlines
 from nanolab.models.readouts.interior_border import with_dynamic
 from nanolab.models.registry import SIZE_MULTIPLE_PX
+from nanolab.models.settings import NetworkSettings
 from nanolab.models.shipped import shipped_model
 from nanolab.models.tiling import OVERLAP_PX, TILE_PX, predict
 from nanolab.segmentation.blocks import BLOCK_PX, Canvas, blocks, count_owned, own_outlines
@@ -175,7 +177,8 @@ class Segmenter:
         said = [f"{name} {value}" for name, value in chosen.items() if value not in (None, False, 1)]
         self.made_by = ", ".join([f"nanolab {__version__}", Path(*checkpoint.parts[-3:]).as_posix(), *said])
         self.readout = readout if dynamic is None else with_dynamic(readout, dynamic)
-        self._clahe = bool(self.record["settings"].get("clahe", False))  # trained so, used so
+        grey = NetworkSettings.of(self.record["settings"])  # trained so, used so
+        self._normalised = partial(normalise, clahe=grey.clahe, stretch=grey.stretch)
         self._device = choose_device(device)
         self._precision = choose_precision(precision, self._device)
         # channels last, as in training: faster on CPUs
@@ -192,14 +195,14 @@ class Segmenter:
             Micrograph without data bar, shape (height, width), any size and any range of values.
         """
         check_image(image, "image")
-        grey = normalise(image, clahe=self._clahe)
+        grey = self._normalised(image)
         seen = magnified(grey, best_of(self._agreement(grey, {})))
         return self._unmagnified(self._predicted(seen), grey.shape)
 
     def magnification(self, image: npt.NDArray[np.floating]) -> float:
         """Return by how much an image, shape (height, width), is enlarged before the network sees it, at its best."""
         check_image(image, "image")
-        return best_of(self._agreement(normalise(image, clahe=self._clahe), {}))
+        return best_of(self._agreement(self._normalised(image), {}))
 
     def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> LabelMap:
         """Return the particles as a label map, shape (height, width), touching ones separated.
@@ -239,15 +242,15 @@ class Segmenter:
         """
         outlining = self.check_outlines() if outlines else None
         check_image(image, "image")
-        grey = normalise(image, clahe=self._clahe)
+        grey = self._normalised(image)
         whole: dict[float, _Seen] = {}
-        agreement = self._agreement(grey, whole)
+        agreement = self._agreement(grey, whole, pixel_size_nm)
         best = best_of(agreement)
         canvas, parts, dropped = Canvas(grey.shape), [], 0
         for block in blocks(grey.shape, BLOCK_PX // (2 if self.readout.channels > _MANY_CHANNELS else 1)):
             part = grey[block.seen]
             known = whole if part.shape == grey.shape else {}
-            seen = {each: known.get(each) or self._seen(part, each) for each in worth_looking(agreement)}
+            seen = {each: known.get(each) or self._seen(part, each, pixel_size_nm) for each in worth_looking(agreement)}
             kept = {each: remove_small(every, self._min_area_px) for each, (_, every) in seen.items()}
             found = fused({each: in_shape(labels, part.shape) for each, labels in kept.items()}, agreement)
             large = remove_small(found, self._least_area_px(pixel_size_nm))
@@ -283,28 +286,30 @@ class Segmenter:
             raise InputError("outlines: this network has none; train one with the read-out stardist, or leave them out")
         return self.readout
 
-    def _instances(self, probabilities: Image) -> LabelMap:
+    def _instances(self, probabilities: Image, pixel_size_nm: float | None) -> LabelMap:
         if self._postprocessing is None:
             return self.readout.instances(probabilities)
-        return self._postprocessing(self.readout.foreground(probabilities))
+        return self._postprocessing(self.readout.foreground(probabilities), pixel_size_nm)
 
-    def _agreement(self, grey: Image, whole: "dict[float, _Seen]") -> dict[float, float]:
+    def _agreement(
+        self, grey: Image, whole: "dict[float, _Seen]", pixel_size_nm: float | None = None
+    ) -> dict[float, float]:
         """Return the agreement of each magnification; `whole` takes what is seen of the whole image on the way."""
         if self._magnification != "auto":
             return {self._magnification: 1.0}
         least = max(self._min_area_px, MIN_AREA_PX)  # what can be measured decides, whatever is kept
 
         def look(part: Image, magnification: float) -> LabelMap:
-            seen = self._seen(part, magnification)
+            seen = self._seen(part, magnification, pixel_size_nm)
             if part.shape == grey.shape:
                 whole[magnification] = seen
             return in_shape(remove_small(seen[1], least), part.shape)
 
         return survey(look, grey)
 
-    def _seen(self, part: Image, magnification: float) -> "_Seen":
+    def _seen(self, part: Image, magnification: float, pixel_size_nm: float | None) -> "_Seen":
         probabilities = self._predicted(magnified(part, magnification))
-        return probabilities, self._instances(probabilities)
+        return probabilities, self._instances(probabilities, pixel_size_nm and pixel_size_nm / magnification)
 
     def _predicted(self, grey: Image) -> Image:
         return predict(

@@ -75,6 +75,19 @@ class Keep:
             return cls("every", int(found["every"]))
         return cls("best", int(found["best"]), found["by"]) if found["best"] else cls()
 
+    @staticmethod
+    def holding_best(rule: str, by: str) -> str:
+        """Return a rule if by it the epoch with the best score `by` keeps its weights, else one that keeps that alone.
+
+        Examples
+        --------
+        >>> Keep.holding_best("every 10", "dice"), Keep.holding_best("best 3 by dice", "dice")
+        ('best 1 by dice', 'best 3 by dice')
+        """
+        keep = Keep.parse(rule)
+        held = keep.by == by if keep.kind == "best" else keep.count == 1
+        return rule if held else f"best 1 by {by}"
+
     def epochs(self, rows: Sequence[Mapping[str, Any]], last: int) -> set[int]:
         """Return the epochs of a log so far that keep their weights; `last` is the number of the very last epoch."""
         if self.kind == "best":

@@ -7,7 +7,7 @@ from typing import Literal
 from nanolab.core.checks import InputError
 from nanolab.core.files import output_folder
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.training.keep import SCORES, best_first
+from nanolab.training.keep import SCORES, Keep, best_first
 from nanolab.training.loop import train
 from nanolab.training.run import TrainingRun
 from nanolab.training.selection import select
@@ -35,7 +35,8 @@ def leave_one_out(
     folder
         The training without image number k is kept in its folder `<k>`, two digits or more.
     settings
-        Of all trainings; those of the preset `mill2021_real` are the paper's.
+        Of all trainings; those of the preset `mill2021_real` are the paper's. A `keep` by which the best epoch may lose
+        its weights is replaced by `best 1 by <by>`.
     by
         The score, one of `nanolab.training.keep.SCORES`, by which the best epoch is selected.
     validate_on
@@ -70,6 +71,7 @@ def leave_one_out(
             f"got {by!r} and {validate_on!r}"
         )
     folder = output_folder(folder)
+    settings = settings.model_copy(update={"keep": Keep.holding_best(settings.keep, by)})
     runs = []
     for index in range(len(samples)):
         at = (index + (validate_on == "next")) % len(samples)

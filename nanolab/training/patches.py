@@ -15,6 +15,7 @@ from nanolab.core.checks import InputError, check_image, check_same_shape
 from nanolab.core.seeds import generator
 from nanolab.core.typing import Image
 from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.metrics.pixel import outlines
 from nanolab.models.normalisation import normalise
 from nanolab.models.readouts.base import Readout
 from nanolab.training.augmentation import cut, draw_view, vary_grey
@@ -42,15 +43,23 @@ def _middles(labels: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     return np.column_stack([np.bincount(each, weights=at) / area for at in (rows, cols)])
 
 
-def _kept(sample: AnnotatedImage, *, clahe: bool) -> _Image:
+def _eroded(labels: npt.NDArray[np.integer], depth_px: int) -> npt.NDArray[np.integer]:
+    """Take from each particle its outermost pixels, but none where the border of the image cuts it."""
+    for _ in range(depth_px):
+        labels = np.where(outlines(labels), 0, labels)
+    return labels
+
+
+def _kept(sample: AnnotatedImage, settings: TrainingSettings) -> _Image:
     check_image(sample.image, sample.name)
     if sample.labels is None:
         raise InputError(f"{sample.path}: a training image must have a label map; annotate it or leave it out")
     check_same_shape(sample.image, sample.labels, sample.name)
-    pixels = np.rint(normalise(sample.image, sample.name, clahe=clahe) * 255).astype(np.uint8)
-    few = sample.labels.max() < 2**16
+    grey = normalise(sample.image, sample.name, clahe=settings.clahe, stretch=settings.stretch)
+    labels = _eroded(sample.labels, settings.erode_px)
+    few = labels.max() < 2**16
     kind = np.uint16 if few else np.float32  # the types that OpenCV warps
-    return _Image(pixels, sample.labels.astype(kind), _middles(sample.labels))
+    return _Image(np.rint(grey * 255).astype(np.uint8), labels.astype(kind), _middles(labels))
 
 
 class Patches:
@@ -81,7 +90,7 @@ class Patches:
         *,
         weights: Sequence[float] | None = None,
     ) -> None:
-        self._images = [_kept(sample, clahe=settings.clahe) for sample in samples]
+        self._images = [_kept(sample, settings) for sample in samples]
         if not self._images:
             raise InputError("a training needs at least one annotated image, got none; render or annotate some")
         self._readout = readout

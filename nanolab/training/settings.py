@@ -80,6 +80,9 @@ class TrainingSettings(NetworkSettings):
         of 32, a patch is mirrored at its edges for it, and what it predicts there is not looked at.
     particle_share
         This share of the patches is laid around a particle, where the image has any; the others lie anywhere.
+    erode_px
+        By how many pixels the label of each particle is made smaller before it is learned from, so that ground parts
+        those that touch (Mill et al. 2021). What is found is smaller by as much.
     loss
         `readout`, that of the read-out; or for the read-out foreground `bce`, cross entropy, or `dice`.
     optimizer, momentum
@@ -127,6 +130,7 @@ class TrainingSettings(NetworkSettings):
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 8
     patch_px: Annotated[int, Field(ge=SIZE_MULTIPLE_PX, le=8192)] = 256
     particle_share: Amount = 0.8
+    erode_px: Annotated[int, Field(ge=0, le=20)] = 0
     loss: Literal["readout", "bce", "dice"] = "readout"
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

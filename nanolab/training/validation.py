@@ -42,7 +42,7 @@ class ValidationImage:
         if sample.labels is not None:
             check_same_shape(sample.image, sample.labels, sample.name)
         self.name, self._labels = sample.name, sample.labels
-        self.image = normalise(sample.image, sample.name, clahe=settings.clahe)
+        self.image = normalise(sample.image, sample.name, clahe=settings.clahe, stretch=settings.stretch)
         self.foreground = np.zeros_like(self.image)
 
     @property

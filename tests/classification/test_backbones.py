@@ -75,9 +75,13 @@ def test_efficientnet_brings_what_it_learned() -> None:
     assert features[0].max() > 1  # features of a trained network; freshly drawn ones are far below
 
 
-def test_wrong_weights_are_explained(tmp_path: Path) -> None:
+def test_wrong_weights_are_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     torch.save({"conv1.weight": torch.zeros(1)}, tmp_path / "other.pth")
-    with pytest.raises(InputError, match=r"download xception-43020ad28\.pth"):
+    with pytest.raises(
+        InputError,
+        match=r"xception-43020ad28\.pth: the weights of xception are not in the torch cache; run `nanolab data",
+    ):
         load_backbone("xception")
     with pytest.raises(InputError, match="does not hold the weights of Xception"):
         load_backbone("xception", tmp_path / "other.pth")

@@ -17,6 +17,7 @@ from PIL import Image
 
 from nanolab import figures
 from nanolab.core.checks import InputError
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.figures.panels import STAND_IN
 from nanolab.images.micrograph import Micrograph
 from nanolab.images.pixel_size import PixelSize
@@ -223,3 +224,20 @@ def test_the_mark_holds_until_it_is_lifted_and_a_with_restores_what_was_before(i
 
 def test_a_notebook_shows_a_figure_without_pyplot(image: Array) -> None:
     assert figures.plot_images([image])._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+
+
+def test_components_have_a_column_for_each_image_with_their_number_and_the_root_of_their_area_in_nm(
+    image: Array, labels: npt.NDArray[np.int32]
+) -> None:
+    known = AnnotatedImage("a", image, labels, PixelSize(2.0, "typed"), Path("a.tif"))
+    unknown = AnnotatedImage("b", image, labels, PixelSize.unknown("nobody said"), Path("b.tif"))
+    figure = figures.plot_components([known, known, unknown], [labels, np.zeros_like(labels), labels])
+    assert len(figure.axes) == 4 * 3
+    assert [axes.get_title() for axes in figure.axes[-3:]] == ["N = 2", "N = 0", "N = 2"]
+    assert [axes.get_xlabel() for axes in figure.axes[-3:]] == [
+        f"square root of the area / {unit}" for unit in ("nm", "nm", "px")
+    ]
+    for axes, scale in ((figure.axes[-3], 2), (figure.axes[-1], 1)):  # areas of 200 and 400 px
+        (bars,) = axes.findobj(StepPatch)
+        assert bars.get_data().values.sum() == 2
+        assert bars.get_data().edges[[0, -1]] == pytest.approx([scale * 200**0.5, scale * 20], rel=0.05)

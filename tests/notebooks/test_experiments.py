@@ -104,6 +104,19 @@ def test_real_against_synthetic(place: Path, monkeypatch: pytest.MonkeyPatch) ->
         counts = {sample.name: remove_small(sample.labels, least).max() for sample in public_images("bam-tio2")[:3]}
         assert dict(zip(by_image["image"], by_image["n_annotated"], strict=True)) == counts
     check_figures(folder, "best_and_worst")
+    check_figures(folder / "images", *by_image["image"])
+    assert {path.stem for path in (folder / "found").iterdir()} == set(by_image["image"])
+
+
+def test_trained_on_synthetic_images_an_epoch_is_chosen_on_one_real_image_that_is_not_tested_on(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"n_images": 3, "trained_on": "synthetic", "n_synthetic": 2, "settings": TINY, "choose_by": "dice"}
+    folder, results = run("11_real_against_synthetic", given, place, monkeypatch)
+    log = pd.read_csv(folder / "training" / "log.csv")
+    assert results["epochs_tested"] == [log.loc[log["dice"].idxmax(), "epoch"]]
+    assert results["validation"] not in set(pd.read_csv(folder / "scores.csv", dtype={"image": str})["image"])
+    assert results["images"] == 2
 
 
 def test_real_against_synthetic_without_real_images(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

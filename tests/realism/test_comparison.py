@@ -16,6 +16,7 @@ from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.datasets.opening import open_images
 from nanolab.figures.panels import mark_stand_in
 from nanolab.realism.comparison import RealismComparison, compare_sets
+from nanolab.realism.presets import PRESETS
 from nanolab.reports.realism import score_table, write_report
 
 LOW_IS_GOOD = ("kid", "frechet", "c2st")
@@ -134,6 +135,23 @@ def test_finer_images_are_brought_to_the_coarser_pixel_size(discs: Any) -> None:
     table = found.differences["all"].set_index("property")
     assert table.loc["particle_level", "auc"] == pytest.approx(0.5, abs=0.2)
     assert table.loc["noise", "auc"] < 0.01  # four pixels in one
+
+
+def test_with_the_papers_preset_all_patches_are_compared_at_the_pixel_size_of_the_real_images(
+    discs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Mill et al. have 14 x 14 patches of 144 px in each image of 2048 px: 1764 in nine, 1568 in eight."""
+    paper = PRESETS["mill2021"]
+    assert 9 * (2048 // paper.patch_px) ** 2 == 1764
+    assert 8 * (2048 // paper.patch_px) ** 2 == 1568
+    assert paper.max_patches is None
+    small = replace(PRESETS["default"], max_patches=None, pixel_size=paper.pixel_size, iterations=20)
+    monkeypatch.setitem(PRESETS, "small", small)
+    real, coarse = discs(6, seed=1, side=576, nm=2.0), discs(6, seed=2, side=288, nm=4.0)
+    found = compare_sets(real, coarse, preset="small", seed=0, progress=False)
+    assert (found.pixel_size_nm, found.real.size_px) == (2.0, 96)
+    assert len(found.real) == len(found.synthetic) == 6 * 6**2
+    assert any("the synthetic images were resampled to 2 nm" in note for note in found.notes)
 
 
 def test_unknown_pixel_sizes_are_said(discs: Any) -> None:

@@ -38,4 +38,5 @@ def test_too_few_patches_for_the_perplexity_are_refused(rng: np.random.Generator
 def test_the_preset_of_mill_is_the_papers() -> None:
     mill = PRESETS["mill2021"]
     assert (mill.patch_px, mill.extractor, mill.variance) == (144, "vgg16", 0.9)
+    assert (mill.max_patches, mill.pixel_size) == (None, "real")
     assert (mill.method, mill.perplexity, mill.learning_rate, mill.iterations) == ("scikit-learn", 50, 10.0, 5000)

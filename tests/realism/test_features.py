@@ -48,7 +48,10 @@ def test_efficientnet_comes_with_what_it_learned_on_imagenet(rng: np.random.Gene
 
 def test_weights_that_are_missing_or_wrong_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(InputError, match=r"vgg16-397923af.pth: the weights of VGG16 are not in the torch cache"):
+    with pytest.raises(
+        InputError,
+        match=r"vgg16-397923af.pth: the weights of vgg16 are not in the torch cache; run `nanolab data weights vgg16`",
+    ):
         load_extractor("vgg16")
     with pytest.raises(InputError, match="file of VGG16 weights not found"):
         load_extractor("vgg16", tmp_path / "none.pth")

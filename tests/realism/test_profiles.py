@@ -9,12 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
+from nanolab.core.checks import InputError
 from nanolab.realism.descriptors import DESCRIPTORS, describe, separability, what_differs
 from nanolab.realism.patches import sequential_patches
 from nanolab.realism.profiles import (
     edge_distance,
     edge_profiles,
     grey_histograms,
+    line_across,
+    line_profile,
     noise_level,
     power_spectra,
     radial_power,
@@ -146,3 +149,23 @@ def test_blurred_images_lack_fine_power(discs: Any, rng: np.random.Generator) ->
     noise = rng.standard_normal((5, 64, 64))
     sharp, blurred = radial_power(noise)[1], radial_power(gaussian_filter(noise, (0, 1.5, 1.5)))[1]
     assert (blurred[:, -1] < 0.01 * sharp[:, -1]).all()
+
+
+def test_a_line_profile_is_the_grey_values_between_two_points_over_nm(discs: Any) -> None:
+    (sample,) = discs(1, seed=1, side=96, nm=2.0)
+    ramp = replace(sample, image=np.tile(np.linspace(0, 1, 96, dtype=np.float32), (96, 1)))
+    along, grey = line_profile(ramp, (10, 5, 40, 45))  # 30 px down, 40 across: 50 px long, 100 nm
+    assert (along[0], along[-1]) == pytest.approx((0, 100))
+    np.testing.assert_allclose(grey, np.linspace(5, 45, len(grey)) / 95, atol=1e-6)
+    with pytest.raises(InputError, match=r"line: must lie within the \(96, 96\) px"):
+        line_profile(ramp, (0, 0, 96, 10))
+
+
+def test_a_line_is_laid_across_a_particle_and_beyond_it(discs: Any) -> None:
+    (sample,) = discs(1, seed=1, side=288, nm=2.0)
+    row, first, end, last = line_across(sample)
+    assert row == end
+    seen = sample.labels[row, first : last + 1]
+    assert np.unique(seen[len(seen) // 2])[0] > 0  # the particle is in the middle
+    assert (seen == 0).any()
+    assert line_across(replace(sample, labels=None)) == (144, 0, 144, 287)

@@ -117,7 +117,7 @@ def test_discs_come_apart_where_their_distance_map_says_so(distance: int) -> Non
 
 def test_a_line_of_one_pixel_separates_them() -> None:
     image = two_discs(34)
-    found = make_postprocessing("mill2021_sio2")(image)
+    found = make_postprocessing("mill2021_sio2_px")(image)
     assert found.max() == 2
     cut = (image > 0) & (found == 0)
     assert cut.any(axis=0).sum() == 1  # 34 is even: the line is the column half way
@@ -131,7 +131,7 @@ def test_small_regions_are_removed_before_and_thin_ones_vanish() -> None:
     image[5:25, 40:60] = 0.52  # 400 px, up to 10 px deep, 30 in thirds
     image[5:45, 80:120] = 0.51  # not above the threshold
     image[30:42, 5:65] = 0.9  # 720 px, but only 6 px, 18 in thirds, deep
-    sio2, tio2 = (make_postprocessing(name)(image) for name in ("mill2021_sio2", "mill2021_tio2"))
+    sio2, tio2 = (make_postprocessing(name)(image) for name in ("mill2021_sio2_px", "mill2021_tio2_px"))
     assert sorted(np.bincount(sio2.ravel())[1:]) == [400, 720]
     assert tio2.max() == 0
     assert DistanceWatershed(min_area_px=400)(image).max() == 1
@@ -139,7 +139,7 @@ def test_small_regions_are_removed_before_and_thin_ones_vanish() -> None:
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_nothing_and_everything(value: float) -> None:
-    assert (make_postprocessing("mill2021_tio2")(np.full((40, 40), value)) == value).all()
+    assert (make_postprocessing("mill2021_tio2_px")(np.full((40, 40), value)) == value).all()
 
 
 @given(seeds, st.sampled_from([4, 9, 15]))
@@ -158,6 +158,23 @@ def test_there_is_one_particle_for_each_of_morpholibjs_extended_minima(seed: int
 
 
 def test_an_unknown_name_is_refused() -> None:
-    assert sorted(POSTPROCESSING) == ["mill2021_sio2", "mill2021_tio2"]
-    with pytest.raises(InputError, match="must be one of mill2021_sio2, mill2021_tio2, got 'mill'"):
+    assert sorted(POSTPROCESSING) == ["mill2021_sio2", "mill2021_sio2_px", "mill2021_tio2", "mill2021_tio2_px"]
+    with pytest.raises(InputError, match=r"must be one of mill2021_sio2, mill2021_tio2, .*got 'mill'"):
         make_postprocessing("mill")
+
+
+@pytest.mark.parametrize("name", ["mill2021_sio2", "mill2021_tio2"])
+def test_area_and_dynamic_are_as_large_in_nm_whatever_the_pixels(name: str) -> None:
+    paper, fixed = make_postprocessing(name), make_postprocessing(f"{name}_px")
+    assert paper.at(0.976) == fixed == fixed.at(5.0) == fixed.at(None)
+    coarse = paper.at(4 * 0.976)
+    assert coarse.min_area_px * 16 == pytest.approx(fixed.min_area_px, abs=8)  # whole pixels
+    assert coarse.dynamic == pytest.approx(fixed.dynamic / 4)
+    # two discs of 80 nm across: 5277 px at the paper's scale, 203 px at 4.976 nm, where 400 px would remove them
+    small = np.zeros((40, 60), dtype=np.float32)
+    rows, cols = np.ogrid[:40, :60]
+    for middle in (15, 40):
+        small[(rows - 20) ** 2 + (cols - middle) ** 2 <= 64] = 1
+    assert (fixed(small).max(), paper(small, 4.976).max()) == (0, 2)
+    with pytest.raises(InputError, match="follow the pixel size, which is unknown here"):
+        paper(small)

@@ -341,7 +341,12 @@ def test_flips_and_the_postprocessing_of_a_paper_can_be_asked_for(model: Path, t
     first = (rows - 40) ** 2 + (cols - 40) ** 2 < 20**2
     image = picture(first | ((rows - 40) ** 2 + (cols - 74) ** 2 < 20**2))
     assert Segmenter(model).segment(image).max() == 1
-    assert Segmenter(model, postprocessing="mill2021_sio2").segment(image).max() == 2
+    assert Segmenter(model, postprocessing="mill2021_sio2_px").segment(image).max() == 2
+    scaled = Segmenter(model, postprocessing="mill2021_sio2")
+    assert scaled.segment(image, pixel_size_nm=0.976).max() == 2
+    assert scaled.segment(image, pixel_size_nm=0.1).max() == 0  # 8 nm across, less than the 20 nm of its area opening
+    with pytest.raises(InputError, match="follow the pixel size, which is unknown here"):
+        scaled.segment(image)
     np.testing.assert_array_equal(Segmenter(model, flips=True).segment(image), Segmenter(model).segment(image))
     with pytest.raises(InputError, match="postprocessing must be one of"):
         Segmenter(model, postprocessing="mill")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from nanolab.core.checks import InputError
+from nanolab.synthesis.detectors.degrade import Mill2021
 from nanolab.synthesis.generate import scene_of
 from nanolab.synthesis.recipe import dump_recipe, load_recipe, parse_recipe, shipped_recipes
 
@@ -24,6 +25,15 @@ def test_shipped_recipe_is_valid_and_survives_its_dump(name: str) -> None:
     recipe = load_recipe(name)
     assert recipe.name == name
     assert parse_recipe(dump_recipe(recipe), "dump") == recipe
+
+
+@pytest.mark.parametrize("name", [name for name in shipped_recipes() if name.endswith("_paper")])
+def test_a_paper_recipe_differs_by_how_the_paper_made_its_images_alone(name: str) -> None:
+    recipe, usual = load_recipe(name), load_recipe(name.removesuffix("_paper"))
+    assert recipe.degradation == Mill2021(erosion_px=0)
+    assert (recipe.image.width_px, recipe.image.height_px, recipe.appearances_per_scene) == (507, 507, 1)
+    same = {"name", "description", "image", "degradation", "appearances_per_scene"}
+    assert recipe.model_dump(exclude=same) == usual.model_dump(exclude=same)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,18 @@ def test_targets_belong_to_their_patch() -> None:
         assert np.mean((image > 0.5) != (targets[0] > 0)) < 0.06
 
 
+def test_labels_are_eroded_so_that_ground_parts_particles_that_touch() -> None:
+    labels = np.zeros((64, 64), dtype=np.int32)
+    labels[10:30, 10:30], labels[10:30, 30:50], labels[40:64, 5:15] = 1, 2, 3
+    sample = replace(disc_sample(0, (64, 64)), labels=labels)
+    plain = {"flip": False, "rotate": False, "scale": (1, 1)}
+    settings = TrainingSettings(patch_px=64, readout="foreground", particle_share=0, augmentation=plain, erode_px=2)
+    _, targets = Patches([sample], make_readout("foreground"), settings).patch(0, 0)
+    expected = np.zeros((64, 64), dtype=np.float32)
+    expected[12:28, 12:28] = expected[12:28, 32:48] = expected[42:, 7:13] = 1  # the border of the image is no outline
+    np.testing.assert_array_equal(targets[0], expected)
+
+
 def test_images_without_particles_are_shown_too() -> None:
     empty = replace(disc_sample(0), labels=np.zeros((96, 96), dtype=np.int32))
     patches = Patches([empty, disc_sample(1)], READOUT, SETTINGS)

@@ -36,12 +36,15 @@ def test_mill2021_is_what_the_paper_says() -> None:
         "bce",
     )
     assert settings.clahe
+    assert settings.stretch == (0, 100)  # "normalized within the range of [0, 1]": no percentiles
+    assert settings.erode_px == 1  # the paper says that it was done, not by how much
     augmentation = settings.augmentation
     assert augmentation.flip  # quarter turns and flips
     assert not augmentation.rotate
     assert min(augmentation.noise, augmentation.contrast, augmentation.brightness, augmentation.scale[1] - 1) > 0
     assert augmentation.blur_px == augmentation.gamma == augmentation.illumination == augmentation.shear == 0
     real = preset_settings("mill2021_real")
+    assert real.erode_px == 0  # manual labels were not eroded
     assert (real.epochs, Keep.parse(real.keep)) == (300, Keep("best", 1, "validation_loss"))
 
 

@@ -42,8 +42,11 @@ def test_truth_of_another_size_is_refused_before_anything_is_computed(tmp_path: 
         ValidationImage(wrong, tiny_settings())
 
 
-def test_clahe_is_applied_in_training_validation_and_segmentation(tmp_path: Path, tiny_settings: Settings) -> None:
-    settings, sample = tiny_settings(epochs=1, clahe=True, precision="float32"), disc_sample(9)
+@pytest.mark.parametrize("changed", [{"clahe": True}, {"stretch": (0, 100)}])
+def test_grey_values_are_changed_alike_in_training_validation_and_segmentation(
+    changed: dict[str, object], tmp_path: Path, tiny_settings: Settings
+) -> None:
+    settings, sample = tiny_settings(epochs=1, precision="float32", **changed), disc_sample(9)
     run = train([SAMPLES], tmp_path, settings, validation=sample, progress=False)
     plain = tiny_settings(epochs=1, precision="float32")
     other = train([SAMPLES], tmp_path / "plain", plain, validation=sample, progress=False)
@@ -61,3 +64,18 @@ def test_clahe_evens_out_what_the_light_leaves_uneven() -> None:
     before = normalise(image)[160:].std() / normalise(image)[:96].std()
     assert faint / strong > 1.5 * before
     assert normalise(image, clahe=True).dtype == np.float32
+
+
+def test_the_whole_range_of_grey_values_is_stretched_where_it_is_asked_for() -> None:
+    image = np.full((64, 64), 0.5, dtype=np.float32)
+    image[:32] = 0.4
+    image[0, 0], image[9, 9] = 0.2, 1.0  # hot and dead pixels set the ends, as in the papers
+    found = normalise(image, stretch=(0, 100))
+    assert (found.min(), found.max()) == (0, 1)
+    assert found[40, 40] == pytest.approx((0.5 - 0.2) / 0.8)
+    assert normalise(image)[40, 40] == 1
+
+
+def test_stretching_between_percentiles_in_the_wrong_order_is_refused(tiny_settings: Settings) -> None:
+    with pytest.raises(InputError, match="the lower percentile must come first"):
+        tiny_settings(stretch=(99, 1))

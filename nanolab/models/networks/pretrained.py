@@ -9,11 +9,77 @@ from torch import nn
 
 from nanolab.core.checks import InputError
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_SD", "efficientnet_lite0", "load_weights"]
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_SD",
+    "PUBLISHED",
+    "efficientnet_lite0",
+    "get_weights",
+    "load_weights",
+    "published_weights",
+]
 
 #: Mean and standard deviation of ImageNet's red, green and blue, in [0, 1].
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)
+
+
+#: Where weights are published that nanolab does not bring. The end of a file's name is the beginning of its SHA-256.
+PUBLISHED = {
+    "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
+    "convnext-base": "https://download.pytorch.org/models/convnext_base-6075fbad.pth",
+    "xception": "https://github.com/huggingface/pytorch-image-models/releases/download/v0.1-cadene/xception-43020ad28.pth",
+}
+
+
+def get_weights(name: str, *, url: str = "", progress: bool = True) -> Path:
+    """Download published weights into the torch cache, where torchvision and timm keep theirs, unless they are there.
+
+    Parameters
+    ----------
+    name
+        One of `PUBLISHED`.
+    url
+        Address to use instead of the published one: a mirror, with the same file name.
+
+    Raises
+    ------
+    InputError
+        If there are none of that name, or the file cannot be had or its hash is not the one in its name.
+    """
+    target = _cached(name)
+    if target.is_file():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        torch.hub.download_url_to_file(
+            url or PUBLISHED[name], str(target), target.stem.rpartition("-")[2], progress=progress
+        )
+    except (OSError, RuntimeError) as error:  # a wrong hash is a RuntimeError
+        raise InputError(f"{target.name}: cannot be downloaded ({error}); put the file at {target} yourself") from error
+    return target
+
+
+def published_weights(name: str) -> Path:
+    """Return the file of published weights in the torch cache; nothing is downloaded without being asked for.
+
+    Raises
+    ------
+    InputError
+        If there are none of that name, or they are not there.
+    """
+    if not (target := _cached(name)).is_file():
+        raise InputError(
+            f"{target}: the weights of {name} are not in the torch cache; run `nanolab data weights {name}`, or name "
+            "the file"
+        )
+    return target
+
+
+def _cached(name: str) -> Path:
+    if name not in PUBLISHED:
+        raise InputError(f"weights: must be one of {', '.join(PUBLISHED)}, got {name!r}")
+    return Path(torch.hub.get_dir()) / "checkpoints" / PUBLISHED[name].rpartition("/")[2]
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
