@@ -16,7 +16,7 @@ from nanolab.training.run import TrainingRun
 __all__ = ["PIXEL_SCORES", "plot_iterations", "scores_by_iteration", "smoothed"]
 
 #: The scores of 10.1371/journal.pone.0311228, which all count pixels.
-PIXEL_SCORES = ("miou", "accuracy", "kappa", "dice")
+PIXEL_SCORES = ("miou", "accuracy", "kappa", "mdice")
 
 _WEIGHT = 0.6  # the standard setting of TensorBoard and of the paper's VisualDL
 
@@ -61,7 +61,7 @@ def smoothed(values: "pd.Series[float]", weight: float = _WEIGHT) -> "pd.Series[
     return values.ewm(alpha=1 - weight, adjust=True).mean()
 
 
-_NAMES = {"miou": "MIoU", "accuracy": "accuracy", "kappa": "kappa", "dice": "Dice"}
+_NAMES = {"miou": "MIoU", "accuracy": "accuracy", "kappa": "kappa", "mdice": "Dice, mean of both classes"}
 
 
 @styled

@@ -80,7 +80,7 @@ class SegmentationComparison:
         return {key: None if math.isnan(value) else value for key, value in scores.items()}
 
     def _of_pixels(self) -> dict[str, float]:
-        names = ("dice", "precision", "recall", "accuracy", "iou", "miou", "kappa")
+        names = ("dice", "precision", "recall", "accuracy", "iou", "miou", "mdice", "kappa")
         return {name: getattr(self.pixels, name) for name in names}
 
     def _of_particles(self, percent: str) -> dict[str, float]:

@@ -33,8 +33,8 @@ def evaluate(
     scores
         None where a score is undefined, such as a precision where nothing was found.
 
-        Of the pixels `dice` (which is F1), `precision`, `recall`, `accuracy`, `iou`, `miou` (mean of the IoU of
-        particle and of background) and Cohen's `kappa`.
+        Of the pixels `dice` (which is F1), `precision`, `recall`, `accuracy`, `iou`, `miou` and `mdice` (means of the
+        IoU and the Dice of particle and of background) and Cohen's `kappa`.
 
         Of the particles, each matched with at most one, `instance_precision_50`, `instance_recall_50`,
         `instance_f1_50` and `stardist_ap_50` (TP / (TP + FP + FN), which StarDist calls AP); the number is the

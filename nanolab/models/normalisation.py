@@ -40,7 +40,8 @@ def normalise(
     InputError
         If nearly all pixels have one value; `where` names the image.
     """
-    stride = max(1, int(np.sqrt(image.size / _ENOUGH_PIXELS))) if stretch != (0, 100) else 1
+    exact = stretch[0] == 0 and stretch[1] == 100
+    stride = 1 if exact else max(1, int(np.sqrt(image.size / _ENOUGH_PIXELS)))
     low, high = np.percentile(image[::stride, ::stride], stretch)
     if not high > low:
         raise InputError(f"{where}: nearly all pixels have the value {low:g}, there is nothing to see; check the image")

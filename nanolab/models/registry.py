@@ -18,6 +18,8 @@ NETWORKS = {
     "unet": "nanolab.models.networks.unet:residual_unet",
     "unet_lite0": "nanolab.models.networks.unet_lite0:UNetLite0",
     "unet_mill": "nanolab.models.networks.unet:mill_unet",
+    "unet_paddle": "nanolab.models.networks.unet:PaddleUNet",
+    "unet_stardist": "nanolab.models.networks.unet:StarDistUNet",
     "bisenet": "nanolab.models.networks.bisenet:BiSeNet",
     "ccnet": "nanolab.models.networks.ccnet:ccnet",
     "danet": "nanolab.models.networks.danet:danet",

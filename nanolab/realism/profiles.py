@@ -115,7 +115,7 @@ def line_profile(sample: AnnotatedImage, line: Line) -> tuple[npt.NDArray[np.flo
     ends = np.reshape(np.asarray(line, dtype=float), (2, 2))
     if (ends < 0).any() or (ends > np.array(sample.image.shape) - 1).any():
         raise InputError(f"line: must lie within the {sample.image.shape} px of {sample.name}, got {tuple(line)}")
-    grey = profile_line(sample.image, *ends, order=1)
+    grey = profile_line(sample.image, ends[0], ends[1], order=1)
     along = np.linspace(0, float(np.hypot(*(ends[1] - ends[0]))), len(grey))
     return along * (sample.pixel_size.nm or 1), np.asarray(grey, dtype=np.float64)
 

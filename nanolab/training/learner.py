@@ -17,7 +17,7 @@ from nanolab.core.seeds import generator
 from nanolab.models.checkpoint import checkpoint_of, load_network
 from nanolab.models.device import Precision, autocast
 from nanolab.models.readouts.base import Readout
-from nanolab.models.readouts.losses import soft_dice_loss
+from nanolab.models.readouts.losses import class_dice_loss, soft_dice_loss
 from nanolab.models.registry import SIZE_MULTIPLE_PX, build
 from nanolab.models.settings import NetworkSettings
 from nanolab.training.processes import Processes
@@ -60,6 +60,8 @@ def loss_function(settings: TrainingSettings, readout: Readout) -> Callable[[Ten
         return functional.binary_cross_entropy_with_logits
     if settings.loss == "dice":
         return soft_dice_loss
+    if settings.loss == "class dice":
+        return class_dice_loss
     return readout.loss
 
 

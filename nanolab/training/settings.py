@@ -84,7 +84,8 @@ class TrainingSettings(NetworkSettings):
         By how many pixels the label of each particle is made smaller before it is learned from, so that ground parts
         those that touch (Mill et al. 2021). What is found is smaller by as much.
     loss
-        `readout`, that of the read-out; or for the read-out foreground `bce`, cross entropy, or `dice`.
+        `readout`, that of the read-out; or for the read-out foreground `bce`, cross entropy, `dice`, or `class dice`,
+        the mean of the Dice losses of particle and of background, as PaddleSeg has it.
     optimizer, momentum
         `adamw`, `adam`, or `sgd` with that momentum.
     learning_rate, schedule
@@ -131,7 +132,7 @@ class TrainingSettings(NetworkSettings):
     patch_px: Annotated[int, Field(ge=SIZE_MULTIPLE_PX, le=8192)] = 256
     particle_share: Amount = 0.8
     erode_px: Annotated[int, Field(ge=0, le=20)] = 0
-    loss: Literal["readout", "bce", "dice"] = "readout"
+    loss: Literal["readout", "bce", "dice", "class dice"] = "readout"
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 2e-3

@@ -36,6 +36,7 @@ def test_scores_of_one_image_by_hand():
             "accuracy": (144 - 9 - 1) / 144,
             "iou": 24 / 34,
             "miou": (24 / 34 + 110 / 120) / 2,
+            "mdice": (48 / 58 + 220 / 230) / 2,
             "kappa": (134 / 144 - chance) / (1 - chance),
             "instance_precision_50": 2 / 3,  # half a square has an IoU of exactly 0.5
             "instance_recall_50": 2 / 3,

@@ -26,6 +26,7 @@ def test_known_counts_give_the_published_definitions():
     assert (scores.precision, scores.recall, scores.dice) == pytest.approx((2 / 3, 2 / 3, 2 / 3))
     assert (scores.iou, scores.accuracy) == pytest.approx((2 / 4, 5 / 7))
     assert scores.miou == pytest.approx((2 / 4 + 3 / 5) / 2)
+    assert scores.mdice == pytest.approx((4 / 6 + 6 / 8) / 2)
     chance = (3 * 3 + 4 * 4) / 49  # three of seven are particle in both
     assert scores.kappa == pytest.approx((5 / 7 - chance) / (1 - chance))
 
@@ -56,3 +57,18 @@ def test_pooling_two_images_is_scoring_them_as_one(pair: tuple[np.ndarray, np.nd
 def test_images_of_two_sizes_are_refused():
     with pytest.raises(InputError, match=r"\(2, 3\) and \(3, 2\)"):
         pixel_scores(np.zeros((2, 3)), np.zeros((3, 2)))
+
+
+def test_the_papers_dice_is_that_of_both_classes() -> None:
+    """The accuracy, MIoU and kappa that PLOS ONE 2024 prints determine its confusion matrix."""
+    # per pixel: an accuracy of 0.9967, and an IoU of the rings of 2 MIoU - IoU of the ground
+    wrong, miou = 1 - 0.9967, 0.8362
+    shares = np.linspace(0.001, 0.05, 50_000)  # of the rings that are found
+    ring, ground = shares / (shares + wrong), (1 - shares - wrong) / (1 - shares)
+    tp = shares[np.argmin(np.abs((ring + ground) / 2 - miou))]
+    n = 10**8
+    found = PixelScores(round(tp * n), round(wrong / 2 * n), round(wrong / 2 * n), round((1 - tp - wrong) * n))
+    assert found.miou == pytest.approx(miou, abs=1e-4)
+    assert found.kappa == pytest.approx(0.8046, abs=1e-3)  # rounded digits of the accuracy allow no more
+    assert found.mdice == pytest.approx(0.9023, abs=1e-3)
+    assert found.dice == pytest.approx(0.806, abs=2e-3)

@@ -28,9 +28,11 @@ WIDE = ("ccnet", "danet", "encnet", "fastfcn", "ginet", "pspnet")
 OPTIONS: dict[str, dict[str, Any]] = {
     "u2net": {"small": True},
     "unet_mill": {"channels": (8, 16, 24, 32, 40)},
+    "unet_paddle": {"channels": (8, 16, 24, 32, 32)},
+    "unet_stardist": {"features": 8, "last_features": 16},
     **{name: {"width": 64} for name in WIDE},
 }
-ON_ENCODER = [name for name in NETWORKS if name not in {"unet", "unet_mill", "u2net"}]
+ON_ENCODER = [name for name in NETWORKS if name not in {"unet", "unet_mill", "unet_paddle", "unet_stardist", "u2net"}]
 
 
 def parameters(network: nn.Module) -> int:
@@ -89,6 +91,7 @@ def test_a_network_learns_an_easy_image(name: str) -> None:
     ("name", "options", "published"),
     [
         ("unet_mill", {}, 31.03e6),  # Ronneberger et al. 2015, as counted in arXiv:1902.04049 and others: 31.0 million
+        ("unet_paddle", {}, 13.40e6),  # PaddleSeg's model zoo
         ("u2net", {}, 44.0e6),  # Qin et al. 2020, table 1: 176.3 MB of float32
         ("u2net", {"small": True}, 1.13e6),  # the same table: 4.7 MB
     ],
@@ -116,6 +119,20 @@ def test_a_head_on_its_own_backbone_has_its_published_size(head: type[nn.Module]
     # the published totals are rounded to 0.1 million, and some count a layer for a loss that is left out here
     with torch.device("meta"):
         assert parameters(head()) == pytest.approx(published, abs=0.2e6)
+
+
+def test_stardists_network_has_its_published_layers() -> None:
+    """Config2D's defaults: depth 3, 32 features at full resolution, twice as many a level, 128 after the U-Net."""
+    with torch.device("meta"):
+        network = build("unet_stardist", 33)
+    layers = [(each.in_channels, each.out_channels) for each in network.modules() if isinstance(each, nn.Conv2d)]
+    assert layers == [
+        *[(1, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128)],
+        *[(128, 256), (256, 128)],
+        *[(256, 128), (128, 64), (128, 64), (64, 32), (64, 32), (32, 32)],
+        *[(32, 128), (128, 33)],
+    ]
+    assert not any(isinstance(each, nn.BatchNorm2d) for each in network.modules())
 
 
 def test_the_default_network_has_the_size_it_is_known_for() -> None:

@@ -50,7 +50,7 @@ def test_mill2021_is_what_the_paper_says() -> None:
 
 def test_plos2024_is_what_the_paper_says() -> None:
     settings = preset_settings("plos2024")
-    assert (settings.optimizer, settings.learning_rate, settings.loss) == ("sgd", 0.01, "dice")
+    assert (settings.optimizer, settings.learning_rate, settings.loss) == ("sgd", 0.01, "class dice")
     assert (settings.batch_size, settings.patch_px, settings.steps, settings.steps_per_epoch) == (
         16,
         321,
@@ -62,6 +62,8 @@ def test_plos2024_is_what_the_paper_says() -> None:
 def test_utilegen2023_is_what_the_paper_says() -> None:
     settings = preset_settings("utilegen2023")
     assert (settings.readout, settings.epochs, settings.steps_per_epoch) == ("stardist", 200, 100)
+    assert (settings.network, settings.network_options) == ("unet_stardist", {})  # at full resolution, as published
+    assert (settings.readout_options["rays"], settings.patch_px, settings.batch_size) == (32, 256, 4)
 
 
 def test_changes_reach_into_groups_and_leave_the_rest() -> None:

@@ -14,7 +14,8 @@ def encnet(
 ) -> nn.Module:
     """Make EncNet on the encoder EfficientNet-Lite0.
 
-    The paper's semantic encoding loss, which asks what classes an image shows, is left out: here all show particles.
+    The paper's semantic encoding loss, which asks what classes an image shows, is left out: here all show particles. So
+    is PaddleSeg's auxiliary loss inside the encoder.
 
     Parameters
     ----------

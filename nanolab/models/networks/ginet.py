@@ -22,7 +22,7 @@ def ginet(
 
     The paper's semantic graph has one node a class, which begins as the vector of the class's word. Here classes have
     no words: a few nodes begin as vectors that are learned. What the visual graph tells the semantic one serves only
-    the paper's semantic context loss, and is left out with it.
+    the paper's semantic context loss, and is left out with it, and so is PaddleSeg's auxiliary loss inside the encoder.
 
     Parameters
     ----------
