@@ -1,6 +1,7 @@
 from .classes import plot_confusion as plot_confusion
 from .classes import plot_learning as plot_learning
 from .components import plot_components as plot_components
+from .epochs import plot_choices as plot_choices
 from .epochs import plot_epochs as plot_epochs
 from .epochs import plot_judgements as plot_judgements
 from .epochs import plot_shortfalls as plot_shortfalls

@@ -10,14 +10,15 @@ from matplotlib.ticker import MaxNLocator
 
 from nanolab.core.checks import InputError
 from nanolab.core.typing import AnyImage, AnyLabelMap
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.figures.images import plot_images
-from nanolab.figures.panels import LINES, key, make_panels, styled
+from nanolab.figures.panels import LINES, draw_micrograph, key, make_panels, styled
 from nanolab.selection.agreement import JUDGEMENTS
-from nanolab.selection.study import Answer, analytical, by_participant
+from nanolab.selection.study import Answer, by_participant
 
-__all__ = ["plot_epochs", "plot_judgements", "plot_shortfalls", "plot_study", "plot_training"]
+__all__ = ["plot_choices", "plot_epochs", "plot_judgements", "plot_shortfalls", "plot_study", "plot_training"]
 
-_ROLES = {"non-expert": (LINES[0], "o"), "expert": (LINES[1], "s"), "analytical": ("black", "D")}
+_ROLES = {"non-expert": "o", "expert": "s", "analytical": "D"}
 _LABELS = {"dice": "F1 over pixels (Dice)", "instance_f1_50": "F1 over particles at IoU 0.5"}
 
 _NAMES = {
@@ -35,46 +36,89 @@ _LINEAR = 1e-3  # smaller shortfalls, which nobody could see, lie on a linear sc
 
 
 @styled
-def plot_study(answers: Sequence[Answer], scores: pd.DataFrame, *, by: str = "dice") -> Figure:
+def plot_study(studies: Mapping[str, tuple[Sequence[Answer], pd.DataFrame]], *, by: str = "dice") -> Figure:
     """Draw figure 3 of Mill et al.: a, which epochs each participant picked; b, the mean and SD of their scores.
 
     Next to the participants stands the choice of the five epochs of the highest score.
 
     Parameters
     ----------
-    scores
-        As `nanolab.selection.choosing.score_epochs` returns them.
+    studies
+        By sample (two in the paper, each with a training of its own) the answers, and the scores of all epochs as
+        `nanolab.selection.choosing.score_epochs` returns them.
     by
         The score.
 
     Raises
     ------
     InputError
-        If nobody has picked anything yet.
+        If nobody has picked anything of a sample yet.
     """
-    if not answers:
-        raise InputError("the study has no answers with picks yet; let somebody pick epochs first")
-    table = by_participant(answers, scores, by)
+    for sample, (answers, _) in studies.items():
+        if not answers:
+            raise InputError(f"the study of {sample} has no answers with picks yet; let somebody pick epochs first")
     figure, (picked, scored) = make_panels(1, 2, aspect=0.75, panel_in=4.2)
-    choices = [(a.participant, a.role, a.epochs) for a in answers] + [analytical(scores, by)]
-    for at, (_, role, epochs) in enumerate(choices):
-        colour, marker = _ROLES[role]
-        picked.plot([at] * len(epochs), epochs, marker, color=colour, markersize=6, alpha=0.8)
-    for at, (role, mean, deviation) in enumerate(zip(table["role"], table["mean"], table["sd"], strict=True)):
-        colour, marker = _ROLES[role]
-        scored.errorbar(at, mean, deviation, fmt=marker, color=colour, capsize=4)
-    last = int(scores["epoch"].max())
+    tables = {sample: by_participant(answers, scores, by) for sample, (answers, scores) in studies.items()}
+    every = pd.concat(tables.values()).drop_duplicates("participant")
+    order = every.sort_values(by="role", key=lambda role: role.map(list(_ROLES).index), kind="stable")
+    place = {participant: at for at, participant in enumerate(order["participant"])}
+    for number, (colour, table) in enumerate(zip(LINES, tables.values(), strict=False)):
+        beside = 0.12 * (number - (len(tables) - 1) / 2)
+        for row in table.itertuples(index=False):
+            at, marker = place[row.participant] + beside, _ROLES[row.role]
+            picked.plot([at] * len(row.epochs), row.epochs, marker, color=colour, markersize=6, alpha=0.8)
+            scored.errorbar(at, row.mean, row.sd, fmt=marker, color=colour, capsize=4)
+    last = max(int(scores["epoch"].max()) for _, scores in studies.values())
     picked.set(ylabel="picked epoch", ylim=(0, last + 1), title="a  picks")
     picked.yaxis.set_major_locator(MaxNLocator(integer=True))
     scored.set(ylabel=_LABELS.get(by, by), title="b  mean and SD of the picks")
     for axes in (picked, scored):
-        axes.set_xticks(range(len(table)), table["participant"], rotation=30 if len(table) > 6 else 0)
+        axes.set_xticks(range(len(place)), list(place), rotation=30 if len(place) > 6 else 0)
         axes.margins(x=0.08)
         axes.grid(axis="y", alpha=0.3)
-    roles = [role for role in _ROLES if role in set(table["role"])]
-    handles = [key(color=_ROLES[role][0], marker=_ROLES[role][1], label=role) for role in roles]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(roles))
+    roles = [role for role in _ROLES if role in set(order["role"])]
+    handles = [key(color="black", marker=_ROLES[role], label=role) for role in roles]
+    handles += [key(color=colour, marker="o", label=sample) for colour, sample in zip(LINES, studies, strict=False)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     return figure
+
+
+@styled
+def plot_choices(samples: Sequence[AnnotatedImage], found: Mapping[str, Sequence[AnyLabelMap]]) -> Figure:
+    """Draw figure 3c of Mill et al.: a row for each sample with validation image, what chosen epochs find, the manual.
+
+    An arrow marks what is found as a particle and not annotated, less than half of its pixels.
+
+    Parameters
+    ----------
+    samples
+        The validation images, annotated.
+    found
+        By how the epoch was chosen ("by F1", "an expert's"), a label map for each sample.
+    """
+    if not samples or not all(len(maps) == len(samples) for maps in found.values()):
+        raise InputError(f"choices: need a label map for each of {len(samples)} images, and at least one image")
+    figure, panels = make_panels(len(samples), 2 + len(found), aspect=1)
+    for row, sample in enumerate(samples):
+        if sample.labels is None:
+            raise InputError(f"{sample.path}: must be annotated to show what is found and not annotated")
+        ours = panels[row * (2 + len(found)) : (row + 1) * (2 + len(found))]
+        shown = [(sample.name, None), *((how, maps[row]) for how, maps in found.items()), ("manual", sample.labels)]
+        for axes, (title, labels) in zip(ours, shown, strict=True):
+            draw_micrograph(axes, sample.image, labels, sample.pixel_size.nm, title)
+            if labels is not None and labels is not sample.labels:
+                _mark_unannotated(axes, labels, sample.labels)
+    return figure
+
+
+def _mark_unannotated(axes: Axes, labels: AnyLabelMap, truth: AnyLabelMap) -> None:
+    area = np.bincount(labels.ravel())
+    annotated = np.bincount(labels.ravel(), weights=(truth > 0).ravel())
+    area[0] = 0  # the ground
+    for number in np.flatnonzero((area > 0) & (annotated < area / 2)):
+        rows, columns = np.nonzero(labels == number)
+        style = {"arrowstyle": "-|>", "color": LINES[4], "linewidth": 1.5}
+        axes.annotate("", (columns.mean(), rows.mean()), (14, 14), textcoords="offset points", arrowprops=style)
 
 
 @styled

@@ -56,7 +56,8 @@ def choose_epochs(
     """Choose without anybody looking, write selection.json, and return what is in it.
 
     Given epochs come first, then the best by a given score. With neither, a choice that is there stays; otherwise the
-    five of the highest Dice are chosen, or where nothing is annotated, of the highest agreement.
+    five of the highest Dice are chosen, or where nothing is annotated, of the highest agreement. Epochs whose weights
+    were not kept are passed over.
 
     Parameters
     ----------
@@ -80,4 +81,5 @@ def choose_epochs(
     if not by and before is not None and before.epochs:
         return before
     by = by or ("dice" if "dice" in table else "agreement")
-    return select(run, best_epochs(table, by), f"highest {by} on {image}", table)
+    there = table[table["epoch"].isin(run.epochs)]
+    return select(run, best_epochs(there, by), f"highest {by} on {image}", table)

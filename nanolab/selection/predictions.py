@@ -1,9 +1,11 @@
 """What each epoch finds: in the validation image, kept while training, and in any other image."""
 
-from collections.abc import Callable, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +22,8 @@ from nanolab.training.run import TrainingRun
 
 __all__ = ["MIRRORS", "Prediction", "as_found", "predictions_of", "validation_predictions", "validation_sample"]
 
+
+T = TypeVar("T")
 
 #: The axes that are reversed in each mirror image, the image as it is first.
 MIRRORS: tuple[tuple[int, ...], ...] = ((), (0,), (1,), (0, 1))
@@ -41,30 +45,49 @@ class Prediction:
     labels: LabelMap
 
 
-def validation_predictions(
-    run: TrainingRun, *, min_area_px: int = MIN_AREA_PX, progress: bool = True
-) -> dict[int, Prediction]:
-    """Return what every epoch that can be chosen finds in the validation image, by epoch.
+class _Lazy(Mapping[int, T]):
+    """Something by epoch that is made when it is looked at."""
+
+    def __init__(self, epochs: Iterable[int], make: Callable[[int], T]) -> None:
+        self._epochs, self._make = dict.fromkeys(epochs), make
+
+    def __getitem__(self, epoch: int) -> T:
+        if epoch not in self._epochs:
+            raise KeyError(epoch)
+        return self._make(epoch)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._epochs)
+
+    def __len__(self) -> int:
+        return len(self._epochs)
+
+
+def validation_predictions(run: TrainingRun, *, min_area_px: int = MIN_AREA_PX) -> Mapping[int, Prediction]:
+    """Return what every epoch finds in the validation image, by epoch, whether or not its weights were kept.
+
+    Each is read when it is looked at. Its label map then stays in memory, compressed, so that the second look is fast
+    and 500 epochs need little.
 
     Raises
     ------
     InputError
         If no epoch is finished, or the training had no validation image.
     """
-    there = set(run.predicted_epochs)
-    epochs = [epoch for epoch in run.epochs if epoch in there]
-    if not epochs:
+    if not run.predicted_epochs:
         raise InputError(f"{run.folder}: must hold predictions of a validation image; train with one")
-    return {
-        epoch: _prediction(run, epoch, min_area_px)
-        for epoch in tqdm(epochs, desc="read", unit="epoch", disable=not progress)
-    }
+    packed: dict[int, bytes] = {}
 
+    def read(epoch: int) -> Prediction:
+        probabilities = run.validation_prediction(epoch)
+        foreground = np.rint(np.clip(run.readout.foreground(probabilities), 0, 1) * 255).astype(np.uint8)
+        if epoch not in packed:
+            found = find_particles(run.readout, probabilities, min_area_px).astype(np.int32)
+            packed[epoch] = zlib.compress(found.tobytes(), 1)
+        labels = np.frombuffer(zlib.decompress(packed[epoch]), dtype=np.int32)
+        return Prediction(foreground, labels.reshape(foreground.shape))
 
-def _prediction(run: TrainingRun, epoch: int, min_area_px: int) -> Prediction:
-    probabilities = run.validation_prediction(epoch)
-    foreground = np.rint(np.clip(run.readout.foreground(probabilities), 0, 1) * 255).astype(np.uint8)
-    return Prediction(foreground, find_particles(run.readout, probabilities, min_area_px))
+    return _Lazy(run.predicted_epochs, read)
 
 
 def validation_sample(run: TrainingRun, samples: Sequence[AnnotatedImage]) -> AnnotatedImage:
@@ -126,6 +149,6 @@ def _path(run: TrainingRun, sample: AnnotatedImage, epoch: int, axes: tuple[int,
     return run.folder / "elsewhere" / Path(sample.name).name / f"{epoch:04d}{mirrored}.tif"
 
 
-def as_found(predictions: Mapping[int, Prediction]) -> dict[int, LabelMap]:
-    """Return the label maps alone."""
-    return {epoch: prediction.labels for epoch, prediction in predictions.items()}
+def as_found(predictions: Mapping[int, Prediction], epochs: Iterable[int] | None = None) -> Mapping[int, LabelMap]:
+    """Return the label maps alone, of all epochs or of some; each is looked up when it is looked at."""
+    return _Lazy(predictions if epochs is None else epochs, lambda epoch: predictions[epoch].labels)

@@ -110,7 +110,7 @@ class Study:
         return same.get(participant.casefold(), self.folder / f"{participant}.json")
 
     def _order(self, participant: str) -> list[int]:
-        epochs = self.run.epochs
+        epochs = self.run.predicted_epochs or self.run.epochs  # what each finds is kept, with or without its weights
         rng = generator(self.seed, zlib.crc32(participant.casefold().encode()))
         return [int(epoch) for epoch in rng.permutation(epochs)]
 

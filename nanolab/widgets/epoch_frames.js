@@ -54,8 +54,18 @@ async function load(model) {
   const image = await inflate(model.get("image"));
   const truth = model.get("truth").byteLength ? await inflate(model.get("truth")) : null;
   const annotated = truth && joined(truth.subarray(0, size), truth.subarray(size));
+  const asked = new Map(); // by position, whom to give what the kernel sends
+  const answered = ({ frame }, buffers) => {
+    asked.get(frame)?.(buffers[0]);
+    asked.delete(frame);
+  };
+  if (!frames.length) model.on("msg:custom", answered);
+  const ask = (position) => new Promise((done) => {
+    asked.set(position, done);
+    model.send({ frame: position });
+  });
   const unpacked = remember(UNPACKED, async (position) => {
-    const bytes = await inflate(frames[position]);
+    const bytes = await inflate(frames[position] ?? (await ask(position)));
     const probability = bytes.subarray(0, size);
     return {
       probability,
@@ -119,6 +129,8 @@ async function load(model) {
     height,
     width,
     hasTruth: annotated !== null,
+    onDemand: !frames.length,
+    stop: () => model.off("msg:custom", answered),
     picture: (...what) => pictures(what.join(), ...what),
     small: (position) => paint(position, "particles", true, false, 1), // for a thumbnail: not worth keeping
   };

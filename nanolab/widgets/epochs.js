@@ -357,18 +357,28 @@ async function render({ model, el }) {
   update();
   told();
   let gone = false;
-  (async () => {
-    for (let at = 0; at <= last && !gone; at++) {
-      const context = thumbnails[at].getContext("2d");
-      context.imageSmoothingQuality = "high";
-      context.drawImage(await frames.small(at), 0, 0, thumbnails[at].width, thumbnails[at].height);
+  async function drawThumbnail(at) {
+    const context = thumbnails[at].getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(await frames.small(at), 0, 0, thumbnails[at].width, thumbnails[at].height);
+  }
+  const seen = new IntersectionObserver((entries) => {
+    for (const { target } of entries.filter((each) => each.isIntersecting)) {
+      seen.unobserve(target);
+      drawThumbnail(thumbnails.indexOf(target));
     }
+  });
+  (async () => {
+    if (frames.onDemand) thumbnails.forEach((each) => seen.observe(each));
+    else for (let at = 0; at <= last && !gone; at++) await drawThumbnail(at);
     root.dataset.ready = "true";
   })();
   return () => {
     gone = true;
     sendNote();
     watcher.disconnect();
+    seen.disconnect();
+    frames.stop();
     model.off("change:picks change:notes", heard);
     model.off("change:message", told);
   };

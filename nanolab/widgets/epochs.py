@@ -29,6 +29,7 @@ _LONGEST_PX = 1400  # longer images are shown smaller: 20 epochs of this size ar
 _LARGEST_LABEL = 2**16 - 1
 _STATIC, _STATIC_PX = 4, 700  # epochs in the picture that stands where no widget runs, and their longest side
 _FAST = 1  # level of compression
+_SENT_AT_ONCE = 40  # epochs; of more, each is sent when it is looked at
 
 # one script, because a widget's script cannot import another file
 _SCRIPT = "\n".join(
@@ -94,8 +95,9 @@ class _OfParticipant:
 class EpochSelector(StillWidget):
     """Shows what epochs find in one image; picks and notes are saved at once, and found again when it is made anew.
 
-    All epochs are sent to the browser once, so that stepping through them needs no kernel. Where no widget can run, a
-    static figure stands in its place. It is made by `epoch_selector` and `study_selector`.
+    A few epochs are sent to the browser once, so that stepping through them needs no kernel; of many, each is read and
+    sent when it is looked at. Where no widget can run, a static figure stands in its place. It is made by
+    `epoch_selector` and `study_selector`.
 
     Attributes
     ----------
@@ -132,17 +134,18 @@ class EpochSelector(StillWidget):
         blind: bool = False,
     ) -> None:
         self._choice = choice
+        self._predictions = predictions
         position = {epoch: at for at, epoch in enumerate(choice.order)}
-        shape = next(iter(predictions.values())).labels.shape
-        check_same_shape(sample.image, next(iter(predictions.values())).labels, f"{sample.name} and validation image")
-        scale = min(1.0, _LONGEST_PX / max(shape))
+        first = predictions[choice.order[0]].labels
+        check_same_shape(sample.image, first, f"{sample.name} and validation image")
+        self._scale = scale = min(1.0, _LONGEST_PX / max(first.shape))
         truth = None if blind else sample.labels
         names = [f"candidate {at + 1}" if blind else f"epoch {epoch}" for epoch, at in position.items()]
         super().__init__(
             shape=list(_smaller(sample.image, scale).shape),
             image=zlib.compress(np.rint(np.clip(_smaller(sample.image, scale), 0, 1) * 255).astype(np.uint8).tobytes()),
             truth=b"" if truth is None else zlib.compress(_two_planes(_smaller(truth, scale))),
-            frames=[_packed(predictions[epoch], scale) for epoch in choice.order],
+            frames=[_packed(predictions[epoch], scale) for epoch in choice.order if len(position) <= _SENT_AT_ONCE],
             names=names,
             threshold=round(threshold * 255),
             pixel_size_nm=(sample.pixel_size.nm or 0) / scale,
@@ -152,6 +155,7 @@ class EpochSelector(StillWidget):
         )
         self.still = png(self._figure(predictions, sample), dpi=90)
         self.observe(self._save, names=["picks", "notes"])
+        self.on_msg(self._send_frame)
 
     @property
     def picked_epochs(self) -> list[int]:
@@ -165,6 +169,12 @@ class EpochSelector(StillWidget):
         if not possible:
             raise traitlets.TraitError(f"picks must be at most {self.most} different positions, got {picks}")
         return picks
+
+    def _send_frame(self, widget: Any, content: Any, buffers: Any) -> None:  # noqa: ARG002  # ipywidgets passes them
+        """Send the epoch at a position that the browser asks for."""
+        at = content.get("frame") if isinstance(content, dict) else None
+        if isinstance(at, int) and 0 <= at < len(self._choice.order):
+            self.send({"frame": at}, [_packed(self._predictions[self._choice.order[at]], self._scale)])
 
     def _save(self, change: Any) -> None:  # noqa: ARG002  # traitlets passes it
         notes = {self._choice.order[int(at)]: str(note) for at, note in self.notes.items()}
@@ -191,7 +201,7 @@ def epoch_selector(run: TrainingRun, predictions: Mapping[int, Prediction], samp
     Parameters
     ----------
     predictions
-        As `nanolab.selection.predictions.validation_predictions` returns them.
+        As `nanolab.selection.predictions.validation_predictions` returns them; those whose weights are there are shown.
     sample
         The validation image; if it is annotated, the annotation can be shown.
 
@@ -200,7 +210,7 @@ def epoch_selector(run: TrainingRun, predictions: Mapping[int, Prediction], samp
     InputError
         If the image is not of the size of the predictions.
     """
-    choice = _OfRun(run, sorted(predictions))
+    choice = _OfRun(run, sorted(set(predictions) & set(run.epochs)))
     return EpochSelector(predictions, sample, choice, threshold=run.readout.threshold)
 
 

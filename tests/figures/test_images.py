@@ -229,7 +229,7 @@ def test_a_notebook_shows_a_figure_without_pyplot(image: Array) -> None:
 def test_components_have_a_column_for_each_image_with_their_number_and_the_root_of_their_area_in_nm(
     image: Array, labels: npt.NDArray[np.int32]
 ) -> None:
-    known = AnnotatedImage("a", image, labels, PixelSize(2.0, "typed"), Path("a.tif"))
+    known = AnnotatedImage("a", image, labels, PixelSize.typed(2.0), Path("a.tif"))
     unknown = AnnotatedImage("b", image, labels, PixelSize.unknown("nobody said"), Path("b.tif"))
     figure = figures.plot_components([known, known, unknown], [labels, np.zeros_like(labels), labels])
     assert len(figure.axes) == 4 * 3

@@ -55,7 +55,8 @@ def run(training: TrainingRun, root: Path, name: str, **parameters: object) -> t
 def test_headless_the_notebook_chooses_by_score(training: TrainingRun, tmp_path: Path) -> None:
     study = Study(training)
     study.save(replace(study.answer("P1", "expert"), epochs=[2, 3]))
-    folder, results = run(training, tmp_path, "by-score")
+    second = {"second_training": str(training.folder), "second_data": str(tmp_path / "discs")}
+    folder, results = run(training, tmp_path, "by-score", **second)
     selection = read_selection(training)
     assert selection is not None
     assert selection.how == "highest dice on 000000"
@@ -64,7 +65,7 @@ def test_headless_the_notebook_chooses_by_score(training: TrainingRun, tmp_path:
     assert results["chosen"] == {"epochs": selection.epochs, "how": selection.how}
     assert results["participants"] == ["P1"]
     assert min(results["mean_shortfall"]["dice"].values()) >= 0
-    for name in ("judgement", "chosen", "study", "shortfall_dice", "shortfall_instance_f1_50"):
+    for name in ("judgement", "chosen", "study", "choices", "shortfall_dice", "shortfall_instance_f1_50"):
         with Image.open(folder / f"{name}.png") as figure:
             assert np.ptp(np.asarray(figure.convert("L"))) > 100  # something is drawn on it
     executed = read_json(folder / "05_epoch_selection.ipynb")

@@ -48,7 +48,7 @@ def test_one_image_cannot_test(tiny_run: TrainingRun) -> None:
 def test_epochs_find_elsewhere_what_they_found_while_training(tiny_run: TrainingRun) -> None:
     sample = disc_sample(9)  # the validation image of the training
     assert validation_sample(tiny_run, [disc_sample(1), sample]) is not None
-    kept = validation_predictions(tiny_run, progress=False)
+    kept = validation_predictions(tiny_run)
     table = epochs_on_images(tiny_run, [sample, disc_sample(8)], mirrors=True, progress=False)
     own = table[table["image"] == "discs9"].reset_index(drop=True)
     expected = score_epochs(tiny_run, sample.labels)

@@ -3,13 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from helpers.discs import disc_sample
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nanolab.core.checks import InputError
-from nanolab.figures.epochs import plot_shortfalls, plot_study
+from nanolab.figures.epochs import plot_choices, plot_shortfalls, plot_study
+from nanolab.selection.choosing import choose_epochs
 from nanolab.selection.study import Answer, Study, by_participant
 from nanolab.training.run import TrainingRun
 
@@ -81,11 +84,46 @@ def test_figure_3b_is_the_mean_and_sd_of_the_picks() -> None:
 
 def test_figure_3_shows_every_pick() -> None:
     answers = [Answer("P1", "non-expert", [], [2, 4]), Answer("P5", "expert", [], [1])]
-    picked, scored = plot_study(answers, SCORES).axes
+    picked, scored = plot_study({"TiO2": (answers, SCORES)}).axes
     assert [sorted(line.get_ydata()) for line in picked.lines] == [[2, 4], [1], [2, 3, 4, 5, 6]]
     assert [text.get_text() for text in scored.get_xticklabels()] == ["P1", "P5", "by F1"]
     with pytest.raises(InputError, match="no answers with picks yet"):
-        plot_study([], SCORES)
+        plot_study({"TiO2": ([], SCORES)})
+
+
+def test_figure_3_sets_two_samples_next_to_each_other() -> None:
+    first = [Answer("P1", "non-expert", [], [2, 4]), Answer("P5", "expert", [], [1])]
+    second = [Answer("P5", "expert", [], [7])]
+    figure = plot_study({"SiO2": (first, SCORES), "TiO2": (second, SCORES)})
+    picked, scored = figure.axes
+    assert [sorted(line.get_ydata()) for line in picked.lines] == [[2, 4], [1], [2, 3, 4, 5, 6], [7], [2, 3, 4, 5, 6]]
+    colours = [line.get_color() for line in picked.lines]
+    assert len(set(colours[:3])) == len(set(colours[3:])) == 1 < len(set(colours))
+    assert [text.get_text() for text in scored.get_xticklabels()] == ["P1", "P5", "by F1"]
+    assert {text.get_text() for text in figure.legends[0].get_texts()} >= {"SiO2", "TiO2", "expert"}
+
+
+def test_figure_3c_marks_what_is_found_and_not_annotated() -> None:
+    sample = disc_sample(0)
+    assert sample.labels is not None
+    more = np.where(sample.labels == 0, 0, sample.labels)
+    more[:6, :6] = sample.labels.max() + 1
+    half = np.where(sample.labels > 0, sample.labels + 1, 0)
+    assert not sample.labels[:6, :6].any()
+    figure = plot_choices([sample], {"by F1": [more], "an expert's": [half]})
+    assert [axes.get_title() for axes in figure.axes] == [sample.name, "by F1", "an expert's", "manual"]
+    arrows = [[text.xy for text in axes.texts if text.arrow_patch is not None] for axes in figure.axes]
+    assert arrows == [[], [(2.5, 2.5)], [], []]
+    with pytest.raises(InputError, match="must be annotated"):
+        plot_choices([replace(sample, labels=None)], {"by F1": [more]})
+
+
+def test_of_a_long_training_the_study_shows_epochs_whose_weights_were_not_kept(tiny_run: TrainingRun) -> None:
+    tiny_run.checkpoint(2).unlink()
+    assert tiny_run.epochs == [1, 3]
+    assert sorted(Study(tiny_run).answer("P1", "expert").order) == [1, 2, 3]
+    scores = pd.DataFrame({"epoch": [1, 2, 3], "dice": [0.1, 0.9, 0.5]})
+    assert choose_epochs(tiny_run, scores, "discs9", by="dice").epochs == [3, 1]
 
 
 def test_the_figure_of_shortfalls_has_the_best_way_on_top() -> None:

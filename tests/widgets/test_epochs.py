@@ -21,6 +21,7 @@ from nanolab.core.checks import InputError
 from nanolab.core.files import read_json, write_json
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.figures.panels import mark_stand_in
+from nanolab.selection import predictions as predictions_module
 from nanolab.selection.predictions import Prediction
 from nanolab.selection.study import Study
 from nanolab.training.run import TrainingRun
@@ -40,9 +41,10 @@ PAGE = """
 const bytes = (text) => new DataView(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)).buffer);
 const state = %(state)s;
 Object.assign(state, {image: bytes(state.image), truth: bytes(state.truth), frames: state.frames.map(bytes)});
-const nothing = () => {};
+const nothing = () => {}, hear = {};
 const model = {get: (name) => state[name], set: (name, value) => { state[name] = value; }};
-Object.assign(model, {save_changes: nothing, on: nothing, off: nothing});
+Object.assign(model, {save_changes: nothing, on: (name, told) => { hear[name] = told; }, off: nothing});
+model.send = ({frame}) => setTimeout(() => hear["msg:custom"]({frame}, [bytes(state.kernel[frame])]), 5);
 HTMLElement.prototype.setPointerCapture = () => {};  // knows no pointer that is not a real one
 const found = {}, wait = (ms) => new Promise((done) => setTimeout(done, ms));
 await render({model, el});
@@ -56,7 +58,7 @@ const pixel = (index, row, col) => {
   const at = [((col + 0.5) * canvas.width) / width, ((row + 0.5) * canvas.height) / height].map(Math.floor);
   return Array.from(canvas.getContext("2d").getImageData(...at, 1, 1).data).slice(0, 3);
 };
-while (!root.dataset.ready) await wait(20);
+while (!(root.dataset.ready && root.dataset.shown)) await wait(20);
 found.first = root.dataset.shown;
 await press("Home");
 found.home = root.dataset.shown;
@@ -201,6 +203,32 @@ def test_large_images_and_numbers_fit(run: TrainingRun) -> None:
     assert (numbers[:, 700:] == 70000 - 65535).all()
 
 
+def test_of_many_epochs_each_is_read_and_sent_when_it_is_looked_at(
+    run: TrainingRun, sample: AnnotatedImage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[int] = []
+
+    def look(epoch: int) -> Prediction:
+        looked_at.append(epoch)
+        return Prediction(np.full(sample.image.shape, epoch % 256, np.uint8), sample.labels)
+
+    many = range(1, 501)
+    for epoch in many:
+        (run.folder / "epochs" / f"{epoch:04d}.safetensors").touch()
+    widget = epoch_selector(run, predictions_module._Lazy(many, look), sample)
+    assert (len(widget.names), widget.frames) == (500, [])
+    assert len(set(looked_at)) <= 4  # the first, for its size, and those of the figure that stands in
+    sent: list[Any] = []
+    monkeypatch.setattr(widget, "send", lambda content, buffers: sent.append((content, buffers)))
+    for wrong in ({"frame": 500}, {"frame": "x"}, None):
+        widget._handle_custom_msg(wrong, [])
+    widget._handle_custom_msg({"frame": 41}, [])
+    ((content, (frame,)),) = sent
+    assert content == {"frame": 41}
+    assert looked_at[-1] == 42
+    assert np.frombuffer(zlib.decompress(frame), np.uint8)[0] == 42
+
+
 def test_a_participant_sees_no_number_no_score_and_no_annotation(
     run: TrainingRun, predictions: dict[int, Prediction], sample: AnnotatedImage
 ) -> None:
@@ -226,17 +254,18 @@ def test_where_no_widget_runs_a_figure_stands_in(widget: EpochSelector) -> None:
         assert min(figure.size) > 150
 
 
-def front_end(widget: EpochSelector, folder: Path) -> dict[str, Any]:
-    """Return what the front end shows in a browser."""
+def front_end(widget: EpochSelector, folder: Path, *, on_demand: bool = False) -> dict[str, Any]:
+    """Return what the front end shows in a browser; on demand, epochs come from a kernel when they are asked for."""
     if BROWSER is None:
         pytest.skip("needs Chromium")
     packed = {name: base64.b64encode(getattr(widget, name)).decode() for name in ("image", "truth")}
-    packed["frames"] = [base64.b64encode(frame).decode() for frame in widget.frames]
+    frames = [base64.b64encode(frame).decode() for frame in widget.frames]
+    sent: dict[str, Any] = {"frames": [] if on_demand else frames, "kernel": frames}
     source = Path(module.__file__)
     content = {
         "css": source.with_name("epochs.css").read_text(encoding="utf-8"),
         "script": EpochSelector._esm.replace("export default { render };", ""),
-        "state": json.dumps({**{name: getattr(widget, name) for name in NAMES}, **packed}),
+        "state": json.dumps({**{name: getattr(widget, name) for name in NAMES}, **packed, **sent}),
     }
     page = folder / "page.html"
     page.write_text(PAGE % content, encoding="utf-8")
@@ -248,8 +277,9 @@ def front_end(widget: EpochSelector, folder: Path) -> dict[str, Any]:
     return dict(json.loads(text[1].replace("&amp;", "&")))
 
 
-def test_keys_and_buttons_step_pick_note_and_zoom(widget: EpochSelector, tmp_path: Path) -> None:
-    found = front_end(widget, tmp_path)
+@pytest.mark.parametrize("on_demand", [False, True])
+def test_keys_and_buttons_step_pick_note_and_zoom(widget: EpochSelector, on_demand: bool, tmp_path: Path) -> None:
+    found = front_end(widget, tmp_path, on_demand=on_demand)
     assert (found["first"], found["home"]) == ("epoch 9", "epoch 3")
     assert widget.truth
     labels = disc_sample(9).labels
