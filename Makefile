@@ -17,7 +17,7 @@ MODEL_RECIPES := {spheres_sem: 160, spheres_tem: 160, cubes_sem: 160, cubes_tem:
 MODEL_SETTINGS := {epochs: 40, steps_per_epoch: 150, threads: 1, augmentation.scale: [0.5, 2.0]}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo model test test-slow bench docs lint format lab setup lock clean
+.PHONY: help demo model gpu test test-slow bench docs lint format lab setup lock clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z-]*\):.* ## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -29,6 +29,10 @@ model: setup ## train and test the network that ships, data/models/particles.saf
 	$(BIN)/nanolab run notebooks/04_training.ipynb --run-name model -p recipes '$(MODEL_RECIPES)' \
 	  -p settings '$(MODEL_SETTINGS)' -p test_data '[bam-tio2, emps]' -p magnification auto \
 	  -p held_out 12 -p compare_with_real false -p model_file data/models/particles.safetensors $(ARGS)
+
+gpu: setup ## Mill et al.'s training in full on rendered images, tested on BAM; for a GPU, prints time and scores
+	$(BIN)/nanolab run notebooks/11_real_against_synthetic.ipynb --run-name gpu -p trained_on synthetic -p preset mill2021 \
+	  -p settings '{}' -p appearances 1 -p choose_by dice -p postprocessing mill2021_tio2 $(ARGS)
 
 # A process a core, one thread each: with more, they would fight. Tests of one file stay together and share what they made.
 test: lint ## all checks and the tests

@@ -126,8 +126,8 @@ def segment(
     postprocessing: Annotated[
         str | None,
         typer.Option(
-            help="mill2021_sio2 or mill2021_tio2: the paper's way to separate particles, its areas and distances as large "
-            "in nm; with _px after it as large in px. The network's own if not given."
+            help="mill2021_sio2 or mill2021_tio2: the paper's way to separate particles, its areas and distances as "
+            "large in nm; with _px after it as large in px. The network's own if not given."
         ),
     ] = None,
     dynamic: Annotated[

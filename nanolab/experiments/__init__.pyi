@@ -10,6 +10,7 @@ from .images import split_by_image as split_by_image
 from .iterations import plot_iterations as plot_iterations
 from .iterations import scores_by_iteration as scores_by_iteration
 from .pools import AS_THEY_ARE as AS_THEY_ARE
+from .pools import leaky_pool as leaky_pool
 from .pools import taken as taken
 from .shapes import can_be_cut_up as can_be_cut_up
 from .shapes import images_of as images_of

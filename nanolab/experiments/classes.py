@@ -34,7 +34,6 @@ __all__ = [
 METHODS = ("none", "cut and paste", "rendered")
 
 _STAND_INS = {"sphere": "spheres_sem", "cube": "cubes_sem", "rod": "rods_sem"}
-_PASTING = CutPasteSettings(**{**PRESETS["utile2023"].model_dump(), "size_px": 512, "particles": (5, 50)})
 
 
 @dataclass(frozen=True)
@@ -73,27 +72,38 @@ def images_by_shape(name: str, *, stand_ins: int = 20) -> ImagesByShape:
     return ImagesByShape({shape: images_of(shape) for shape in SHAPES}, name)
 
 
-def split_by_shape(images: ImagesByShape, n_train: int, n_test: int, *, seed: int) -> dict[str, Split]:
+def split_by_shape(
+    images: ImagesByShape, n_train: int, n_test: int, *, seed: int, share: float = 0
+) -> dict[str, Split]:
     """Draw of each class `n_train` images to learn from, and of the others `n_test` at most to test on.
+
+    With a `share` above 0 this part of the images of each class is learned from, and `n_train` does not count.
 
     Raises
     ------
     InputError
         If a class has too few images to leave one for the test.
     """
+    wanted = {shape: round(share * len(those)) or n_train for shape, those in images.images.items()}
     for shape, those in images.images.items():
-        if len(those) <= n_train:
+        if len(those) <= wanted[shape]:
             raise InputError(
-                f"{shape}: has {len(those)} images, {n_train} to learn from leave none to test on; take fewer"
+                f"{shape}: has {len(those)} images, {wanted[shape]} to learn from leave none to test on; take fewer"
             )
     return {
-        shape: draw_split(those, n_train, min(n_test, len(those) - n_train), seed=seed)
+        shape: draw_split(those, wanted[shape], min(n_test, len(those) - wanted[shape]), seed=seed)
         for shape, those in images.images.items()
     }
 
 
 def synthetic_like(
-    train: Mapping[str, Sequence[AnnotatedImage]], method: str, count: int, *, seed: int, stand_in: bool
+    train: Mapping[str, Sequence[AnnotatedImage]],
+    method: str,
+    count: int,
+    *,
+    seed: int,
+    stand_in: bool,
+    pasting: CutPasteSettings = PRESETS["utile2023"],
 ) -> dict[str, Iterable[AnnotatedImage]]:
     """Return `count` synthetic images of each class.
 
@@ -109,6 +119,8 @@ def synthetic_like(
         Decides what is pasted where. Rendered images are the same for all seeds.
     stand_in
         Whether the images learned from were rendered themselves.
+    pasting
+        How it is cut and pasted.
 
     Raises
     ------
@@ -120,18 +132,25 @@ def synthetic_like(
     if method == "none" or count == 0:
         return dict.fromkeys(train, ())
     if method == "cut and paste":
-        return {shape: _pasted(shape, those, count, seed, stand_in) for shape, those in train.items()}
+        return {shape: _pasted(shape, those, count, seed, stand_in, pasting) for shape, those in train.items()}
     if stand_in:
         return {shape: rendered_images(_STAND_INS[shape], count, seed=0) for shape in train}
     sources = {shape: rendered_like([sample.name for sample in those], count) for shape, those in train.items()}
     return {shape: chain.from_iterable(source.samples for source in those) for shape, those in sources.items()}
 
 
-def _pasted(shape: str, samples: Sequence[AnnotatedImage], count: int, seed: int, stand_in: bool) -> Dataset:
+def _pasted(
+    shape: str,
+    samples: Sequence[AnnotatedImage],
+    count: int,
+    seed: int,
+    stand_in: bool,
+    pasting: CutPasteSettings,
+) -> Dataset:
     decides = {
         "images": [sample.name for sample in samples],
         "stand_in": stand_in,
-        "settings": _PASTING.model_dump(mode="json"),
+        "settings": pasting.model_dump(mode="json"),
         "count": count,
         "seed": seed,
     }
@@ -139,7 +158,7 @@ def _pasted(shape: str, samples: Sequence[AnnotatedImage], count: int, seed: int
         made_once(
             f"pasted-{shape}",
             decides,
-            lambda folder: cut_and_paste(samples, folder, count, _PASTING, seed=seed, progress=False),
+            lambda folder: cut_and_paste(samples, folder, count, pasting, seed=seed, progress=False),
         )
     )
 
@@ -178,8 +197,11 @@ def class_trial(
     *,
     n_real: int,
     n_test: int,
+    real_share: float = 0,
+    learn_from_real: bool = True,
     method: str = "none",
     n_synthetic: int = 0,
+    pasting: CutPasteSettings = PRESETS["utile2023"],
     progress: bool = True,
 ) -> ClassTrial:
     """Split by image, make synthetic images of those learned from, fine-tune, and test the last epoch.
@@ -190,14 +212,25 @@ def class_trial(
     ----------
     n_real, n_test
         Real images of each class to learn from and, at most, to test on.
-    method, n_synthetic
+    real_share
+        See `split_by_shape`, where it is `share`.
+    learn_from_real
+        False: the synthetic images alone are learned from, as for figure 6 of 10.1021/acsnanoscienceau.3c00020.
+    method, n_synthetic, pasting
         Synthetic images of each class to learn from besides (see `synthetic_like`).
+
+    Raises
+    ------
+    InputError
+        If there is nothing to learn from.
     """
-    split = split_by_shape(images, n_real, n_test, seed=settings.seed)
+    if not learn_from_real and (method == "none" or not n_synthetic):
+        raise InputError("nothing to learn from: without the real images synthetic ones are needed; choose a method")
+    split = split_by_shape(images, n_real, n_test, seed=settings.seed, share=real_share)
     train = {shape: list(each.train) for shape, each in split.items()}
-    more = synthetic_like(train, method, n_synthetic, seed=settings.seed, stand_in=images.stand_in)
+    more = synthetic_like(train, method, n_synthetic, seed=settings.seed, stand_in=images.stand_in, pasting=pasting)
     test = {shape: list(each.test) for shape, each in split.items()}
-    together = {shape: chain(train[shape], more[shape]) for shape in train}
+    together = {shape: chain(train[shape] if learn_from_real else (), more[shape]) for shape in train}
     learned = fine_tune(together, settings, watched=test, progress=progress)
     rows = [(sample, shape) for shape, those in test.items() for sample in those]
     likely = [learned.classifier.probabilities(sample.image, str(sample.path)) for sample, _ in rows]

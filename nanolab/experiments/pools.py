@@ -7,13 +7,14 @@ import numpy as np
 from nanolab.core.checks import InputError
 from nanolab.core.seeds import generator
 from nanolab.datasets.annotated import AnnotatedImage, LazyImages
+from nanolab.experiments.images import Split, draw_split
 from nanolab.images.labels import relabel
 from nanolab.images.pixel_size import PixelSize
 from nanolab.training.augmentation import cut, draw_view, vary_grey
 from nanolab.training.settings import AugmentationSettings
 from nanolab.training.sources import Source
 
-__all__ = ["AS_THEY_ARE", "crop_pool", "taken"]
+__all__ = ["AS_THEY_ARE", "crop_pool", "leaky_pool", "taken"]
 
 #: Patches that are neither turned nor changed: for crops that have been augmented already.
 AS_THEY_ARE = AugmentationSettings(
@@ -75,6 +76,38 @@ def _crop(
     pixels = vary_grey(cut(sample.image, view, side_px, smooth=True), rng, augmentation)
     size = PixelSize.unknown("an augmented crop")
     return AnnotatedImage(f"{sample.name} crop {number}", pixels, relabel(labels.astype(np.int32)), size, sample.path)
+
+
+def leaky_pool(
+    samples: Sequence[AnnotatedImage],
+    pool: int,
+    n_test: int,
+    *,
+    side_px: int,
+    augmentation: AugmentationSettings,
+    seed: int,
+) -> Split:
+    """Draw crops to train on and others to test on from one pool, as 10.1371/journal.pone.0311228 does.
+
+    No crop is in both, but each image is: a test crop shows, turned and magnified otherwise, particles that were
+    learned from. What this gives more than a split by image is what leaks, no merit of the network.
+
+    Parameters
+    ----------
+    samples, side_px, augmentation
+        See `crop_pool`.
+    pool, n_test
+        How many crops there are, and how many of them are tested on; the paper has 510 and 100.
+
+    Raises
+    ------
+    InputError
+        If no crop is left to train on.
+    """
+    if not 0 < n_test < pool:
+        raise InputError(f"leaky pool: {n_test} of {pool} crops to test on leave none to train on, or none are wanted")
+    crops = crop_pool(samples, pool, side_px, augmentation, seed=seed)
+    return draw_split(crops, pool - n_test, n_test, seed=seed)
 
 
 def taken(

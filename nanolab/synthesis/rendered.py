@@ -11,9 +11,19 @@ from nanolab.synthesis.recipe import Recipe, dump_recipe, load_recipe
 __all__ = ["rendered_dataset", "rendered_images"]
 
 
-def rendered_images(recipe: str | Path, count: int, *, seed: int) -> LazyImages:
-    """Return the first `count` micrographs of `rendered_dataset`; `recipe` is a shipped one's name, or a .yaml file."""
-    return rendered_dataset(load_recipe(recipe), count, seed=seed)[:count]
+def rendered_images(recipe: str | Path | Recipe, count: int, *, seed: int, appearances: int = 0) -> LazyImages:
+    """Return the first `count` micrographs of `rendered_dataset`.
+
+    Parameters
+    ----------
+    recipe
+        A recipe, the name of a shipped one, or a .yaml file.
+    appearances
+        How many images there are of each scene; what the recipe says if 0.
+    """
+    read = recipe if isinstance(recipe, Recipe) else load_recipe(recipe)
+    read = read.model_copy(update={"appearances_per_scene": appearances}) if appearances else read
+    return rendered_dataset(read, count, seed=seed)[:count]
 
 
 def rendered_dataset(recipe: Recipe, count: int, *, seed: int, root: Path = ROOT) -> Dataset:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from nanolab.classification.learning import ClassifierSettings
 from nanolab.core.checks import InputError
-from nanolab.experiments.classes import images_by_shape, split_by_shape, synthetic_like
+from nanolab.experiments.classes import ImagesByShape, class_trial, images_by_shape, split_by_shape, synthetic_like
 
 
 def test_no_image_is_learned_from_and_tested_on(emps_folder: Path) -> None:
@@ -27,6 +28,21 @@ def test_no_image_is_learned_from_and_tested_on(emps_folder: Path) -> None:
 def test_a_split_leaves_images_to_test_on(emps_folder: Path) -> None:
     with pytest.raises(InputError, match="cube: has 22 images"):
         split_by_shape(images_by_shape("emps"), 22, 10, seed=0)
+
+
+def test_of_each_class_the_papers_share_is_learned_from_and_the_others_are_the_test(emps_folder: Path) -> None:
+    images = images_by_shape("emps")
+    split = split_by_shape(images, 15, 1000, seed=0, share=126 / 179)
+    assert {shape: (len(each.train), len(each.test)) for shape, each in split.items() if shape != "sphere"} == {
+        "cube": (15, 7),
+        "rod": (27, 12),
+    }
+    assert len(split["sphere"].train) == round(126 / 179 * len(images.images["sphere"]))
+
+
+def test_without_real_images_synthetic_ones_are_needed() -> None:
+    with pytest.raises(InputError, match="nothing to learn from: without the real images"):
+        class_trial(ImagesByShape({}, "emps"), ClassifierSettings(), n_real=1, n_test=1, learn_from_real=False)
 
 
 def test_pasted_images_are_made_once_of_those_learned_from(

@@ -7,7 +7,7 @@ import pytest
 
 from nanolab.core.checks import InputError
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.experiments.pools import AS_THEY_ARE, crop_pool, taken
+from nanolab.experiments.pools import AS_THEY_ARE, crop_pool, leaky_pool, taken
 from nanolab.images.pixel_size import PixelSize
 from nanolab.training.augmentation import vary_grey
 from nanolab.training.settings import AugmentationSettings
@@ -75,3 +75,14 @@ def test_what_cannot_make_a_pool_is_refused() -> None:
         crop_pool([], 3, SIDE_PX, AS_THEY_ARE, seed=0)
     with pytest.raises(InputError, match="has no annotation"):
         crop_pool([sample(0.5, annotated=False)], 3, SIDE_PX, AS_THEY_ARE, seed=0)[0]
+
+
+def test_a_leaky_pool_shares_images_but_no_crop_between_training_and_test() -> None:
+    split = leaky_pool([sample(0.5), sample(1.0)], 12, 5, side_px=SIDE_PX, augmentation=AS_THEY_ARE, seed=3)
+    train, test = ([crop.name for crop in those] for those in (split.train, split.test))
+    assert (len(train), len(test)) == (7, 5)
+    assert not set(train) & set(test)
+    images = [{name.split(" crop ")[0] for name in those} for those in (train, test)]
+    assert images == [{"0.5", "1"}] * 2
+    with pytest.raises(InputError, match="12 of 12 crops to test on leave none"):
+        leaky_pool([sample(0.5)], 12, 12, side_px=SIDE_PX, augmentation=AS_THEY_ARE, seed=0)

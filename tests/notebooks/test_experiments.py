@@ -81,6 +81,18 @@ def test_ratio_sweep(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_figures(folder, "learned_from", "worst_median_best", "iterations")
 
 
+def test_with_the_papers_split_training_and_test_come_out_of_one_pool(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools = {"real": 8, "rendered": 6}
+    given = {"n_images": 4, "n_real_images": 2, "pools": pools, "n_real": 4, "n_synthetic": 0, "leaky_pool": 3}
+    folder, results = run("07_ratio_sweep", {**given, "settings": TINY}, place, monkeypatch)
+    assert results["split"] == "leaky pool"
+    assert len(results["tested_on"]) == len(set(results["tested_on"])) == 3
+    assert {name.split(" crop ")[0] for name in results["tested_on"]} <= set(results["learned_from"])
+    assert len(pd.read_csv(folder / "scores.csv")) == 3
+
+
 def test_real_images_with_and_without_rendered_ones(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"n_images": 4, "pools": {}, "n_real": 0, "n_rendered": 2, "n_synthetic": 2, "real_share": 0.5}
     folder, results = run("07_ratio_sweep", {**given, "settings": TINY}, place, monkeypatch)
@@ -138,6 +150,7 @@ def test_model_comparison(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "settings": {**TINY, "epochs": 1, "steps_per_epoch": 4, "readout": "foreground"},
     }
     folder, results = run("09_model_comparison", given, place, monkeypatch)
+    assert read_json(folder / "training" / "run.json")["settings"]["network_options"] == {"pretrained": False}
     weights = sum(weight.numel() for weight in build("bisenet", 1).parameters())
     assert results["million_parameters"] == weights / 1e6
     assert set(results["learned_from"]).isdisjoint(results["tested_on"])

@@ -115,6 +115,7 @@ def _before_seam(cost: Image) -> Mask:
 _GRAIN_SD_PX, _GRAIN_SDS = 2.0, 3.0
 _STEP = 4  # the painting is coarse, so every fourth pixel is enough
 _INPAINT_RADIUS = 5
+_PLAIN_RADIUS = 3  # OpenCV's own example; the paper gives none
 _BORDER_PX = 2.0  # SD of the transition between painted and real
 
 
@@ -132,12 +133,15 @@ class Background:
         The same shape: its local level.
     grain
         The same shape: its noise, of mean 0.
+    particles
+        How many are annotated in the source that it was made of.
     """
 
     kind: BackgroundKind
     pixels: Image
     level: Image
     grain: Image
+    particles: int = 0
 
 
 def background_pool(
@@ -178,6 +182,20 @@ def _inpainted(image: Image, ground: Ground, settings: CutPasteSettings, rng: np
     return np.asarray(share * real + (1 - share) * (coarse + texture), dtype=np.float32)
 
 
+def _plain(
+    image: Image,
+    ground: Ground,
+    settings: CutPasteSettings,
+    rng: np.random.Generator,
+    where: str,  # noqa: ARG001 (one signature for all)
+) -> Image:
+    """Paint the annotated particles over with OpenCV and leave all else: rims, shadows, text and scale bars."""
+    hole = ground.annotated.astype(np.uint8)
+    grey = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
+    painted = cv2.inpaint(grey, hole, _PLAIN_RADIUS, cv2.INPAINT_TELEA).astype(np.float32) / 255
+    return np.pad(painted, _margins(image.shape, settings.size_px, rng), mode="symmetric")
+
+
 def _painted(ground: Ground) -> Image:
     """Return the level of the ground with the particles' places painted over."""
     height, width = ground.level.shape
@@ -213,4 +231,4 @@ def _mean(
     return np.full((settings.size_px,) * 2, image[ground.bare].mean(), dtype=np.float32)
 
 
-_MAKERS = {"inpainted": _inpainted, "texture": _texture, "mean": _mean}
+_MAKERS = {"inpainted": _inpainted, "texture": _texture, "mean": _mean, "plain": _plain}

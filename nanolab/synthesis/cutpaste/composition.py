@@ -110,8 +110,11 @@ def draw_composition(material: Material, settings: CutPasteSettings, rng: np.ran
     kind = kinds[rng.integers(len(kinds))]
     choice = rng.choice([k for k, each in enumerate(material.backgrounds) if each.kind == kind])
     spare = np.array(material.backgrounds[choice].pixels.shape) - settings.size_px
-    low, high = settings.count_range
-    count = int(rng.integers(low, high + 1))
+    if settings.particles == "source":
+        count = material.backgrounds[choice].particles
+    else:
+        low, high = settings.count_range
+        count = int(rng.integers(low, high + 1))
     drawn = rng.integers(len(material.cutouts), size=count)
     angles, scales = (rng.uniform(*each, count) for each in (settings.angle_deg, settings.scale))
     # One larger than the image would leave nothing else to be seen.

@@ -40,11 +40,14 @@ class Ground:
         Shape (height, width): true beyond the particles' rims.
     bare
         Shape (height, width): `free` without text and scale bars.
+    annotated
+        Shape (height, width): true on the particles as they are annotated.
     """
 
     level: Image
     free: Mask
     bare: Mask
+    annotated: Mask
 
 
 def find_ground(image: Image, labels: LabelMap, where: str) -> Ground:
@@ -62,7 +65,7 @@ def find_ground(image: Image, labels: LabelMap, where: str) -> Ground:
     bare = free & ~_ink(image, level, free)
     if not bare.any():
         raise InputError(f"{where}: no background but text and scale bars; use an image that shows some")
-    return Ground(_level(image, bare), free, bare)
+    return Ground(_level(image, bare), free, bare, labels > 0)
 
 
 def smooth_over(image: Image, weight: Image, sd_px: float) -> Image:

@@ -62,7 +62,9 @@ def prepare(sources: Sequence[tuple[int, AnnotatedImage]], settings: CutPasteSet
         ground = find_ground(pair.image, labels, pair.name)
         cutouts += cut_particles(pair.image, labels, ground, settings, pair.name)
         rng = generator(seed, POOL, number)
-        backgrounds += background_pool(pair.image, ground, settings, rng, pair.name)
+        annotated = len(np.unique(labels[labels > 0]))
+        pool = background_pool(pair.image, ground, settings, rng, pair.name)
+        backgrounds += [replace(each, particles=annotated) for each in pool]
     sizes = {pair.pixel_size.nm for _, pair in sources}
     if len(sizes) > 1:
         listed = ", ".join(f"{pair.name}: {pair.pixel_size}" for _, pair in sources)
@@ -86,7 +88,7 @@ def check_source(pair: AnnotatedImage, settings: CutPasteSettings) -> None:
         can = f"{large} of {len(whole)} particles can come out larger than the images of {settings.size_px} px"
         logger.warning("%s: %s; they are then made to fit", pair.name, can)
     ground = find_ground(pair.image, labels, pair.name)
-    if set(settings.backgrounds) != {"mean"}:
+    if set(settings.backgrounds) - {"mean", "plain"}:
         patch_places(ground.bare, pair.name)
 
 

@@ -4,7 +4,7 @@ The table's *overlapping particles* is `arrangement`, its *synthetic backgrounds
 UTILE-Gen: Colliard-Granero et al., ACS Nanosci. Au 2023, 10.1021/acsnanoscienceau.3c00020.
 """
 
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -13,7 +13,7 @@ from nanolab.synthesis.draws import Model
 __all__ = ["PRESETS", "BackgroundKind", "Blending", "CutPasteSettings", "Placing"]
 
 Placing = Literal["overlapping", "separate", "grid", "agglomerated"]
-BackgroundKind = Literal["inpainted", "texture", "mean"]
+BackgroundKind = Literal["inpainted", "texture", "mean", "plain"]
 Blending = Literal["feather", "poisson", "none"]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -28,7 +28,8 @@ class CutPasteSettings(Model):
     size_px
         Side of the square images.
     particles
-        Particles to paste into an image: a number, or the smallest and largest.
+        Particles to paste into an image: a number, or the smallest and largest; "source": as many as are annotated in
+        the image that its background is of.
     arrangement
         "overlapping": anywhere, later ones on top. "agglomerated": most next to one that is there, so that chains and
         clusters grow. "separate": anywhere, none touching another. "grid": none touching, one a cell.
@@ -46,7 +47,7 @@ class CutPasteSettings(Model):
         Particles whose area is below this part of their convex hull's are taken for fragments and not used.
     backgrounds
         Kinds in the pool, one of them drawn for each image: the source with its particles painted over, texture grown
-        from its background, or its mean background grey.
+        from its background, its mean background grey, or "plain": painted over by OpenCV alone, all else as it was.
     keep_text
         Keep the text and scale bars burnt into a source in its "inpainted" background.
     textures
@@ -68,7 +69,7 @@ class CutPasteSettings(Model):
     """
 
     size_px: Annotated[int, Field(ge=16, le=16384)] = 1024
-    particles: Count | tuple[Count, Count] = 50
+    particles: Count | tuple[Count, Count] | Literal["source"] = 50
     arrangement: Placing = "overlapping"
     gap_px: Annotated[int, Field(ge=1, le=1000)] = 1
     tries: Annotated[int, Field(ge=1, le=10_000)] = 100
@@ -77,7 +78,7 @@ class CutPasteSettings(Model):
     scale: tuple[Annotated[float, Field(ge=0.05)], Annotated[float, Field(le=20)]] = (0.3, 2.0)
     min_area_fraction: Annotated[float, Field(ge=0)] = 0.6
     min_solidity: Fraction = 0.9
-    backgrounds: Annotated[tuple[BackgroundKind, ...], Field(min_length=1)] = get_args(BackgroundKind)
+    backgrounds: Annotated[tuple[BackgroundKind, ...], Field(min_length=1)] = ("inpainted", "texture", "mean")
     keep_text: bool = False
     textures: Annotated[int, Field(ge=1, le=100)] = 2
     blending: Blending = "feather"
@@ -101,16 +102,21 @@ class CutPasteSettings(Model):
 
     @property
     def count_range(self) -> tuple[int, int]:
-        """Smallest and largest number of particles to paste."""
+        """Smallest and largest number of particles to paste; no particle where that is for the source to say."""
+        if self.particles == "source":
+            return 0, 0
         return self.particles if isinstance(self.particles, tuple) else (self.particles, self.particles)
 
 
-#: `utile2023` is the paper's tool as published; `realistic` is for images to be taken for real ones.
+#: `utile2023` is the paper's tool as published: particles and backgrounds of all sources in common pools, as many
+#: particles as in the source; `realistic` is for images to be taken for real ones.
 PRESETS: dict[str, CutPasteSettings] = {
     "default": CutPasteSettings(),
     "utile2023": CutPasteSettings(
-        backgrounds=("inpainted", "mean"),
+        particles="source",
+        backgrounds=("plain", "mean"),
         keep_text=True,
+        mix_sources=True,
         blending="none",
         intensity_matching=0,
         shadow=0,

@@ -341,6 +341,32 @@ def test_the_papers_hyperparameters_have_its_defaults() -> None:
     assert "mean" in chosen.backgrounds
 
 
+def test_the_papers_tool_pastes_particles_of_all_sources_as_many_as_the_source_of_the_ground_has() -> None:
+    chosen = CutPasteSettings.model_validate(PRESETS["utile2023"].model_dump() | PLAIN | {"scale": (1, 1)})
+    assert PRESETS["utile2023"].size_px == 1024
+    assert chosen.mix_sources
+    other = source(("disc", 100, 100, 20), seed=1)
+    material = prepare([(0, DISCS), (1, other)], chosen, seed=0)
+    assert [each.kind for each in material.backgrounds] == ["plain", "mean"] * 2
+    assert [each.particles for each in material.backgrounds] == [3, 3, 1, 1]
+    pasted = set()
+    for index in range(20):
+        record = draw_composition(material, chosen, generator(0, 1, index))
+        assert record["particles_requested"] == (3, 3, 1, 1)[record["background"]]
+        pasted |= set(record["cutout"])
+    assert pasted == {0, 1, 2, 3}  # from both sources
+
+
+def test_a_plain_background_is_the_source_with_its_annotated_particles_painted_over_alone() -> None:
+    sample = source(("disc", 100, 100, 20))
+    sample.image[10:14, 10:60] = 1  # a scale bar
+    (background,) = prepare([(0, sample)], settings(backgrounds=["plain"], size_px=200), seed=0).backgrounds
+    ground = sample.labels == 0
+    np.testing.assert_allclose(background.pixels[ground], np.clip(sample.image, 0, 1)[ground], atol=0.5 / 255 + 1e-6)
+    painted = background.pixels[ndimage.binary_erosion(~ground, iterations=2)]
+    assert painted.mean() == pytest.approx(GROUND, abs=NOISE)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
