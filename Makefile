@@ -19,8 +19,10 @@ MODEL_RECIPES := {rods_sem: 116, au_rods_tem: 116, catalyst_tem: 100, catalyst_h
   odd_sem: 100, odd_tem: 100, wires_sem: 70, wires_tem: 70, clutter_sem: 70, clutter_tem: 70, bacteria_sem: 70, \
   carriers_tem: 70, tio2_sem: 86, spheres_sem: 86, spheres_tem: 86, cubes_sem: 86, cubes_tem: 86, pt_on_carbon_haadf: 46, \
   ag_agglomerates_him: 46, ag_wires_him: 16, sio2_him: 32, tio2_him: 32}
-MODEL_SETTINGS := threads: 1, augmentation.scale: [0.5, 2.0]
-MODEL_RUN = $(BIN)/nanolab run notebooks/04_training.ipynb -p test_data '[bam-tio2, emps]' -p magnification auto -p held_out 12 \
+MODEL_SETTINGS := {epochs: 40, steps_per_epoch: 150, threads: 1, augmentation.scale: [0.5, 2.0]}
+MODEL_GOES_ON := {start_from: papermill_runs/04_training/model-first/training, learning_rate: 1e-3, epochs: 40, \
+  steps_per_epoch: 100, threads: 1, augmentation.scale: [0.5, 2.0], readout_options: {dynamic: 0.15}}
+MODEL_RUN = $(BIN)/nanolab run notebooks/04_training.ipynb -p test_data '[bam-tio2, emps]' -p magnification auto \
   -p compare_with_real false
 
 .DEFAULT_GOAL := help
@@ -33,11 +35,9 @@ demo: setup ## the main job: render, train, choose, segment, measure
 	$(BIN)/nanolab run notebooks/00_quickstart.ipynb --run-name $(RUN) $(ARGS)
 
 model: setup ## train and test the network that ships, data/models/particles.safetensors
-	$(MODEL_RUN) --run-name model-first -p recipes '$(MODEL_FIRST)' \
-	  -p settings '{epochs: 40, steps_per_epoch: 150, $(MODEL_SETTINGS)}' $(ARGS)
-	$(MODEL_RUN) --run-name model -p recipes '$(MODEL_RECIPES)' -p lettering 0.4 -p preset adapt -p settings \
-	  '{start_from: papermill_runs/04_training/model-first/training, learning_rate: 1e-3, epochs: 40, steps_per_epoch: 100, \
-	  $(MODEL_SETTINGS)}' -p model_file data/models/particles.safetensors $(ARGS)
+	$(MODEL_RUN) --run-name model-first -p recipes '$(MODEL_FIRST)' -p settings '$(MODEL_SETTINGS)' -p held_out 12 $(ARGS)
+	$(MODEL_RUN) --run-name model -p recipes '$(MODEL_RECIPES)' -p lettering 0.4 -p preset adapt \
+	  -p settings '$(MODEL_GOES_ON)' -p model_file data/models/particles.safetensors $(ARGS)
 
 gpu: setup ## Mill et al.'s training in full on rendered images, tested on BAM; for a GPU, prints time and scores
 	$(BIN)/nanolab run notebooks/11_real_against_synthetic.ipynb --run-name gpu -p trained_on synthetic -p preset mill2021 \
