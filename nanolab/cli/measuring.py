@@ -46,6 +46,10 @@ def measure(
         str, typer.Option(help="Particles that the border cuts: correct for them, drop or keep them.")
     ] = "correct",
     min_area_px: Annotated[int, typer.Option(min=0, help="Smaller particles are not counted.")] = 0,
+    where: Annotated[
+        str,
+        typer.Option(metavar="CONDITION", help="Count only particles like: trust > 0.5 and ecd_nm < 100; any column."),
+    ] = "",
     report: Annotated[bool, typer.Option("--report", help="Also a page: report.pdf, .html and .png.")] = False,
     rois: Annotated[bool, typer.Option("--rois", help="Also ImageJ regions and label maps.")] = False,
     compare: Annotated[
@@ -79,6 +83,8 @@ def measure(
 
     if output.suffix.lower() in (".xlsx", ".json", ".pdf"):
         raise InputError(f"{output}: must be a folder or a CSV file; a folder gets tables in all formats")
+    if where and twin is not None:
+        raise InputError("where: sizes are corrected from all particles found; leave out --where or --twin")
     if output.suffix.lower() == ".csv" and (report or rois or compare is not None or twin is not None):
         raise InputError(f"{output}: must be a folder for --report, --rois, --compare or --twin, got a CSV file")
     check_choices(quantity, border, fit, without_scale)
@@ -87,9 +93,9 @@ def measure(
     others, wrong = measure_files([] if compare is None else [compare], pixel_size_nm=typed)
     say_unused(typed)
     if images_measured and output.suffix.lower() == ".csv":
-        _write_table(images_measured, output)
+        _write_table(images_measured, output, where)
     elif images_measured:
-        choices = {"quantity": quantity, "border": border, "min_area_px": min_area_px, "seed": seed}
+        choices = {"quantity": quantity, "border": border, "min_area_px": min_area_px, "where": where, "seed": seed}
         wanted = {"fit_name": fit, "page": report, "rois": rois, "label_maps": rois, "without_scale": without_scale}
         wanted["pixel_size_error"] = pixel_size_error
         wanted["request"] = request_of(context, output, files, without=("output", "repeat"))
@@ -125,11 +131,13 @@ def _title(path: Path) -> str:
     return path.resolve().name if path.is_dir() else path.stem.removesuffix(".labels")
 
 
-def _write_table(images: "list[MeasuredImage]", output: Path) -> None:
+def _write_table(images: "list[MeasuredImage]", output: Path, where: str) -> None:
     from nanolab.core.tables import significant, write_csv
+    from nanolab.measurement.conditions import fulfilling
     from nanolab.measurement.summary import particles_of
 
     table = particles_of(images)
+    table = table[fulfilling(table, where)]
     write_csv(output, significant(table))
     typer.echo(f"{output}: {count_words(len(table), 'particle')} of {count_words(len(images), 'label map')}")
 

@@ -196,7 +196,9 @@ def segment(
     )
     say_unused(typed)
     if len(done.table):
-        typer.echo(done.table.fillna("").to_string(index=False))
+        typer.echo(done.table.drop(columns="notes").fillna("").to_string(index=False))
+        for row in done.table[done.table["notes"] != ""].itertuples():
+            typer.echo(f"{row.image}: {row.notes}")
         typer.echo(f"{output}: {count_words(len(done.table), 'label map')}, images.csv and particles.csv")
         if dropped := done.table["too_small"].sum():
             typer.echo(f"too small and left out: {count_words(dropped, 'particle')}; see --min-diameter")

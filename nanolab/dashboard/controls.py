@@ -89,6 +89,8 @@ class Controls:
         )
         self.cancel = widgets.Button(label="Cancel", visible=False, **stretch)
         self.images = widgets.Select(label="Images", options={}, size=6, visible=False, **stretch)
+        self.first = widgets.Checkbox(label="Least trusted first", value=False, visible=False, **stretch)
+        self.trust = pn.pane.HTML("", **stretch)
         self.remove = widgets.Button(label="Remove image", visible=False, **stretch)
         self.failures = pn.pane.HTML("", **stretch)
         self.pixel_size = widgets.TextInput(label="Pixel size / nm", placeholder="such as 2.5", **stretch)
@@ -107,6 +109,9 @@ class Controls:
         self.quantity = widgets.Select(label="Size", options=_QUANTITIES, value=bench.quantity, **stretch)
         self.fit = widgets.Select(label="Fit", options=list(FIT_CHOICES), value=bench.fit_name, **stretch)
         self.border = widgets.Select(label="Cut by border", options=_BORDERS, value=bench.border, **stretch)
+        self.where = widgets.TextInput(
+            label="Only particles that are", value=bench.where, placeholder="such as trust > 0.5", **stretch
+        )
         self.weighting = widgets.RadioButtonGroup(
             label="Weighting", options={"By number": "number", "By volume": "volume"}, **stretch
         )
@@ -157,7 +162,7 @@ class Controls:
         wide: dict[str, Any] = {"sizing_mode": "stretch_width", "margin": 0, "stylesheets": [_STYLE]}
         left = pn.Column(
             _heading("1 · Images"),
-            self.dropper, self.progress, self.cancel, self.failures, self.images, self.remove,
+            self.dropper, self.progress, self.cancel, self.failures, self.images, self.first, self.trust, self.remove,
             self.model, self.cutting, self.quick, self.again, self.scale_bars,
             self.pixel_size, self.scale, self.for_all, self.unsaved,
             width=250, **_card("left"),
@@ -171,7 +176,7 @@ class Controls:
         )  # fmt: skip
         right = pn.Column(
             _heading("3 · Sizes"),
-            pn.Row(self.quantity, self.fit, self.border, **wide), self.weighting,
+            pn.Row(self.quantity, self.fit, self.border, **wide), self.where, self.weighting,
             self.histogram, self.table,
             _heading("4 · Download"),
             pn.GridBox(*self.downloads, ncols=2, sizing_mode="stretch_width", margin=0),

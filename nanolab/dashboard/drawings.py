@@ -29,6 +29,7 @@ from nanolab.dashboard.html import shape_words
 from nanolab.dashboard.workbench import Sizes, WorkbenchImage
 from nanolab.figures.sizes import NAMES, fit_curves
 from nanolab.images.lengths import length_text, nice_length_nm
+from nanolab.images.trust import UNTRUSTED
 from nanolab.measurement.particles import sizes_of
 from nanolab.measurement.size_sample import quantiles
 from nanolab.measurement.statistics import histogram
@@ -44,6 +45,7 @@ _TOOLTIP = """<div><b>Particle @label</b><table>
 <tr><td>@quantity</td><td>@size</td></tr><tr><td>area</td><td>@area</td></tr>
 <tr><td>Feret max / min</td><td>@feret</td></tr><tr><td>aspect ratio</td><td>@aspect</td></tr>
 <tr><td>circularity</td><td>@circularity</td></tr><tr><td>solidity</td><td>@solidity</td></tr>
+<tr><td>trust</td><td>@trust</td></tr>
 </table><i>@remark</i></div>"""
 # fills the frame with the image without distorting it, whatever the size of the window
 _FIT = """
@@ -117,6 +119,9 @@ class Overlay:
             line_color={"field": "value", "transform": self._colours},
             line_width=1.6,
             line_dash="dash",
+            hatch_pattern="hatch",
+            hatch_color="white",
+            hatch_alpha=0.8,
             selection_line_color="#ff5a36",
             selection_line_width=3,
             nonselection_fill_alpha="alpha",
@@ -179,14 +184,15 @@ def _short(quantity: str) -> str:
 
 def _columns(image: WorkbenchImage | None, quantity: str) -> dict[str, Any]:
     """Return one row per particle: its outline, colour and numbers."""
-    names = ("x", "y", "label", "value", "alpha", "dash", "quantity", "size", "area", "feret", "aspect")
+    names = ("x", "y", "label", "value", "alpha", "dash", "quantity", "size", "area", "feret", "aspect", "hatch")
     if image is None or not len(image.particles):
-        return {name: [] for name in (*names, "circularity", "solidity", "remark")}
+        return {name: [] for name in (*names, "circularity", "solidity", "trust", "remark")}
     table = image.particles
     sizes, unit = sizes_of(table, quantity)
     area = table["area_nm2" if unit == "nm" else "area_px"]
     polygons = outline_polygons(image.labels, table["label"].tolist())
     cut = table["touches_border"].to_numpy(dtype=bool)
+    trust = table["trust"] if "trust" in table else pd.Series(np.nan, table.index)
     longest, shortest = table[f"feret_max_{unit}"], table[f"feret_min_{unit}"]
     return {
         "x": [x for x, _ in polygons],
@@ -202,6 +208,8 @@ def _columns(image: WorkbenchImage | None, quantity: str) -> dict[str, Any]:
         "aspect": [shape_words(each) for each in table["aspect_ratio"]],
         "circularity": [shape_words(each) for each in table["circularity"]],
         "solidity": [shape_words(each) for each in table["solidity"]],
+        "hatch": np.where(trust < UNTRUSTED, "right_diagonal_line", "blank").tolist(),
+        "trust": ["unknown" if np.isnan(each) else f"{each:.2f}" for each in trust],
         "remark": np.where(cut, "cut by the border", "").tolist(),
     }
 

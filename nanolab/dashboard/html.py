@@ -10,6 +10,7 @@ from nanolab.core.words import count_words
 from nanolab.dashboard.workbench import Sizes
 from nanolab.figures.sizes import STATISTICS
 from nanolab.images.pixel_size import PixelSize
+from nanolab.images.trust import UNTRUSTED, Trust
 from nanolab.measurement.fits import Fit
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "shape_words",
     "shown_nm",
     "statistics_html",
+    "trust_words",
 ]
 
 _MINUTES_FROM_S = 90
@@ -88,6 +90,13 @@ def scale_words(pixel_size: PixelSize, letters: int = 0) -> str:
         return hint("Typed by hand")
     sure = "" if pixel_size.confidence is None else f", confidence {pixel_size.confidence:.0%}"
     return hint(f"From {pixel_size.source}: {pixel_size.detail}{sure}")
+
+
+def trust_words(trust: Trust) -> str:
+    """Return how far the particles of an image can be believed, and what speaks against."""
+    notes = "".join(f"<br>{html.escape(note)}" for note in trust.notes)
+    style = "hint warn" if trust.image < UNTRUSTED else "hint"
+    return f'<p class="{style}">Trust {trust.image:.2f}: the median is within 10 % so likely.{notes}</p>'
 
 
 def statistics_html(sizes: Sizes) -> str:

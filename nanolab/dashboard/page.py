@@ -26,6 +26,7 @@ from nanolab.dashboard.html import (
     shape_words,
     shown_nm,
     statistics_html,
+    trust_words,
 )
 from nanolab.dashboard.saved_work import parse_work
 from nanolab.dashboard.session import Models, Progress, VisitorFolder
@@ -99,6 +100,7 @@ class Page:
     def _listen(self) -> None:
         self.ui.dropper.param.watch(self._dropped, "value")
         self.ui.images.param.watch(lambda event: self._show(), "value")
+        self.ui.first.param.watch(lambda event: self._refresh_images(), "value")
         for choice in (self.ui.model, self.ui.cutting, self.ui.quick):
             choice.param.watch(lambda event: self._show_controls(), "value")
         self.ui.pixel_size.param.watch(lambda event: self._type_pixel_size(), "value")
@@ -106,6 +108,7 @@ class Page:
             (self.ui.quantity, "quantity"),
             (self.ui.fit, "fit_name"),
             (self.ui.border, "border"),
+            (self.ui.where, "where"),
         ):
             widget.param.watch(lambda event, name=name: self._choose(name, event.new), "value")
         self.ui.weighting.param.watch(lambda event: self._show_distribution(), "value")
@@ -367,12 +370,19 @@ class Page:
         """Show the list of images, one of them (that wanted, that shown, or the first), and the sizes of all."""
         names = [wanted, self.ui.images.value, *self.bench.images]
         chosen = next((name for name in names if name in self.bench.images), None)
-        options = {f"{name} ({len(each.particles)})": name for name, each in self.bench.images.items()}
+        options = {_listed(each): name for name, each in self._in_order()}
         self._settling = True
         self.ui.images.param.update(options=options, value=chosen)
         self._settling = False
         self.ui.unsaved.value = self._own and bool(options)
         self._show()
+
+    def _in_order(self) -> list[tuple[str, WorkbenchImage]]:
+        """Return the images in the order they came in, or those first that can be believed least."""
+        items = list(self.bench.images.items())
+        if not self.ui.first.value:
+            return items
+        return sorted(items, key=lambda item: 1.0 if item[1].trust is None else item[1].trust.image)
 
     def _show(self) -> None:
         if self._settling:
@@ -386,7 +396,7 @@ class Page:
 
     def _show_choices(self) -> None:
         self.ui.quantity.value, self.ui.fit.value = self.bench.quantity, self.bench.fit_name
-        self.ui.border.value = self.bench.border
+        self.ui.border.value, self.ui.where.value = self.bench.border, self.bench.where
 
     def _show_particles(self) -> None:
         self._later(lambda: self.ui.overlay.show_particles(self._image, self.bench.quantity, self._limits))
@@ -409,6 +419,8 @@ class Page:
         nm = None if image is None else image.micrograph.pixel_size_nm
         self.ui.pixel_size.value = "" if nm is None else shown_nm(nm)
         self._settling = False
+        self.ui.first.visible = any(each.trust for each in self.bench.images.values())
+        self.ui.trust.object = "" if image is None or image.trust is None else trust_words(image.trust)
         self.ui.scale.object = "" if image is None else scale_words(image.micrograph.pixel_size, image.letters)
         self.ui.hint.object = hint(_HINTS[self.ui.mode.value])
 
@@ -432,3 +444,11 @@ class Page:
     def _limits(self) -> Limits:
         image = self._image
         return (0.0, 1.0) if image is None else size_limits(image.particles, self.bench.quantity)
+
+
+def _listed(image: WorkbenchImage) -> str:
+    """Return an image's line in the list: its name, number of particles, and trust where it is known."""
+    count = len(image.particles)
+    return (
+        f"{image.name} ({count})" if image.trust is None else f"{image.name} ({count}, trust {image.trust.image:.2f})"
+    )

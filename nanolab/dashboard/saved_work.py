@@ -41,6 +41,7 @@ class SavedWork(BaseModel):
     quantity: Literal[QUANTITIES]  # type: ignore[valid-type]  # which pydantic takes apart
     fit_name: Literal[FIT_CHOICES]  # type: ignore[valid-type]
     border: Border
+    where: str = ""
     images: tuple[SavedImage, ...]
 
 

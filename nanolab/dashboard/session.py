@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.core.checks import InputError
-from nanolab.dashboard.workbench import Finder
+from nanolab.dashboard.workbench import Finder, Found
 from nanolab.models.shipped import shipped_model
 from nanolab.segmentation.magnification import Magnification, pixels_seen
 
@@ -65,7 +65,7 @@ class _SharedFinder:
         self._segmenter, self._magnification = segmenter, magnification
         self._working, self._progress = working, progress
 
-    def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> npt.NDArray[np.int32]:
+    def find(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> Found:
         whole, seen = pixels_seen(image.shape, self._magnification), 0
 
         def tell(pixels: int) -> None:
@@ -77,7 +77,7 @@ class _SharedFinder:
             self._progress(0.0)
         try:
             with self._segmenter.on_tile(tell):
-                return self._segmenter.segment(image, pixel_size_nm=pixel_size_nm)
+                return self._segmenter.find(image, pixel_size_nm=pixel_size_nm)
         finally:
             self._working.release()
 

@@ -28,14 +28,14 @@ from nanolab.images.labels import write_labels
 from nanolab.images.lettering import without_lettering
 from nanolab.images.micrograph import Micrograph, read
 from nanolab.images.pixel_size import PixelSize
+from nanolab.images.trust import Trust
 from nanolab.measurement.fits import Fit, fit
-from nanolab.measurement.particles import measure
-from nanolab.measurement.size_sample import Border, SizeSample, size_sample
+from nanolab.measurement.size_sample import Border, SampleOptions, SizeSample, size_sample
 from nanolab.measurement.statistics import statistics
-from nanolab.measurement.summary import MeasuredImage, SizeReport, particles_of, summarise_sizes
+from nanolab.measurement.summary import MeasuredImage, SizeReport, measure_image, particles_of, summarise_sizes
 from nanolab.reports.sizes import write_page, write_tables
 
-__all__ = ["FILES", "File", "Finder", "Sizes", "Workbench", "WorkbenchImage", "image_files", "safe_name"]
+__all__ = ["FILES", "File", "Finder", "Found", "Sizes", "Workbench", "WorkbenchImage", "image_files", "safe_name"]
 
 #: What can be downloaded.
 File = Literal["particles.csv", "sizes.xlsx", "labels.zip", "report.pdf", "session.json"]
@@ -45,11 +45,25 @@ _REPEATS = 199  # bootstrap samples behind the intervals on the page: quick enou
 _LONGEST_NAME = 60
 
 
+class Found(Protocol):
+    """What was found, such as a `nanolab.segmentation.segmenter.Segmentation`."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int32]:
+        """Label map of the shape of the image, 0 = background."""
+        ...
+
+    @property
+    def trust(self) -> Trust | None:
+        """How far it can be believed."""
+        ...
+
+
 class Finder(Protocol):
     """What finds particles, such as a `nanolab.segmentation.segmenter.Segmenter`."""
 
-    def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> npt.NDArray[np.int32]:
-        """Return a label map of the shape of the image, 0 = background."""
+    def find(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> Found:
+        """Find the particles of an image."""
         ...
 
 
@@ -69,10 +83,11 @@ def safe_name(given: str, taken: Iterable[str] = ()) -> str:
     return unique
 
 
-def _found(finder: Finder, micrograph: Micrograph) -> tuple[LabelMap, int]:
-    """Return the particles of a micrograph, and how many more were found that are lettering."""
-    found = finder.segment(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
-    return without_lettering(found, micrograph.lettering)
+def _found(finder: Finder, micrograph: Micrograph) -> tuple[LabelMap, int, Trust | None]:
+    """Return the particles of a micrograph, how many more were found that are lettering, and trust in the others."""
+    found = finder.find(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
+    labels, letters = without_lettering(found.labels, micrograph.lettering)
+    return labels, letters, None if found.trust is None else found.trust.of_kept(found.labels, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +112,8 @@ class WorkbenchImage:
         Corrections in their order.
     letters
         How many more were found and are lettering.
+    trust
+        How far what was found can be believed, if known.
     """
 
     name: str
@@ -107,24 +124,30 @@ class WorkbenchImage:
     sha256: str = ""
     edits: tuple[Edit, ...] = ()
     letters: int = 0
+    trust: Trust | None = None
 
     @cached_property
     def labels(self) -> npt.NDArray[np.int32]:
         """The label map after corrections."""
         return apply_edits(self.found, self.edits)
 
-    @cached_property
-    def particles(self) -> pd.DataFrame:
-        """One row per particle, see `nanolab.measurement.particles.measure`."""
-        pixels = self.micrograph.pixels
-        return measure(self.labels, pixel_size=self.micrograph.pixel_size, image=pixels, name=self.name)
-
     @property
+    def particles(self) -> pd.DataFrame:
+        """One row per particle, see `nanolab.measurement.summary.measure_image`."""
+        return self.measured.particles
+
+    @cached_property
     def measured(self) -> MeasuredImage:
-        """What a report takes."""
-        about = self.micrograph
+        """What a report takes; particles that a person has merged are believed."""
+        about, trust = self.micrograph, self.trust
         made_by = f"{self.model or 'an unnamed model'}, {len(self.edits)} corrections"
-        return MeasuredImage(self.name, self.labels, about.pixel_size, self.particles, about.pixels, made_by)
+        if trust is not None:
+            merged = {edit.labels[0] for edit in self.edits if edit.action == "merge"}
+            believed = tuple(1.0 if label in merged else each for label, each in enumerate(trust.particles, start=1))
+            trust = trust.model_copy(update={"particles": believed})
+        return measure_image(
+            self.name, self.labels, pixel_size=about.pixel_size, image=about.pixels, made_by=made_by, trust=trust
+        )
 
     @property
     def saved(self) -> SavedImage:
@@ -171,6 +194,8 @@ class Workbench:
         What counts as size, which distribution is fitted, what becomes of particles cut by the border: of
         `nanolab.dashboard.saved_work` the `QUANTITIES` and `FIT_CHOICES`, and one of
         `nanolab.measurement.size_sample.Border`.
+    where
+        Condition that particles must fulfil to be counted, see `nanolab.measurement.conditions.fulfilling`.
     failures
         What was wrong with files that could not be used, by their names.
 
@@ -185,6 +210,7 @@ class Workbench:
     quantity: str = "ecd"
     fit_name: str = "auto"
     border: Border = "correct"
+    where: str = ""
     images: dict[str, WorkbenchImage] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     _undone: list[tuple[str, tuple[Edit, ...]]] = field(default_factory=list)
@@ -217,7 +243,7 @@ class Workbench:
         try:
             whole = read(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
             micrograph = whole.crop_data_bar()
-            found, letters = _found(finder, micrograph)
+            found, letters, trust = _found(finder, micrograph)
         except InputError as error:
             self.failures[name] = str(error).replace(str(path), "this file").removeprefix("this file: ")
         except Exception as error:  # whatever a damaged file brings up must not spoil the others
@@ -225,7 +251,7 @@ class Workbench:
             self.failures[name] = f"could not be used ({type(error).__name__}); please report it with the file"
         else:
             bar_rows = len(whole.pixels) - len(micrograph.pixels)
-            image = WorkbenchImage(name, micrograph, found, bar_rows, model, sha256(path), letters=letters)
+            image = WorkbenchImage(name, micrograph, found, bar_rows, model, sha256(path), (), letters, trust)
             # a new dict: others may be walking through the one that is there
             self.images = {**self.images, name: self._taken_up(image)}
             return name
@@ -235,9 +261,10 @@ class Workbench:
         """Find the particles of an image with another network; its corrections are gone."""
         image = self.images[name]
         micrograph = image.micrograph
-        found, letters = _found(finder, micrograph)
+        found, letters, trust = _found(finder, micrograph)
         if name in self.images:  # it may have been removed meanwhile
-            self.images[name] = replace(self.images[name], found=found, model=model, edits=(), letters=letters)
+            new = {"found": found, "letters": letters, "trust": trust, "model": model}
+            self.images[name] = replace(self.images[name], edits=(), **new)
             self._forget(name)
 
     def saved_work(self) -> SavedWork:
@@ -247,6 +274,7 @@ class Workbench:
             quantity=self.quantity,
             fit_name=self.fit_name,
             border=self.border,
+            where=self.where,
             images=tuple(each.saved for each in self.images.values()),
         )
 
@@ -256,6 +284,7 @@ class Workbench:
         Images that are there, and those added later, get their typed pixel size and their corrections back.
         """
         self.quantity, self.fit_name, self.border = work.quantity, work.fit_name, work.border
+        self.where = work.where
         self._saved |= {each.sha256: each for each in work.images}
         self.images = {name: self._taken_up(each) for name, each in self.images.items()}
         there = {each.sha256 for each in self.images.values()}
@@ -358,7 +387,7 @@ class Workbench:
             If there is no particle that counts, some images have a pixel size and others none, or the fit chosen needs
             more particles.
         """
-        sample = size_sample(self.particles(), self.quantity, border=self.border)
+        sample = size_sample(self.particles(), self.quantity, border=self.border, where=self.where)
         result = statistics(sample, rng=generator(0, 0), repeats=_REPEATS)
         return Sizes(sample, result, self._fitted(sample))
 
@@ -409,7 +438,7 @@ class Workbench:
         for column, value in (("model", lambda each: each.model), ("corrections", lambda each: len(each.edits))):
             table[column] = table["image"].map({name: value(each) for name, each in self.images.items()})
         with suppress(InputError):
-            sample = size_sample(table, self.quantity, border=self.border)
+            sample = size_sample(table, self.quantity, border=self.border, where=self.where)
             table.loc[sample.rows, ["weight", "volume_weight"]] = np.column_stack(
                 [sample.weights, sample.volume_weights]
             )
@@ -422,7 +451,8 @@ class Workbench:
 
     def _report(self) -> SizeReport:
         fit_name = "auto" if self.fit_name == "none" else self.fit_name
-        return summarise_sizes(self._measured(), quantity=self.quantity, border=self.border, fit_name=fit_name)
+        chosen: SampleOptions = {"quantity": self.quantity, "border": self.border, "where": self.where}
+        return summarise_sizes(self._measured(), fit_name=fit_name, **chosen)
 
     def write_label_maps(self, path: Path) -> Path:
         """Write the label maps, each of the size of its file, as TIFFs in an archive."""
@@ -431,7 +461,14 @@ class Workbench:
                 whole = np.pad(each.labels, ((0, each.bar_rows), (0, 0)))
                 tiff = path.with_name(f".labels-{number}.tif")
                 about, rows = each.micrograph, len(each.labels)
-                write_labels(tiff, whole, pixel_size=about.pixel_size, image=about.path.name, image_rows=rows)
+                write_labels(
+                    tiff,
+                    whole,
+                    pixel_size=about.pixel_size,
+                    image=about.path.name,
+                    image_rows=rows,
+                    trust=each.measured.trust,
+                )
                 archive.write(tiff, f"{each.name}.labels.tif")
                 tiff.unlink()
         return path

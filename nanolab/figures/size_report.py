@@ -54,8 +54,9 @@ def plot_report_page(report: SizeReport, images: Sequence[MeasuredImage], about:
 
 @styled
 def plot_report_images(report: SizeReport, images: Sequence[MeasuredImage]) -> list[Figure]:
-    """Draw all images of a report with their particles in the colours of the first page, some on each page."""
+    """Draw all images with their particles in the colours of the first page, those first that are trusted least."""
     edges, pages = size_tenths(report.sample.sizes, report.sample.weights), []
+    images = sorted(images, key=lambda each: 1.0 if each.trust is None else each.trust.image)
     for start in range(0, len(images), _COLUMNS * _ROWS):
         some = images[start : start + _COLUMNS * _ROWS]
         aspect = max(each.labels.shape[0] / each.labels.shape[1] for each in some)
@@ -74,7 +75,8 @@ def _draw_image(axes: Axes, report: SizeReport, image: MeasuredImage, edges: Any
     counted = rows[rows["weight"].notna()]
     others = f", {len(rows) - len(counted)} not counted (white)" if len(rows) > len(counted) else ""
     lost = "; image not at hand" if image.image is None else ""
-    title = f"{image.name}: {len(counted)} particles{others}{lost}"
+    trust = "" if image.trust is None else f"; trust {image.trust.image:.2f}"
+    title = f"{image.name}: {len(counted)} particles{others}{trust}{lost}"
     title = fill(title, _TITLE if "step" in options else _LINE)
     draw_sized(axes, image.image, image.labels, counted, report.sample.quantity, edges, title, **options)
 

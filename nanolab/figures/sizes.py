@@ -20,6 +20,7 @@ from nanolab.core.checks import InputError, check_same_shape
 from nanolab.core.typing import AnyImage, AnyLabelMap, FloatArray
 from nanolab.core.words import count_words
 from nanolab.figures.panels import LINES, draw_micrograph, make_panels, styled
+from nanolab.images.trust import hatching
 from nanolab.measurement.comparison import SampleComparison
 from nanolab.measurement.fits import Fit, GoodnessOfFit
 from nanolab.measurement.particles import sizes_of
@@ -122,6 +123,8 @@ def draw_sized(
         seen = particles["label"].to_numpy() < len(lookup)  # others lie between the pixels shown
         lookup[particles["label"][seen]] = colours.to_rgba(sizes[seen], alpha=0.55)
     tint = lookup[labels]
+    if "trust" in particles:
+        tint[hatching(labels, particles["label"], particles["trust"])] = (1, 1, 1, 0.8)
     outline = find_boundaries(labels, mode="inner")
     tint[outline, 3] = np.where(labels[outline] > 0, 1, 0)
     axes.imshow(tint)

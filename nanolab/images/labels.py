@@ -15,6 +15,7 @@ from nanolab.images.label_values import MaskKind, labels_from_mask, labels_from_
 from nanolab.images.limits import check_size
 from nanolab.images.pixel_size import ImageRecord, PixelSize, image_record, pixel_size_from_metadata
 from nanolab.images.tiff import SOFTWARE, description_of, first_pages, open_tiff, write_tiff
+from nanolab.images.trust import Trust
 
 __all__ = [
     "LabelFile",
@@ -64,6 +65,8 @@ class LabelFile:
         Rows above the data bar, which the label map may go on to; None where the file does not say.
     made_by
         What has found the particles, in words.
+    trust
+        How far they can be believed; None where the file does not say.
     """
 
     labels: LabelMap
@@ -71,6 +74,7 @@ class LabelFile:
     image: str = ""
     image_rows: int | None = None
     made_by: str = ""
+    trust: Trust | None = None
 
 
 def read_labels(path: Path | str, *, kind: MaskKind = "auto", shape: tuple[int, int] | None = None) -> LabelMap:
@@ -117,7 +121,12 @@ def read_label_file(path: Path | str) -> LabelFile:
     path = check_file(path, "label map")
     labels, pixel_size = read_labels(path), pixel_size_from_metadata(path)
     record = image_record(path) or ImageRecord()
-    return LabelFile(labels, pixel_size, record.image, record.image_rows, record.made_by)
+    if record.trust and len(record.trust.particles) < labels.max(initial=0):
+        raise InputError(
+            f"{path}: its trust must be of all {labels.max()} particles, got {len(record.trust.particles)}; "
+            "segment the image again"
+        )
+    return LabelFile(labels, pixel_size, record.image, record.image_rows, record.made_by, record.trust)
 
 
 def write_labels(
@@ -129,6 +138,7 @@ def write_labels(
     image: str = "",
     image_rows: int | None = None,
     made_by: str = "",
+    trust: Trust | None = None,
 ) -> None:
     """Write a label map as a calibrated TIFF, atomically: uint16, or uint32 beyond 65535 particles.
 
@@ -140,7 +150,7 @@ def write_labels(
         Edge of a pixel, where nothing else is known of it.
     pixel_size
         The same with its source, which the file then carries.
-    image, image_rows, made_by
+    image, image_rows, made_by, trust
         Carried by the file, see `LabelFile`.
 
     Examples
@@ -153,7 +163,7 @@ def write_labels(
     """
     check_label_map(labels, str(path))
     largest = labels.max() if labels.size else 0
-    record = ImageRecord(image=image, image_rows=image_rows, pixel_size=pixel_size, made_by=made_by)
+    record = ImageRecord(image=image, image_rows=image_rows, pixel_size=pixel_size, made_by=made_by, trust=trust)
     write_tiff(
         path,
         labels.astype(np.uint16 if largest < 2**16 else np.uint32),

@@ -14,6 +14,7 @@ from nanolab.images.formats.sidecars import sidecar_calibration
 from nanolab.images.formats.signals import signal_calibration
 from nanolab.images.formats.vendors import Calibration, Undecided, has_other_tags, tiff_calibration
 from nanolab.images.tiff import open_tiff, read_description
+from nanolab.images.trust import Trust
 
 __all__ = ["ImageRecord", "PixelSize", "Source", "image_record", "pixel_size_from_metadata"]
 
@@ -81,6 +82,7 @@ class ImageRecord(BaseModel):
     image_rows: int | None = None
     pixel_size: PixelSize | None = None
     made_by: str = ""
+    trust: Trust | None = None
 
 
 def image_record(path: Path) -> ImageRecord | None:

@@ -61,7 +61,8 @@ def _measured(
     nm = typed_scale(pixel_size_nm, name, Path(file.image).name)
     pixel_size = known if nm is None else PixelSize.typed(nm)
     if micrograph is None:
-        return measure_image(name, file.labels[: file.image_rows], pixel_size=pixel_size, made_by=file.made_by)
+        rows = file.image_rows
+        return measure_image(name, file.labels[:rows], pixel_size=pixel_size, made_by=file.made_by, trust=file.trust)
     cropped = micrograph.crop_data_bar()
     if file.labels.shape not in (micrograph.pixels.shape, cropped.pixels.shape):
         raise InputError(
@@ -70,8 +71,9 @@ def _measured(
         )
     rows = file.image_rows or len(cropped.pixels)
     seen = cropped if rows == len(cropped.pixels) else micrograph
+    pixels = seen.pixels[:rows]
     return measure_image(
-        name, file.labels[:rows], pixel_size=pixel_size, image=seen.pixels[:rows], made_by=file.made_by
+        name, file.labels[:rows], pixel_size=pixel_size, image=pixels, made_by=file.made_by, trust=file.trust
     )
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from nanolab.core.checks import InputError, check_choice
 from nanolab.core.typing import FloatArray
+from nanolab.measurement.conditions import fulfilling
 from nanolab.measurement.particles import sizes_of
 
 __all__ = ["Border", "SampleOptions", "SizeSample", "border_weights", "quantiles", "replicates", "size_sample"]
@@ -25,6 +26,7 @@ class SampleOptions(TypedDict, total=False):
     quantity: str
     border: Border
     min_area_px: int
+    where: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,8 +51,8 @@ class SizeSample:
         Which size, see `nanolab.measurement.particles.DESCRIPTORS`.
     border
         What was done about particles cut by the border.
-    cut, small
-        How many particles touch the border, and how many were left out as too small.
+    cut, small, refused
+        How many particles touch the border, and how many were left out as too small, and as not fulfilling a condition.
     rows
         Shape (N,), places of the particles in the table they are from.
     """
@@ -65,6 +67,7 @@ class SizeSample:
     border: Border
     cut: int
     small: int
+    refused: int
     rows: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -77,7 +80,7 @@ class SizeSample:
 
 
 def size_sample(
-    particles: pd.DataFrame, quantity: str = "ecd", *, border: Border = "correct", min_area_px: int = 0
+    particles: pd.DataFrame, quantity: str = "ecd", *, border: Border = "correct", min_area_px: int = 0, where: str = ""
 ) -> SizeSample:
     """Take the sizes of one sample from the particle table of its images.
 
@@ -93,19 +96,24 @@ def size_sample(
         counted with the size of the part that is seen.
     min_area_px
         Particles of fewer pixels are fragments or noise, and left out.
+    where
+        Condition that the others must fulfil, see `nanolab.measurement.conditions.fulfilling`.
 
     Raises
     ------
     InputError
-        If no particle is left, or some of them have a pixel size and others none.
+        If no particle is left, the condition is none, or some of them have a pixel size and others none.
     """
     check_choice(border, "border", get_args(Border))
     particles = particles.reset_index(drop=True)
     big = particles[particles["area_px"] >= min_area_px]
-    cut = big["touches_border"].to_numpy(dtype=bool)
-    kept = big if border == "keep" else big[~cut]
+    wanted = big[fulfilling(big, where)]
+    if len(big) and not len(wanted):
+        raise InputError(f"sizes: none of {len(big)} particles fulfils {where!r}; ask for less")
+    cut = wanted["touches_border"].to_numpy(dtype=bool)
+    kept = wanted if border == "keep" else wanted[~cut]
     if not len(kept):
-        raise InputError(_nothing_left(len(particles), len(big), border))
+        raise InputError(_nothing_left(len(particles), len(wanted), border))
     sizes, unit = sizes_of(kept, quantity)
     order = np.argsort(sizes, kind="stable")
     weights = border_weights(kept) if border == "correct" else np.ones(len(kept))
@@ -124,6 +132,7 @@ def size_sample(
         border,
         int(cut.sum()),
         len(particles) - len(big),
+        len(big) - len(wanted),
         kept.index.to_numpy()[order],
     )
 

@@ -98,6 +98,7 @@ def statistics(
         "border": sample.border,
         "touching_border": sample.cut,
         "too_small": sample.small,
+        "not_fulfilling": sample.refused,
         "effective_count": round(sample.effective_count, 1),
         "resampled": "images" if len(sample.images) > 1 else "particles",
         "confidence": confidence,

@@ -14,6 +14,8 @@ from nanolab.core.seeds import generator
 from nanolab.core.typing import AnyImage, AnyLabelMap
 from nanolab.core.words import count_words
 from nanolab.images.pixel_size import PixelSize
+from nanolab.images.trust import UNTRUSTED, Trust
+from nanolab.measurement.conditions import fulfilling
 from nanolab.measurement.fits import FITS, Fit, GoodnessOfFit, fit, fit_all, goodness_of_fit
 from nanolab.measurement.nanomaterial import Nanomaterial, share_below_limit
 from nanolab.measurement.particles import check_length, measure
@@ -41,6 +43,7 @@ _REJECTED = 0.05  # p-value of a fit below which its test rejects it
 # Part of the variance between images from which they are of different samples: 20 images of one (BAM TiO2) have 0.03,
 # any two of them at most 0.07; 60 images of as many samples (EMPS) have 0.89.
 _APART = 0.5
+_SHOWN = 3  # images that a note names
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +64,8 @@ class MeasuredImage:
         Shape (height, width) in [0, 1], if at hand.
     made_by
         What has found the particles, in words, if known.
+    trust
+        How far they can be believed, if known.
     """
 
     name: str
@@ -69,6 +74,7 @@ class MeasuredImage:
     particles: pd.DataFrame
     image: AnyImage | None = None
     made_by: str = ""
+    trust: Trust | None = None
 
 
 def measure_image(
@@ -79,10 +85,13 @@ def measure_image(
     image: AnyImage | None = None,
     classes: Mapping[int, str] | None = None,
     made_by: str = "",
+    trust: Trust | None = None,
 ) -> MeasuredImage:
-    """Measure a label map; see `nanolab.measurement.particles.measure`."""
+    """Measure a label map; see `nanolab.measurement.particles.measure`. With `trust` the table has that column too."""
     table = measure(labels, pixel_size=pixel_size, image=image, name=name, classes=classes)
-    return MeasuredImage(name, labels, pixel_size, table, image, made_by)
+    if trust is not None:
+        table["trust"] = np.array(trust.particles, dtype=np.float64)[table["label"] - 1]
+    return MeasuredImage(name, labels, pixel_size, table, image, made_by, trust)
 
 
 def particles_of(images: Iterable[MeasuredImage]) -> pd.DataFrame:
@@ -128,6 +137,8 @@ class SizeReport:
         What has found the particles, in words, if known.
     notes
         What a reader must know.
+    trust
+        How far each image can be believed, the least first, and why not; empty where that is not known.
     """
 
     title: str
@@ -145,6 +156,7 @@ class SizeReport:
     settings: dict[str, Any]
     made_by: list[str]
     notes: list[str] = field(default_factory=list)
+    trust: dict[str, Trust] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return all but the particles, ready for JSON."""
@@ -168,6 +180,7 @@ class SizeReport:
             "made_by": self.made_by,
             "pixel_size": self.scales,
             "notes": self.notes,
+            "trust": {name: each.model_dump(exclude={"particles"}) for name, each in self.trust.items()},
             "nanolab": __version__,
         }
 
@@ -207,7 +220,7 @@ def summarise_sizes(
     pixel_size_error
         Standard uncertainty of the pixel sizes, relative; by their source if None.
     options
-        Quantity, border and least area, see `nanolab.measurement.size_sample.size_sample`.
+        Quantity, border, least area and conditions, see `nanolab.measurement.size_sample.size_sample`.
 
     Raises
     ------
@@ -227,6 +240,8 @@ def summarise_sizes(
     needed = _needed(sample, result)
     particles.loc[sample.rows, ["weight", "volume_weight"]] = np.column_stack([sample.weights, sample.volume_weights])
     settings = {"quantity": sample.quantity, "border": sample.border, "min_area_px": options.get("min_area_px", 0)}
+    if where := options.get("where"):
+        settings["where"] = where
     settings |= {"fit": fit_name, "seed": seed, "bootstrap": repeats}
     made_by = sorted({each.made_by for each in images} - {""})
     few = len(sample) < FEW_PARTICLES
@@ -246,7 +261,9 @@ def summarise_sizes(
         settings,
         made_by,
     )
-    report.notes.extend([*_notes(report), *notes])
+    known = {each.name: each.trust for each in images if each.trust is not None}
+    report.trust.update(sorted(known.items(), key=lambda item: item[1].image))
+    report.notes.extend([*_notes(report), *notes, *_trust_notes(report)])
     return report
 
 
@@ -313,6 +330,7 @@ def _needed(sample: SizeSample, result: dict[str, Any]) -> dict[str, Any]:
 
 def _nanomaterial(particles: pd.DataFrame, options: SampleOptions, seed: int, repeats: int) -> Nanomaterial | None:
     border, least = options.get("border", "correct"), options.get("min_area_px", 0)
+    particles = particles[fulfilling(particles, options.get("where", ""))]
     return share_below_limit(particles, border=border, min_area_px=least, rng=generator(seed, 5), repeats=repeats)
 
 
@@ -352,7 +370,8 @@ def _notes(report: SizeReport) -> list[str]:
         f"Pixel size: {shown}." + (" All lengths are in pixels." if sample.unit == "px" else ""),
         f"{count_words(len(sample), 'particle')} of {count_words(len(sample.images), 'image')}; "
         f"{sample.cut} touch the border: {border}"
-        + (f"; {sample.small} smaller than {report.settings['min_area_px']} px left out." if sample.small else "."),
+        + (f"; {sample.small} smaller than {report.settings['min_area_px']} px left out" if sample.small else "")
+        + (f"; {sample.refused} left out that are not {report.settings['where']}." if sample.refused else "."),
         f"By volume: weighted with ECD³, as of spheres. Intervals: bootstrap over {result['resampled']}, "
         f"{result['repeats']} times.",
     ]
@@ -373,6 +392,17 @@ def _known_to(report: SizeReport) -> str:
     total = np.sqrt(np.sum(np.square(list(parts.values()))))
     named = ", ".join(f"{name} {each:.1%}" for name, each in parts.items())
     return f"{total:.1%} (k = 2: {named}), if every particle is found as it is (--twin tells)"
+
+
+def _trust_notes(report: SizeReport) -> list[str]:
+    """Return which images to look at first and why, and how many particles are more likely wrong than right."""
+    doubted = {name: each for name, each in report.trust.items() if each.notes}
+    shown = [f"{name} ({each.image:.2f}: {', '.join(each.notes)})" for name, each in list(doubted.items())[:_SHOWN]]
+    more = f", and {len(doubted) - _SHOWN} more" if len(doubted) > _SHOWN else ""
+    notes = [f"Look at these first: {'; '.join(shown)}{more}."] if shown else []
+    if "trust" in report.particles and (count := int((report.particles["trust"] < UNTRUSTED).sum())):
+        notes.append(f"Hatched: {count_words(count, 'particle')} with a trust below {UNTRUSTED}.")
+    return notes
 
 
 def _doubts(report: SizeReport) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import relabel_sequential
 
-from nanolab.core.typing import Image, LabelMap
+from nanolab.core.typing import FloatArray, Image, LabelMap
 
 if TYPE_CHECKING:
     from nanolab.models.readouts.outlines import Outlines
@@ -58,9 +58,10 @@ class Canvas:
         self._labels = np.zeros(shape, dtype=np.int32)
         # of the probabilities in each particle; the background is the first
         self._sums: list[npt.NDArray[np.generic]] = [np.zeros(1)]
+        self._rows: list[FloatArray] = []
         self._count = 0
 
-    def paste(self, found: LabelMap, probability: Image, block: Block) -> None:
+    def paste(self, found: LabelMap, probability: Image, block: Block, rows: FloatArray) -> None:
         """Take over the particles whose middle lies in the block's own pixels.
 
         Parameters
@@ -69,6 +70,8 @@ class Canvas:
             Label map of what is seen of the block, numbered 1 to N.
         probability
             Of the same shape; `particles` gives its mean in each particle.
+        rows
+            What else is known of the particles, shape (N, anything).
         """
         numbers = np.where(_owned(found, block), self._count + np.arange(int(found.max(initial=0)) + 1), 0)
         view = self._labels[block.seen]
@@ -78,16 +81,18 @@ class Canvas:
         kept = fresh > 0
         sums = np.bincount(found[kept], probability[kept], minlength=len(numbers))
         self._sums.append(sums[1:])
+        self._rows.append(rows)
         self._count += len(numbers) - 1
 
-    def particles(self) -> tuple[LabelMap, Image]:
-        """Return the label map, numbered 1 to N, and for each particle the mean of its probabilities, shape (N,)."""
+    def particles(self) -> tuple[LabelMap, Image, FloatArray]:
+        """Return the label map, numbered 1 to N, the mean probability in each particle, shape (N,), and its row."""
         areas = np.bincount(self._labels.ravel(), minlength=self._count + 1)
         sums = np.concatenate(self._sums).astype(np.float64, copy=False)
         there = areas > 0
         there[0] = False
         labels = self._labels if there[1:].all() else relabel_sequential(self._labels)[0]
-        return labels.astype(np.int32, copy=False), (sums[there] / areas[there]).astype(np.float32)
+        scores = (sums[there] / areas[there]).astype(np.float32)
+        return labels.astype(np.int32, copy=False), scores, np.concatenate(self._rows)[there[1:]]
 
 
 def count_owned(found: LabelMap, block: Block) -> int:

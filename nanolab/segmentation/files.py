@@ -17,24 +17,23 @@ from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError, check_file_name
 from nanolab.core.files import atomic, output_folder
+from nanolab.core.seeds import generator
 from nanolab.core.tables import significant, write_csv
 from nanolab.core.typing import Image, LabelMap
 from nanolab.images.folders import image_files
 from nanolab.images.labels import write_labels
 from nanolab.images.lettering import without_lettering
 from nanolab.images.micrograph import read
-from nanolab.images.pixel_size import PixelSize
 from nanolab.images.scale_table import typed_scale
-from nanolab.measurement.particles import measure
-from nanolab.measurement.size_sample import quantiles, size_sample
+from nanolab.images.trust import Trust, hatching
+from nanolab.measurement.size_sample import quantiles, replicates, size_sample
 from nanolab.measurement.statistics import FEW_PARTICLES
+from nanolab.measurement.summary import MeasuredImage, measure_image
 from nanolab.segmentation.segmenter import Segmenter
 
 __all__ = ["SegmentedFiles", "segment_files"]
 
 
-#: More particles that the border cuts than this part make a sample small at heart.
-_MUCH_BORDER = 0.25
 # Okabe & Ito's colours, told apart with any colour vision (jfly.uni-koeln.de/color)
 _COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167)])
 
@@ -47,7 +46,8 @@ class SegmentedFiles:
     ----------
     table
         One row per image done: image, particles, d50 (median ECD by number, corrected for the border as in the report
-        on sizes), unit, scale with its source, how many were left out as too_small or as lettering, and what is
+        on sizes) with the ends of its 95 % interval over the particles, unit, scale with its source, magnification,
+        trust (`nanolab.segmentation.trust`), how many were left out as too_small or as lettering, and notes on what is
         doubtful.
     failures
         What was wrong with each file that could not be used, by its path; the others are done.
@@ -71,9 +71,9 @@ def segment_files(
     """Find and measure the particles of many micrographs.
 
     Writes `OUT/<stem>.labels.tif` for each image, of the size of the image, `OUT/particles.csv`, one row per particle
-    (see `nanolab.measurement.particles.measure`), and `OUT/images.csv`, the table returned. Where images share a stem,
-    suffixes or folders tell them apart: `image_png.labels.tif`, `folder__image.labels.tif`. Particles are neither
-    sought nor found in a data bar.
+    (see `nanolab.measurement.particles.measure`) with its trust, and `OUT/images.csv`, the table returned. Where images
+    share a stem, suffixes or folders tell them apart: `image_png.labels.tif`, `folder__image.labels.tif`. Particles are
+    neither sought nor found in a data bar.
 
     Parameters
     ----------
@@ -122,6 +122,7 @@ def segment_files(
             continue
         bar = len(micrograph.pixels) - len(found.labels)
         labels, letters = without_lettering(found.labels, micrograph.lettering)
+        trust = found.trust.of_kept(found.labels, labels)
         whole = np.pad(labels, ((0, bar), (0, 0)))
         write_labels(
             out / f"{name}.labels.tif",
@@ -130,15 +131,18 @@ def segment_files(
             image=_seen_from(out, path),
             image_rows=len(labels),
             made_by=segmenter.made_by,
+            trust=trust,
         )
         if overlays:
-            _write_overlay(out / f"{name}.overlay.png", cropped.pixels, labels)
+            _write_overlay(out / f"{name}.overlay.png", cropped.pixels, labels, trust)
         if found.outlines is not None:
             write_outlines(out / f"{name}.outlines.json", found.outlines, whole.shape, path.name)
-        tables.append(measure(labels, pixel_size=cropped.pixel_size, name=name))
+        measured = measure_image(name, labels, pixel_size=cropped.pixel_size, trust=trust)
+        tables.append(measured.particles)
         is_mask = len(np.unique(cropped.pixels)) <= 2
-        left_out = {"too_small": found.dropped, "lettering": letters}
-        rows.append(_row(name, tables[-1], cropped.pixel_size, left_out, is_mask=is_mask))
+        about = {"magnification": round(found.evidence.best, 3), "trust": trust.image}
+        about |= {"too_small": found.dropped, "lettering": letters}
+        rows.append(_row(measured, about, trust.notes, is_mask=is_mask))
     if tables:
         every = pd.concat([each for each in tables if len(each)] or tables, ignore_index=True)
         write_csv(out / "particles.csv", significant(every))
@@ -148,26 +152,39 @@ def segment_files(
     return SegmentedFiles(pd.DataFrame(rows), failures)
 
 
-def _row(
-    name: str, particles: pd.DataFrame, pixel_size: PixelSize, left_out: dict[str, int], *, is_mask: bool
-) -> dict[str, Any]:
-    cut = particles["touches_border"].to_numpy(dtype=bool)
-    sample = None if cut.all() else size_sample(particles)
+def _row(image: MeasuredImage, about: dict[str, Any], notes: Iterable[str], *, is_mask: bool) -> dict[str, Any]:
+    particles = image.particles
     doubts = {
         "a mask, not a micrograph": is_mask,
-        "no scale": pixel_size.nm is None,
+        "no scale": image.pixel_size.nm is None,
         "no particles": not len(particles),
         f"few particles (below {FEW_PARTICLES})": 0 < len(particles) < FEW_PARTICLES,
-        f"{cut.mean() if len(cut) else 0:.0%} cut by the border": len(cut) and cut.mean() > _MUCH_BORDER,
     }
     return {
-        "image": name,
+        "image": image.name,
         "particles": len(particles),
-        "d50": None if sample is None else float(f"{quantiles(sample.sizes, sample.weights, 0.5):.4g}"),
-        "unit": "px" if pixel_size.nm is None else "nm",
-        "scale": str(pixel_size),
-        **left_out,
-        "doubtful": ", ".join(doubt for doubt, is_so in doubts.items() if is_so),
+        **_median(particles),
+        "unit": "px" if image.pixel_size.nm is None else "nm",
+        "scale": str(image.pixel_size),
+        **about,
+        "notes": ", ".join([*(doubt for doubt, is_so in doubts.items() if is_so), *notes]),
+    }
+
+
+def _median(particles: pd.DataFrame) -> dict[str, float | None]:
+    """Return D50 and its 95 % interval over the particles, where there are enough."""
+    if particles["touches_border"].all():
+        return dict.fromkeys(("d50", "d50_low", "d50_high"))
+    sample = size_sample(particles)
+    values = [float(quantiles(sample.sizes, sample.weights, 0.5)), None, None]
+    if len(sample) >= FEW_PARTICLES:
+        drawn = replicates(
+            sample, lambda sizes, weights, _: quantiles(sizes, weights, 0.5), repeats=199, rng=generator(0, 0)
+        )
+        values[1:] = np.quantile(drawn, (0.025, 0.975)).tolist()
+    return {
+        name: None if value is None else float(f"{value:.4g}")
+        for name, value in zip(("d50", "d50_low", "d50_high"), values, strict=True)
     }
 
 
@@ -179,11 +196,13 @@ def _seen_from(folder: Path, path: Path) -> str:
         return path.resolve().as_posix()
 
 
-def _write_overlay(path: Path, image: Image, labels: LabelMap) -> None:
-    """Write an image, shape (height, width) in [0, 1], with the outlines of its particles, inside them."""
+def _write_overlay(path: Path, image: Image, labels: LabelMap, trust: Trust) -> None:
+    """Write an image, shape (height, width) in [0, 1], its particles outlined inside, and those untrusted hatched."""
     shown = np.repeat(np.rint(255 * image).astype(np.uint8)[..., None], 3, axis=2)
-    outline = find_boundaries(labels, mode="inner")
-    shown[outline] = _COLOURS[labels[outline] % len(_COLOURS)]
+    marked = find_boundaries(labels, mode="inner") | hatching(
+        labels, np.arange(1, len(trust.particles) + 1), trust.particles
+    )
+    shown[marked] = _COLOURS[labels[marked] % len(_COLOURS)]
     with atomic(path) as temporary:
         PIL.Image.fromarray(shown).save(temporary, compress_level=3)
 

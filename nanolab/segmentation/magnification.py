@@ -1,6 +1,7 @@
 """At which magnifications a network should see an image: those at which it agrees with itself."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil, prod
 from typing import Literal
@@ -11,12 +12,13 @@ from scipy import ndimage
 from skimage.segmentation import relabel_sequential
 
 from nanolab.core.checks import InputError, check_between
-from nanolab.core.typing import Image, LabelMap
+from nanolab.core.typing import FloatArray, Image, LabelMap
 from nanolab.metrics.instance import match, overlaps
 
 __all__ = [
     "MAGNIFICATIONS",
     "MAGNIFICATION_RANGE",
+    "Fused",
     "Magnification",
     "best_of",
     "fused",
@@ -118,7 +120,32 @@ def worth_looking(agreement: Mapping[float, float]) -> list[float]:
     return [other for other in MAGNIFICATIONS if any(0.7 < other / each < 1.5 for each in believed)]
 
 
-def fused(found: Mapping[float, LabelMap], agreement: Mapping[float, float]) -> LabelMap:
+@dataclass(frozen=True, eq=False)
+class Fused:
+    """The particles of several magnifications in one label map, numbered 1 to N.
+
+    Attributes
+    ----------
+    labels
+        Shape (height, width).
+    likeness
+        Shape (N, 2): largest IoU with a particle of the next higher and of the next lower magnification; NaN where
+        there was none to compare with.
+    magnification
+        Shape (N,): where each is from.
+    """
+
+    labels: LabelMap
+    likeness: FloatArray
+    magnification: FloatArray
+
+    def rows(self, min_area_px: int) -> FloatArray:
+        """Return likeness and magnification, shape (N, 3), of the particles of at least so many pixels."""
+        areas = np.bincount(self.labels.ravel(), minlength=len(self.magnification) + 1)[1:]
+        return np.column_stack([self.likeness, self.magnification])[areas >= max(min_area_px, 1)]
+
+
+def fused(found: Mapping[float, LabelMap], agreement: Mapping[float, float]) -> Fused:
     """Return the particles that are steady from one magnification to the next, each from where it is steadiest.
 
     One magnification serves particles of one size; of others, what is found there at neighbouring magnifications as
@@ -135,29 +162,45 @@ def fused(found: Mapping[float, LabelMap], agreement: Mapping[float, float]) -> 
         Of `survey`; only of its magnifications particles are taken.
     """
     if len(found) == 1:
-        return next(iter(found.values()))
+        magnification, labels = next(iter(found.items()))
+        count = int(labels.max(initial=0))
+        return Fused(labels, np.full((count, 2), np.nan), np.full(count, magnification))
     order = sorted(found, reverse=True)
-    steady = {each: np.zeros(int(found[each].max(initial=0)) + 1) for each in order}
-    for one, other in pairwise(order):
-        both = overlaps(found[one], found[other])
-        np.maximum.at(steady[one], both.true_labels[both.rows], both.ious)
-        np.maximum.at(steady[other], both.found_labels[both.cols], both.ious)
+    likeness = _likeness(found, order)
     best = max(agreement.values())
     candidates = [
         (steadiness, each, label)
         for each in agreement.keys() & found.keys()
-        for label, steadiness in enumerate(steady[each] + _CAUTION * (agreement[each] - best))
+        for label, steadiness in enumerate(np.fmax(*likeness[each].T) + _CAUTION * (agreement[each] - best))
         if label and steadiness >= _BELIEVED
     ]
+    ranked = sorted(candidates, reverse=True)
     boxes = {each: ndimage.find_objects(found[each]) for each in order}
     result = np.zeros_like(found[order[0]])
-    for number, (_, each, label) in enumerate(sorted(candidates, reverse=True), start=1):
+    for number, (_, each, label) in enumerate(ranked, start=1):
         box = boxes[each][label - 1]
         mask = found[each][box] == label
         there = result[box]
         if np.count_nonzero(there[mask]) <= _SHARED * np.count_nonzero(mask):
             there[mask & (there == 0)] = number
-    return relabel_sequential(result)[0].astype(np.int32, copy=False)
+    labels, _, taken = relabel_sequential(result)
+    sources = [ranked[number - 1][1:] for number in np.asarray(taken)[1:]]
+    return Fused(
+        labels.astype(np.int32, copy=False),
+        np.array([likeness[each][label] for each, label in sources]).reshape(-1, 2),
+        np.array([each for each, _ in sources]),
+    )
+
+
+def _likeness(found: Mapping[float, LabelMap], order: list[float]) -> dict[float, FloatArray]:
+    """Return for each magnification `Fused.likeness` of all its labels, that of the background first."""
+    result = {each: np.zeros((int(found[each].max(initial=0)) + 1, 2)) for each in order}
+    result[order[0]][:, 0] = result[order[-1]][:, 1] = np.nan
+    for higher, lower in pairwise(order):
+        both = overlaps(found[higher], found[lower])
+        np.maximum.at(result[higher][:, 1], both.true_labels[both.rows], both.ious)
+        np.maximum.at(result[lower][:, 0], both.found_labels[both.cols], both.ious)
+    return result
 
 
 def pixels_seen(shape: tuple[int, ...], magnification: Magnification) -> float:

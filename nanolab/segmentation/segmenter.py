@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import pi
 from os import PathLike
 from pathlib import Path
@@ -17,10 +17,12 @@ from torch.utils.hooks import RemovableHandle
 
 from nanolab import __version__
 from nanolab.core.checks import InputError, check_between, check_image, check_positive
+from nanolab.core.files import sha256
 from nanolab.core.typing import Image, LabelMap
 from nanolab.images.labels import remove_small
 from nanolab.images.lettering import without_lettering
 from nanolab.images.micrograph import Micrograph
+from nanolab.images.trust import Trust
 from nanolab.models.checkpoint import checkpoint_of, load_network
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
 from nanolab.models.normalisation import normalise
@@ -42,6 +44,7 @@ from nanolab.segmentation.magnification import (
     worth_looking,
 )
 from nanolab.segmentation.postprocessing import make_postprocessing
+from nanolab.segmentation.trust import Evidence, Sightings, assess
 
 if TYPE_CHECKING:
     from nanolab.models.readouts.outlines import Outlines
@@ -69,14 +72,22 @@ class Segmentation:
         the probability to be particle, or StarDist's object probability.
     dropped
         How many more were found and are too small to be kept.
+    evidence
+        What tells how far the particles can be believed, for `nanolab.segmentation.trust.assess`.
     outlines
         Whole outlines, which may overlap, where they were asked for.
     """
 
     labels: LabelMap
     scores: Image
-    dropped: int = 0
+    dropped: int
+    evidence: Evidence
     outlines: "Outlines | None" = None
+
+    @cached_property
+    def trust(self) -> Trust:
+        """How far the particles can be believed."""
+        return assess(self.evidence, self.labels)
 
 
 def options_said(made_by: str) -> dict[str, Any]:
@@ -176,6 +187,8 @@ class Segmenter:
         chosen["min_area_px"] = None if min_area_px == MIN_AREA_PX else min_area_px
         said = [f"{name} {value}" for name, value in chosen.items() if value not in (None, False, 1)]
         self.made_by = ", ".join([f"nanolab {__version__}", Path(*checkpoint.parts[-3:]).as_posix(), *said])
+        usual = all(chosen[name] in (None, False) for name in ("flips", "postprocessing", "dynamic"))
+        self._calibration = sha256(checkpoint) if usual else ""  # what trust is calibrated for
         self.readout = readout if dynamic is None else with_dynamic(readout, dynamic)
         grey = NetworkSettings.of(self.record["settings"])  # trained so, used so
         self._normalised = partial(normalise, clahe=grey.clahe, stretch=grey.stretch)
@@ -246,26 +259,30 @@ class Segmenter:
         whole: dict[float, _Seen] = {}
         agreement = self._agreement(grey, whole, pixel_size_nm)
         best = best_of(agreement)
-        canvas, parts, dropped = Canvas(grey.shape), [], 0
+        canvas, parts, dropped, sightings = Canvas(grey.shape), [], 0, Sightings()
         for block in blocks(grey.shape, BLOCK_PX // (2 if self.readout.channels > _MANY_CHANNELS else 1)):
             part = grey[block.seen]
             known = whole if part.shape == grey.shape else {}
             seen = {each: known.get(each) or self._seen(part, each, pixel_size_nm) for each in worth_looking(agreement)}
             kept = {each: remove_small(every, self._min_area_px) for each, (_, every) in seen.items()}
-            found = fused({each: in_shape(labels, part.shape) for each, labels in kept.items()}, agreement)
-            large = remove_small(found, self._least_area_px(pixel_size_nm))
+            maps = {each: in_shape(labels, part.shape) for each, labels in kept.items()}
+            fusion = fused(maps, agreement)
+            found = fusion.labels
+            large = remove_small(found, least := self._least_area_px(pixel_size_nm))
             dropped += count_owned(seen[best][1], block) - count_owned(kept[best], block)
             dropped += count_owned(found, block) - count_owned(large, block)
             probabilities = self._unmagnified(seen[best][0], part.shape)
-            canvas.paste(large, probabilities[0], block)
+            canvas.paste(large, probabilities[0], block, fusion.rows(least))
+            sightings.add(maps, large, probabilities[0])
             if outlining is not None:
                 parts.append(own_outlines(outlining.outlines(probabilities), block))
-        labels, scores = canvas.particles()
+        labels, scores, rows = canvas.particles()
+        evidence = Evidence(self._calibration, agreement, best, scores, rows, sightings)
         if outlining is None:
-            return Segmentation(labels, scores, dropped)
+            return Segmentation(labels, scores, dropped, evidence)
         from nanolab.models.readouts.outlines import join
 
-        return Segmentation(labels, scores, dropped, join(parts))
+        return Segmentation(labels, scores, dropped, evidence, join(parts))
 
     def on_tile(self, tell: Callable[[int], None]) -> RemovableHandle:
         """Have `tell` called with the pixels of each tile that the network has seen; what it raises ends the search.

@@ -40,7 +40,7 @@ def micrograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(path: Path) -> pd.DataFrame:
     """What the library finds in the file."""
     image = read(path).crop_data_bar()
-    return measure(Bright().segment(image.pixels), pixel_size=image.pixel_size, image=image.pixels, name=path.stem)
+    return measure(Bright().find(image.pixels).labels, pixel_size=image.pixel_size, image=image.pixels, name=path.stem)
 
 
 def opened(page: Any, url: str) -> Any:

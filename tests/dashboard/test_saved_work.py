@@ -137,7 +137,7 @@ def test_progress_is_told_by_tile_and_can_be_cancelled(tmp_path: Path, monkeypat
         path, Threshold(2).state_dict(), {"settings": {"network": "threshold", "readout": "interior+border"}}
     )
     models, told = Models([path]), []
-    models.get(str(path), progress=told.append).segment(np.tile(valleys(), (20, 20)))
+    models.get(str(path), progress=told.append).find(np.tile(valleys(), (20, 20)))
     assert len(told) > 1
     assert told == sorted(told)
 
@@ -145,10 +145,10 @@ def test_progress_is_told_by_tile_and_can_be_cancelled(tmp_path: Path, monkeypat
         raise InputError("cancelled")
 
     with pytest.raises(InputError, match="cancelled"):
-        models.get(str(path), progress=cancel).segment(valleys())
+        models.get(str(path), progress=cancel).find(valleys())
     with models._working, pytest.raises(InputError, match="cancelled"):  # while another visitor's image is at work
-        models.get(str(path), progress=cancel).segment(valleys())
-    assert models.get(str(path)).segment(valleys()).max() == 3  # and it goes on for the next
+        models.get(str(path), progress=cancel).find(valleys())
+    assert models.get(str(path)).find(valleys()).labels.max() == 3  # and it goes on for the next
 
 
 def test_a_visitor_who_leaves_ends_the_work(page: Page, tmp_path: Path) -> None:

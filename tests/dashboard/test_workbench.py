@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.bright import Bright, BrightModels
+from helpers.bright import Bright, FoundBright, BrightModels
 from helpers.discs import THRESHOLD, Threshold, valleys
 from hypothesis import given
 from hypothesis import strategies as st
@@ -152,7 +152,7 @@ def test_one_bad_file_does_not_spoil_the_rest(bench: Workbench, tmp_path: Path) 
 
 def test_a_bug_in_reading_one_file_is_told_and_the_rest_goes_on(bench: Workbench, tmp_path: Path) -> None:
     class Broken(Bright):
-        def segment(self, image: np.ndarray, *, pixel_size_nm: float | None = None) -> np.ndarray:
+        def find(self, image: np.ndarray, *, pixel_size_nm: float | None = None) -> FoundBright:
             raise IndexError
 
     assert bench.add(stored(tmp_path / "b.tif"), "b.tif", Broken()) is None
@@ -271,7 +271,7 @@ def test_a_model_cuts_as_it_is_asked_to(tmp_path: Path, monkeypatch: pytest.Monk
         record = {"settings": {"network": "threshold", "readout": readout}}
         save_checkpoint(file, Threshold(channels).state_dict(), record)
     models = Models([path, other])
-    assert [models.get(str(path), dynamic).segment(valleys()).max() for dynamic in (None, 0.2, 0.4)] == [3, 3, 1]
+    assert [models.get(str(path), dynamic).find(valleys()).labels.max() for dynamic in (None, 0.2, 0.4)] == [3, 3, 1]
     assert len(models._loaded) == 3  # each once
     with pytest.raises(InputError, match="read-out has none"):
         models.get(str(other), 0.4)

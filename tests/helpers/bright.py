@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,18 @@ from nanolab.dashboard.server import serve_dashboard
 from nanolab.dashboard.session import Models, Progress
 from nanolab.dashboard.workbench import Finder
 from nanolab.images.labels import labels_from_mask, remove_small
+from nanolab.images.trust import Trust
+
+
+@dataclass
+class FoundBright:
+    labels: npt.NDArray[np.int32]
+    trust: Trust | None = None
 
 
 class Bright:
-    def segment(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> npt.NDArray[np.int32]:
-        return remove_small(labels_from_mask(ndimage.gaussian_filter(image, 1) > 0.5), 60)
+    def find(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> FoundBright:
+        return FoundBright(remove_small(labels_from_mask(ndimage.gaussian_filter(image, 1) > 0.5), 60))
 
 
 class BrightModels(Models):

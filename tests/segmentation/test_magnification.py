@@ -90,18 +90,18 @@ def test_particles_are_taken_from_where_they_are_steady() -> None:
     found = {1.0: blocks_of(small, *pieces), 0.5**0.5: blocks_of(small, *other_pieces)}
     found |= {0.5: blocks_of(large), 0.5**1.5: blocks_of(large)}
     level = dict.fromkeys(found, 0.8)
-    both = fused(found, level)
+    both = fused(found, level).labels
     assert both.max() == 2
     assert match(blocks_of(small, large), both, 0.99).tp == 2
     # a magnification that agrees much worse with its neighbours is not believed
-    assert match(blocks_of(large), fused(found, level | {1.0: 0.5, 0.5**0.5: 0.5}), 0.99).f1 == 1
+    assert match(blocks_of(large), fused(found, level | {1.0: 0.5, 0.5**0.5: 0.5}).labels, 0.99).f1 == 1
 
 
 def test_what_is_found_at_one_magnification_only_is_no_particle() -> None:
     steady, texture = (5, 5, 15, 15), (50, 50, 70, 70)
     found = {1.0: blocks_of(steady, texture), 0.5**0.5: blocks_of(steady)}
-    assert match(blocks_of(steady), fused(found, dict.fromkeys(found, 0.5)), 0.99).f1 == 1
-    assert np.array_equal(fused({1.0: found[1.0]}, {1.0: 1.0}), found[1.0])
+    assert match(blocks_of(steady), fused(found, dict.fromkeys(found, 0.5)).labels, 0.99).f1 == 1
+    assert np.array_equal(fused({1.0: found[1.0]}, {1.0: 1.0}).labels, found[1.0])
 
 
 def test_only_magnifications_that_may_be_believed_are_looked_at() -> None:

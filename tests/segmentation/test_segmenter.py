@@ -289,7 +289,8 @@ def test_a_folder_is_segmented_and_told_image_by_image(model: Path, discs: np.nd
     assert table["particles"].to_dict() == counted.size().to_dict()
     assert table["scale"]["a"] == "2 nm (typed)"
     assert table["unit"].tolist() == ["nm", "px"]
-    assert table["doubtful"].to_dict() == {"a": "", "b": "no scale, few particles (below 30)"}
+    assert table["notes"].str.startswith("no scale, few particles (below 30), ").to_dict() == {"a": False, "b": True}
+    assert table["notes"].str.endswith("trust is not calibrated for this network and these options").all()
     file = read_label_file(tmp_path / "out/b.labels.tif")
     assert (file.image, file.image_rows) == ("../in/sub/b.tif", len(discs))
     assert file.made_by.endswith(".safetensors")
@@ -451,7 +452,7 @@ def test_a_mask_taken_for_a_micrograph_is_doubtful(model: Path, tmp_path: Path) 
     mask = np.kron(np.eye(4, dtype=np.uint8), np.full((16, 16), 255, np.uint8))
     write_tiff(tmp_path / "mask.tif", mask, pixel_size_nm=2.5)
     table = segment_files([tmp_path / "mask.tif"], model, tmp_path / "out", progress=False).table
-    assert table["doubtful"][0].startswith("a mask, not a micrograph")
+    assert table["notes"][0].startswith("a mask, not a micrograph")
 
 
 @pytest.mark.parametrize("magnification", [0.5, 1.4, "auto"])
