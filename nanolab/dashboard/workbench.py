@@ -263,8 +263,8 @@ class Workbench:
         micrograph = image.micrograph
         found, letters, trust = _found(finder, micrograph)
         if name in self.images:  # it may have been removed meanwhile
-            new = {"found": found, "letters": letters, "trust": trust, "model": model}
-            self.images[name] = replace(self.images[name], edits=(), **new)
+            kept = self.images[name]
+            self.images[name] = replace(kept, found=found, letters=letters, trust=trust, model=model, edits=())
             self._forget(name)
 
     def saved_work(self) -> SavedWork:

@@ -397,7 +397,7 @@ def _known_to(report: SizeReport) -> str:
 def _trust_notes(report: SizeReport) -> list[str]:
     """Return which images to look at first and why, and how many particles are more likely wrong than right."""
     doubted = {name: each for name, each in report.trust.items() if each.notes}
-    shown = [f"{name} ({each.image:.2f}: {', '.join(each.notes)})" for name, each in list(doubted.items())[:_SHOWN]]
+    shown = [f"{name} ({each.image:.2f}: {', '.join(each.notes[:2])})" for name, each in list(doubted.items())[:_SHOWN]]
     more = f", and {len(doubted) - _SHOWN} more" if len(doubted) > _SHOWN else ""
     notes = [f"Look at these first: {'; '.join(shown)}{more}."] if shown else []
     if "trust" in report.particles and (count := int((report.particles["trust"] < UNTRUSTED).sum())):

@@ -233,6 +233,6 @@ def _reasons(image: pd.Series, count: int) -> list[str]:
         "unlike anything the network has learned": image["trust"] < _UNLIKE,
         "particles come in pieces at every scale": image["agreement"] < _PIECES,
         "sizes change with the magnification": image["spread"] > _CHANGING,
-        "half of the particles may be smaller or larger": image["margin"] < 1,
+        "the median hangs on a few particles": image["margin"] < 1,
     }
     return [words for words, is_so in reasons.items() if is_so] or ["many particles are unsure"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.bright import Bright, FoundBright, BrightModels
+from helpers.bright import Bright, BrightModels, FoundBright
 from helpers.discs import THRESHOLD, Threshold, valleys
 from hypothesis import given
 from hypothesis import strategies as st
