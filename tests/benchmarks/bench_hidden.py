@@ -29,7 +29,7 @@ from nanolab.synthesis.recipe import load_recipe
 pytestmark = pytest.mark.bench
 
 RECIPES = ("ag_agglomerates_him", "au_rods_tem", "rods_sem", "spheres_sem", "tio2_sem", "tio2_him")
-FOREST = {"n_estimators": 60, "learning_rate": 0.15, "max_leaf_nodes": 8, "min_samples_leaf": 40, "random_state": 0}
+FOREST = {"n_estimators": 80, "learning_rate": 0.15, "max_leaf_nodes": 8, "min_samples_leaf": 40, "random_state": 0}
 LEAST_PX = 30
 EDGES = (0, 0.3, 0.5, 0.7, 0.9, 1.001)
 

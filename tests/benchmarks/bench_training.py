@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from itertools import repeat
+from itertools import product, repeat
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -99,27 +99,31 @@ def another_process(niceness: int) -> Iterator[subprocess.Popen[bytes]]:
         busy.wait()
 
 
-@pytest.mark.parametrize("niceness", [0, 19])
-def test_how_much_slower_it_is_with_another_process_next_to_it(niceness: int) -> None:
-    before = torch.get_num_threads()
-    settings = preset_settings(
-        "default", {"device": "cpu", "precision": choose_precision("auto", choose_device("cpu"))}
-    )
+@pytest.mark.parametrize("waiting", ["PASSIVE", "ACTIVE"])  # the first is nanolab's; it counts before torch is there
+def test_how_much_slower_it_is_with_another_process_next_to_it(waiting: str) -> None:
+    environment = {**os.environ, "OMP_WAIT_POLICY": waiting}
+    done = subprocess.run([sys.executable, __file__, "3"], env=environment, check=True, capture_output=True, text=True)
+    print(f"\nOMP_WAIT_POLICY {waiting}, seconds a step of 8 patches\n{done.stdout}")
+
+
+def busy_and_alone(turns: int) -> pd.DataFrame:
+    """Return seconds a step by threads, alone and with a process on one core, and of processor time when alone."""
+    device = choose_device("cpu")
+    settings = preset_settings("default", {"device": device.type, "precision": choose_precision("auto", device)})
     readout = make_readout(settings.readout, **settings.readout_options)
     patches = Patches([micrograph(seed) for seed in range(10)], readout, settings)
-    learner, cached = Learner(settings, readout), repeat(patches.batch(0))
+    learner, cached, rows = Learner(settings, readout), repeat(patches.batch(0)), []
     steps(learner, cached, 0)
-    rows = []
-    with another_process(niceness) as busy:
-        for turn in range(3):  # in turns, so that what else the machine does falls on all
-            for alone in (True, False):
-                busy.send_signal(signal.SIGSTOP if alone else signal.SIGCONT)
-                for threads in sorted({1, max(1, (os.cpu_count() or 1) - 1), os.cpu_count() or 1}):
-                    torch.set_num_threads(threads)
-                    rows.append((threads, "alone" if alone else "busy", steps(learner, cached, turn) / STEPS))
-    torch.set_num_threads(before)
-    table = pd.DataFrame(rows, columns=["threads", "machine", "seconds"]).pivot_table(
-        index="threads", columns="machine", values="seconds", aggfunc="median"
-    )
-    table["slower"] = table["busy"] / table["alone"]
-    print(f"\nseconds a step; another process of niceness {niceness}\n{table.round(2).to_string()}")
+    with another_process(0) as busy:
+        for turn, kind in product(range(turns), ("alone", "busy")):  # in turns: what else there is falls on all
+            busy.send_signal(signal.SIGSTOP if kind == "alone" else signal.SIGCONT)
+            for threads in sorted({1, os.cpu_count() or 1}):
+                torch.set_num_threads(threads)
+                work = time.process_time()
+                rows.append((threads, kind, steps(learner, cached, turn) / STEPS, (time.process_time() - work) / STEPS))
+    table = pd.DataFrame(rows, columns=["threads", "machine", "seconds", "processor"])
+    return table.pivot_table(index="threads", columns="machine", values=["seconds", "processor"], aggfunc="median")
+
+
+if __name__ == "__main__":
+    print(busy_and_alone(int(sys.argv[1])).round(2).to_string())
