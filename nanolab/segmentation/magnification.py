@@ -242,7 +242,8 @@ def in_shape(labels: LabelMap, shape: tuple[int, ...]) -> LabelMap:
 
 
 def _agreement(one: LabelMap, other: LabelMap) -> float:
-    return float(np.nan_to_num(match(one, other, _IOU).f1))
+    both = match(one, other, _IOU)
+    return 2 * both.tp / (2 * both.tp + both.fp + both.fn + 1)
 
 
 def _means(with_next: dict[float, float]) -> dict[float, float]:

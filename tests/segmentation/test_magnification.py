@@ -83,6 +83,18 @@ def blocks_of(*boxes: tuple[int, int, int, int]) -> np.ndarray:
     return labels
 
 
+def test_a_blob_that_is_found_again_does_not_outweigh_many_particles() -> None:
+    many = labels_from_mask(discs(24) > 0.5)
+    rng = np.random.default_rng(0)
+
+    def look(part: np.ndarray, magnification: float) -> np.ndarray:
+        if magnification < 0.4:
+            return np.ones(part.shape, np.int32)
+        return np.where(np.isin(many, rng.integers(1, many.max(), 6)), 0, many)  # some are missed each time
+
+    assert best_of(survey(look, discs(24))) >= 0.5
+
+
 def test_particles_are_taken_from_where_they_are_steady() -> None:
     small, large = (5, 5, 15, 15), (40, 40, 90, 90)
     pieces = [(40, 40, 64, 64), (66, 40, 90, 64), (40, 66, 64, 90), (66, 66, 90, 90)]
