@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import cv2
@@ -8,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nanolab.core.files import sha256
 from nanolab.images.labels import read_label_file, write_labels
 from nanolab.images.trust import Trust, hatching
 from nanolab.models.shipped import shipped_model
@@ -54,15 +54,14 @@ def test_clean_discs_are_believed_and_texture_is_not(shipped: Segmenter) -> None
     assert len(sure.trust.particles) == sure.labels.max() == 25
     assert min(sure.trust.particles) > 0.8
     assert sure.trust.image > 0.8
-    assert set(sure.trust.notes) <= {UNCALIBRATED}
+    assert sure.trust.notes == ()
     assert len(doubted.trust.particles) == doubted.labels.max()
     assert doubted.trust.image < 0.5
     assert doubted.labels.max() == 0 or doubted.trust.notes
 
 
-def test_the_calibration_names_the_weights_that_it_is_of() -> None:
-    assert all(re.fullmatch("[0-9a-f]{64}", each["network"]) for each in shipped_calibration().values())
-    assert len({each["network"] for each in shipped_calibration().values()}) == 1
+def test_the_calibration_is_of_the_weights_that_ship() -> None:
+    assert {each["network"] for each in shipped_calibration().values()} == {sha256(shipped_model())}
 
 
 def test_what_makes_a_particle_sure_raises_its_trust() -> None:
