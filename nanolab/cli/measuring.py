@@ -11,6 +11,7 @@ from nanolab.core.words import count_words
 
 if TYPE_CHECKING:
     from nanolab.measurement.summary import MeasuredImage
+    from nanolab.synthesis.recipe import Recipe
     from nanolab.twin.report import TwinReport
 
 __all__ = ["evaluate", "measure"]
@@ -80,6 +81,7 @@ def measure(
     from nanolab.images.folders import label_files
     from nanolab.measurement.label_files import measure_files
     from nanolab.measurement.summary import check_choices
+    from nanolab.synthesis.recipe import load_recipe
 
     if output.suffix.lower() in (".xlsx", ".json", ".pdf"):
         raise InputError(f"{output}: must be a folder or a CSV file; a folder gets tables in all formats")
@@ -88,6 +90,7 @@ def measure(
     if output.suffix.lower() == ".csv" and (report or rois or compare is not None or twin is not None):
         raise InputError(f"{output}: must be a folder for --report, --rois, --compare or --twin, got a CSV file")
     check_choices(quantity, border, fit, without_scale)
+    recipe = None if twin is None else load_recipe(twin)
     files, typed = label_files(*labels, recursive=recursive), typed_scales(pixel_size_nm, scales)
     images_measured, errors = measure_files(files, images=images, pixel_size_nm=typed)
     others, wrong = measure_files([] if compare is None else [compare], pixel_size_nm=typed)
@@ -99,10 +102,10 @@ def measure(
         wanted = {"fit_name": fit, "page": report, "rois": rois, "label_maps": rois, "without_scale": without_scale}
         wanted["pixel_size_error"] = pixel_size_error
         wanted["request"] = request_of(context, output, files, without=("output", "repeat"))
-        if twin is not None:
+        if recipe is not None:
             wanted["twin"] = _corrected(
                 images_measured,
-                twin,
+                recipe,
                 model,
                 twin_images,
                 truth,
@@ -144,7 +147,7 @@ def _write_table(images: "list[MeasuredImage]", output: Path, where: str) -> Non
 
 def _corrected(
     images: "list[MeasuredImage]",
-    recipe: str,
+    recipe: "Recipe",
     model: Path | None,
     count: int,
     truth: str,

@@ -62,7 +62,7 @@ def _made(dataset: "Dataset") -> str:
 
     placed, requested = placed_particles(dataset)
     images = count_words(len(dataset), "image")
-    return f"{dataset.folder}: {images}; {placed} of {requested} particles asked for found a place"
+    return f"{dataset.folder}: {images}; {placed} of {count_words(requested, 'particle')} asked for found a place"
 
 
 @app.command()

@@ -325,7 +325,7 @@ class Page:
             return
         self.ui.numbers.value = ""
         after = {name: len(each.particles) for name, each in self.bench.images.items()}
-        changes = [f"{name}: {before[name]} → {after[name]} particles" for name in after
+        changes = [f"{name}: {before[name]} → {count_words(after[name], 'particle')}" for name in after
                    if before[name] != after[name]]  # fmt: skip
         self._say("; ".join(changes))
         self._refresh_images()

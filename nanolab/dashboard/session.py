@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nanolab.core.checks import InputError
 from nanolab.dashboard.workbench import Finder, Found
 from nanolab.models.shipped import shipped_model
-from nanolab.segmentation.magnification import Magnification, pixels_seen
+from nanolab.segmentation.magnification import Magnification
 
 if TYPE_CHECKING:
     from nanolab.segmentation.segmenter import Segmenter
@@ -24,7 +24,6 @@ __all__ = ["Models", "Progress", "VisitorFolder"]
 
 Progress = Callable[[float], object]
 
-_NEARLY_ALL = 0.97  # how many pixels a network will see is known about; what remains is told when it is done
 _ASK_S = 0.5
 
 _OWN = "nanolab's own"
@@ -59,24 +58,14 @@ class VisitorFolder:
 class _SharedFinder:
     """A network that visitors share: it works for one of them at a time, as one image takes all cores."""
 
-    def __init__(
-        self, segmenter: "Segmenter", magnification: Magnification, working: threading.Lock, progress: Progress
-    ) -> None:
-        self._segmenter, self._magnification = segmenter, magnification
-        self._working, self._progress = working, progress
+    def __init__(self, segmenter: "Segmenter", working: threading.Lock, progress: Progress) -> None:
+        self._segmenter, self._working, self._progress = segmenter, working, progress
 
     def find(self, image: npt.NDArray[np.floating], *, pixel_size_nm: float | None = None) -> Found:
-        whole, seen = pixels_seen(image.shape, self._magnification), 0
-
-        def tell(pixels: int) -> None:
-            nonlocal seen
-            seen += pixels
-            self._progress(min(seen / whole, _NEARLY_ALL))
-
         while not self._working.acquire(timeout=_ASK_S):  # who waits may leave
             self._progress(0.0)
         try:
-            with self._segmenter.on_tile(tell):
+            with self._segmenter.on_tile(image.shape, self._progress):
                 return self._segmenter.find(image, pixel_size_nm=pixel_size_nm)
         finally:
             self._working.release()
@@ -142,4 +131,4 @@ class Models:
         with self._loading:
             if key not in self._loaded:
                 self._loaded[key] = Segmenter(self._paths[name], magnification=magnification, dynamic=dynamic)
-        return _SharedFinder(self._loaded[key], magnification, self._working, progress)
+        return _SharedFinder(self._loaded[key], self._working, progress)

@@ -21,6 +21,7 @@ from nanolab.core.files import atomic, output_folder, sha256, write_json
 from nanolab.core.seeds import generator
 from nanolab.core.tables import write_csv
 from nanolab.core.typing import LabelMap
+from nanolab.core.words import count_words
 from nanolab.dashboard.edits import Edit, apply_edits
 from nanolab.dashboard.saved_work import SavedImage, SavedWork
 from nanolab.images.folders import image_files
@@ -140,7 +141,7 @@ class WorkbenchImage:
     def measured(self) -> MeasuredImage:
         """What a report takes; particles that a person has merged are believed."""
         about, trust = self.micrograph, self.trust
-        made_by = f"{self.model or 'an unnamed model'}, {len(self.edits)} corrections"
+        made_by = f"{self.model or 'an unnamed model'}, {count_words(len(self.edits), 'correction')}"
         if trust is not None:
             merged = {edit.labels[0] for edit in self.edits if edit.action == "merge"}
             believed = tuple(1.0 if label in merged else each for label, each in enumerate(trust.particles, start=1))
@@ -302,7 +303,7 @@ class Workbench:
             image = replace(image, micrograph=image.micrograph.with_pixel_size(saved.pixel_size.nm))
         if saved.edits and saved.found != image.saved.found:  # the numbers of particles would mean others
             self.failures[image.name] = (
-                f"its {len(saved.edits)} corrections are left out: they are of particles found by {saved.model}; "
+                f"{count_words(len(saved.edits), 'correction')} left out, of particles found by {saved.model}; "
                 "choose that and open the session again"
             )
             return image

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from nanolab.core.words import count_words
 from nanolab.figures.panels import draw_table, make_grid, make_panels, styled
 from nanolab.figures.sizes import STATISTICS, draw_distribution, draw_sized, size_tenths
 from nanolab.measurement.statistics import statistics_table
@@ -76,7 +77,7 @@ def _draw_image(axes: Axes, report: SizeReport, image: MeasuredImage, edges: Any
     others = f", {len(rows) - len(counted)} not counted (white)" if len(rows) > len(counted) else ""
     lost = "; image not at hand" if image.image is None else ""
     trust = "" if image.trust is None else f"; trust {image.trust.image:.2f}"
-    title = f"{image.name}: {len(counted)} particles{others}{trust}{lost}"
+    title = f"{image.name}: {count_words(len(counted), 'particle')}{others}{trust}{lost}"
     title = fill(title, _TITLE if "step" in options else _LINE)
     draw_sized(axes, image.image, image.labels, counted, report.sample.quantity, edges, title, **options)
 

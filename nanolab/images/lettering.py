@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.images.formats.bars import Bar
-from nanolab.images.formats.ocr import Text, read_text
+from nanolab.images.formats.ocr import Text
 from nanolab.images.pixel_size import PixelSize
-from nanolab.images.scale_bar import weigh_bars
+from nanolab.images.scale_bar import read_lines, weigh_bars
 
 __all__ = ["Box", "read_lettering", "sure_boxes", "without_lettering"]
 
@@ -31,7 +31,7 @@ def read_lettering(pixels: npt.NDArray[np.float32]) -> tuple[PixelSize, tuple[Bo
     pixels
         Shape (height, width), float32 in [0, 1], the data bar not cut off.
     """
-    texts = read_text(pixels)
+    texts = read_lines(pixels)
     pixel_size, bar = weigh_bars(texts, pixels)
     return pixel_size, tuple(sure_boxes(texts, bar))
 

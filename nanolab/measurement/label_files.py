@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from nanolab.core.checks import InputError
+from nanolab.core.words import count_words
 from nanolab.images.folders import find_files, label_files
 from nanolab.images.formats.image_file import IMAGE_SUFFIXES
 from nanolab.images.labels import LabelFile, read_label_file
@@ -96,6 +97,6 @@ def _image_of(name: str, folder: Path) -> Path:
         each for each in inside if each.name.replace(".", "_") == name
     ]
     if len(found) != 1:
-        what = "no image" if not found else f"{len(found)} images"
+        what = "no image" if not found else count_words(len(found), "image")
         raise InputError(f"{folder}: must have one image named {name}, got {what}; check --images")
     return found[0]

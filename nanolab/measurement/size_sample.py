@@ -10,6 +10,7 @@ import pandas as pd
 
 from nanolab.core.checks import InputError, check_choice
 from nanolab.core.typing import FloatArray
+from nanolab.core.words import count_words
 from nanolab.measurement.conditions import fulfilling
 from nanolab.measurement.particles import sizes_of
 
@@ -141,8 +142,9 @@ def _nothing_left(count: int, big: int, border: Border) -> str:
     if not count:
         return "sizes: needs at least one particle, got none; segment images that show some"
     if not big:
-        return f"sizes: all {count} particles are below the least area; lower it"
-    return f"sizes: all {big} particles touch the border of their image; border 'keep' counts them (got {border!r})"
+        return f"sizes: {count_words(count, 'particle')} below the least area, and no others; lower it"
+    cut = count_words(big, "particle")
+    return f"sizes: {cut} cut by the border, and no others; border 'keep' counts them (got {border!r})"
 
 
 def border_weights(particles: pd.DataFrame) -> FloatArray:

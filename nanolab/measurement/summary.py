@@ -287,7 +287,7 @@ def _of_one_scale(images: list[MeasuredImage], without_scale: WithoutScale) -> t
             )
         with_nm = sum(each.pixel_size.nm is not None for each in images)
         return [_in_px(each) for each in images], [
-            f"All in pixels as asked; the pixel size is known of {with_nm} of {len(images)} images."
+            f"All in pixels as asked; the pixel size is known of {with_nm} of {count_words(len(images), 'image')}."
         ]
     if not (known and lacking):
         return images, []

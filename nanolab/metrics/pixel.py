@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from nanolab.core.checks import InputError, check_label_map, check_same_shape
+from nanolab.core.checks import check_between, check_label_map, check_same_shape
 
 __all__ = ["BoundaryScores", "Counts", "PixelScores", "boundary_scores", "outlines", "pixel_scores", "ratio"]
+
+_MOST_PX = 100  # farther apart outlines are not of one particle
 
 
 def ratio(part: float, whole: float) -> float:
@@ -165,8 +167,7 @@ def boundary_scores(
     check_same_shape(truth, predicted, "truth and prediction")
     check_label_map(truth, "truth")
     check_label_map(predicted, "prediction")
-    if not (np.isfinite(tolerance_px) and tolerance_px >= 0):
-        raise InputError(f"boundary tolerance: must be a number of px, 0 or above, got {tolerance_px}")
+    check_between(tolerance_px, "boundary_px", 0, _MOST_PX)
     true, found = outlines(truth), outlines(predicted)
     return BoundaryScores(
         int(np.count_nonzero(found & _near(true, tolerance_px))),

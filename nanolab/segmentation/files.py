@@ -34,6 +34,7 @@ from nanolab.segmentation.segmenter import Segmenter
 __all__ = ["SegmentedFiles", "segment_files"]
 
 
+_BAR = "{desc}: {percentage:3.0f} %|{bar}| of {total} [{elapsed}<{remaining}]"
 # Okabe & Ito's colours, told apart with any colour vision (jfly.uni-koeln.de/color)
 _COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167)])
 
@@ -110,13 +111,16 @@ def segment_files(
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
-    for path, name in tqdm(names.items(), desc="segment", unit="image", disable=not progress):
+    shown = tqdm(total=len(names), desc="segment", bar_format=_BAR, smoothing=0, disable=not progress)
+    for done, (path, name) in enumerate(names.items()):
+        tell = partial(_tell, shown, done)
         try:
             check_file_name(f"{name}.outlines.json", str(path))
             typed = typed_scale(pixel_size_nm, path.name, path.stem)
             micrograph = read(path, pixel_size_nm=typed, find_scale_bar=find_scale_bar)
             cropped = micrograph.crop_data_bar()
-            found = segmenter.find(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm, outlines=outlines)
+            with segmenter.on_tile(cropped.pixels.shape, tell):
+                found = segmenter.find(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm, outlines=outlines)
         except InputError as error:
             failures[str(path)] = _naming(path, error)
             continue
@@ -143,6 +147,8 @@ def segment_files(
         about = {"magnification": round(found.evidence.best, 3), "trust": trust.image}
         about |= {"too_small": found.dropped, "lettering": letters}
         rows.append(_row(measured, about, trust.notes, is_mask=is_mask))
+        tell(1.0)
+    shown.close()
     if tables:
         every = pd.concat([each for each in tables if len(each)] or tables, ignore_index=True)
         write_csv(out / "particles.csv", significant(every))
@@ -150,6 +156,11 @@ def segment_files(
     elif is_new:
         out.rmdir()
     return SegmentedFiles(pd.DataFrame(rows), failures)
+
+
+def _tell(shown: "tqdm[Any]", done: int, part: float) -> None:
+    """Show how much is done, an image in parts: one alone may take a minute."""
+    shown.update(done + part - shown.n)
 
 
 def _row(image: MeasuredImage, about: dict[str, Any], notes: Iterable[str], *, is_mask: bool) -> dict[str, Any]:

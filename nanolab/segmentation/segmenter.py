@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import yaml
+from torch import nn
 from torch.utils.hooks import RemovableHandle
 
 from nanolab import __version__
@@ -40,6 +41,7 @@ from nanolab.segmentation.magnification import (
     fused,
     in_shape,
     magnified,
+    pixels_seen,
     survey,
     worth_looking,
 )
@@ -55,6 +57,8 @@ __all__ = ["Segmentation", "Segmenter", "options_said", "segment"]
 #: What is predicted, shape (C, height, width), and all particles in it.
 _Seen = tuple[Image, LabelMap]
 
+_VIEWS = 8  # mirrored and turned
+_NEARLY_ALL = 0.97  # how many pixels a network will see is known about; what remains is told when it is done
 #: From so many channels on, blocks are half as long.
 _MANY_CHANNELS = 8
 
@@ -284,12 +288,19 @@ class Segmenter:
 
         return Segmentation(labels, scores, dropped, evidence, join(parts))
 
-    def on_tile(self, tell: Callable[[int], None]) -> RemovableHandle:
-        """Have `tell` called with the pixels of each tile that the network has seen; what it raises ends the search.
+    def on_tile(self, shape: tuple[int, ...], tell: Callable[[float], object]) -> RemovableHandle:
+        """Have `tell` called with about the part of an image that is done, after each tile that the network has seen.
 
-        Use it as `with segmenter.on_tile(tell): segmenter.segment(image)`.
+        What it raises ends the search. Use it as `with segmenter.on_tile(image.shape, tell): segmenter.segment(image)`.
         """
-        return self._network.register_forward_hook(lambda network, seen, answer: tell(seen[0].numel()))
+        whole, seen = pixels_seen(shape, self._magnification) * (_VIEWS if self._flips else 1), 0
+
+        def tile(_network: nn.Module, given: tuple[torch.Tensor, ...], _answer: torch.Tensor) -> None:
+            nonlocal seen
+            seen += given[0].numel()
+            tell(min(seen / whole, _NEARLY_ALL))
+
+        return self._network.register_forward_hook(tile)
 
     def check_outlines(self) -> HasOutlines:
         """Return the read-out if it has outlines.

@@ -23,7 +23,7 @@ from nanolab.models.settings import NetworkSettings
 from nanolab.training.processes import Processes
 from nanolab.training.settings import TrainingSettings
 
-__all__ = ["Learner", "learning_rate", "loss_function", "plateau_factor", "predicted_logits"]
+__all__ = ["Learner", "learning_rate", "loss_function", "new_network", "plateau_factor", "predicted_logits"]
 
 _POWER = 0.9  # of PaddleSeg and its kin
 _PATIENCE_EPOCHS = 40
@@ -87,6 +87,21 @@ def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Op
     return kind(weights, settings.learning_rate, weight_decay=decay)
 
 
+def new_network(settings: TrainingSettings, readout: Readout) -> nn.Module:
+    """Return the network that a training begins with: of random weights, or of those that it starts from.
+
+    Raises
+    ------
+    InputError
+        If it starts from a network of another kind.
+    """
+    torch.manual_seed(settings.seed)
+    network = build(settings.network, readout.channels, **settings.network_options)
+    if settings.start_from is not None:
+        _take_weights(network, settings)
+    return network
+
+
 def _take_weights(network: nn.Module, settings: TrainingSettings) -> None:
     """Give a network the weights of `settings.start_from`, which must be of the same kind."""
     path = checkpoint_of(str(settings.start_from))
@@ -131,10 +146,7 @@ class Learner:
         self._loss = loss_function(settings, readout)
         self._device = self._processes.device
         self.factor = 1.0
-        torch.manual_seed(settings.seed)
-        network = build(settings.network, readout.channels, **settings.network_options)
-        if settings.start_from is not None:
-            _take_weights(network, settings)
+        network = new_network(settings, readout)
         # channels last: convolutions on CPUs are a tenth faster so
         self.network: nn.Module = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._average = AveragedModel(self.network, multi_avg_fn=self._follow, use_buffers=True)

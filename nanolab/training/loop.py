@@ -19,7 +19,7 @@ from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.models.checkpoint import checkpoint_of, save_checkpoint
 from nanolab.models.readouts.base import make_readout
 from nanolab.training.keep import SCORES, Keep, in_words
-from nanolab.training.learner import Learner, learning_rate, plateau_factor
+from nanolab.training.learner import Learner, learning_rate, new_network, plateau_factor
 from nanolab.training.memory import check_memory, memory_explained
 from nanolab.training.patches import Patches, prefetch
 from nanolab.training.processes import Processes
@@ -93,6 +93,7 @@ def train(
     taken = {}
     if settings.start_from is not None:
         taken["started_from"] = sha256(check_file(checkpoint_of(settings.start_from), "checkpoint"))
+        new_network(settings, make_readout(settings.readout, **settings.readout_options))  # or say now that it cannot
     folder = output_folder(folder)
     started = (folder / "run.json").exists()
     if started and not resume:

@@ -1,6 +1,8 @@
 """Twins: images rendered at the scale and size of the user's, and segmented in the same way; kept for the next time."""
 
 import hashlib
+import os
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -41,6 +43,7 @@ TRUTHS: dict[Truth, str] = {
 }
 _SIDE_PX = 512  # a larger image shows no more than several of these; the border is corrected for in all
 _LEAST_PX = 10  # fewer visible pixels are no particle that anybody would draw
+_MOST_FOUND = 40  # folders of label maps: those of about eight corrections
 _SEED = 20261130  # other images than any training with a small seed has seen
 
 
@@ -138,7 +141,8 @@ class Twins:
 class Network:
     """A network and the options of `nanolab.segmentation.segmenter.Segmenter` it is used with.
 
-    Its label maps are kept by what decides about them: the image, the weights, the options.
+    Its label maps are kept by what decides about them: the image, the weights, the options; for the 40 pairs of weights
+    and options that were used last.
     """
 
     model: Path
@@ -153,7 +157,13 @@ class Network:
     @cached_property
     def _folder(self) -> Path:
         key = {"weights": sha256(checkpoint_of(self.model)), "made_by": self.segmenter.made_by, "options": self.options}
-        return self.root / f"found-{digest(key)[:12]}"
+        folder = self.root / f"found-{digest(key)[:12]}"
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
+        kept = sorted(self.root.glob("found-*"), key=lambda each: each.stat().st_mtime)
+        for old in kept[:-_MOST_FOUND]:
+            shutil.rmtree(old, ignore_errors=True)  # another process may remove it as well
+        return folder
 
     def find(self, images: Iterable[AnyImage], *, pixel_size_nm: float, progress: bool = True) -> list[LabelMap]:
         """Return the label maps of images, shape (height, width) each, found now or before."""

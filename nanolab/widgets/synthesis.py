@@ -16,6 +16,7 @@ from skimage.segmentation import find_boundaries
 from nanolab.core.checks import InputError
 from nanolab.core.files import atomic
 from nanolab.core.validation import explained
+from nanolab.core.words import count_words
 from nanolab.images.micrograph import Micrograph
 from nanolab.synthesis.generate import Preview, RenderedImage
 from nanolab.synthesis.recipe import Recipe, dump_recipe
@@ -141,7 +142,9 @@ class RecipeEditor(widgets.HBox):  # type: ignore[misc]  # ipywidgets has no typ
         self._draw()
         height, width = self.rendered.image.shape
         size = self.rendered.pixel_size_nm
-        self._say(f"{self.rendered.labels.max()} particles, {width} x {height} px, {size:.4g} nm a pixel")
+        self._say(
+            f"{count_words(self.rendered.labels.max(), 'particle')}, {width} x {height} px, {size:.4g} nm a pixel"
+        )
 
     def _draw(self) -> None:
         pixels = np.repeat(np.rint(self.rendered.image * 255).astype(np.uint8)[..., None], 3, axis=2)

@@ -71,7 +71,7 @@ def test_corrections_of_other_particles_are_left_out_and_said(session: bytes, tm
     page = Page(BrightModels())
     asyncio.run(page.take({"s.json": json.dumps(content).encode(), "a.tif": (tmp_path / "a.tif").read_bytes()}))
     assert len(page.bench.images["a"].particles) == 4
-    assert "corrections are left out" in page.ui.failures.object
+    assert "left out, of particles found by" in page.ui.failures.object
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_downloads_say_what_made_them(session: bytes, page: Page, tmp_path: Path
     assert table["weight"].mean() == pytest.approx(1)
     page.bench.border = "correct"
     about = pd.read_excel(page.bench.write_file("sizes.xlsx", tmp_path / "out"), sheet_name="about")
-    assert about["value"].astype(str).str.contains("bright, 1 corrections").any()
+    assert about["value"].astype(str).str.contains("bright, 1 correction").any()
     assert read_json(tmp_path / "out/session.json")["images"][0]["edits"] == [{"action": "drop", "labels": [2]}]
 
 

@@ -276,6 +276,23 @@ def test_a_roi_set_of_one_of_many_images_says_how_it_is_to_be_called(image_folde
         import_labels(image_folder, None, tmp_path / "set", progress=False)
 
 
+def test_a_mask_that_names_a_task_belongs_to_the_only_image(tmp_path: Path) -> None:
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, SHAPE, dtype=np.uint8)
+    write_tiff(tmp_path / "images/a.tif", pixels, pixel_size_nm=None)
+    write_binary(tmp_path / "masks/task-1-annotation-7-by-1-tag-particle-0.png", "a.tif")
+    dataset = import_labels(tmp_path / "masks", tmp_path / "images", tmp_path / "set", progress=False)
+    assert np.array_equal(dataset[0].labels, expected())
+
+
+def test_a_mask_that_names_a_task_of_many_says_how_it_is_to_be_called(image_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "masks").mkdir()
+    write_binary(tmp_path / "masks/task-2-annotation-1-by-1-tag-particle-0.png", "a.tif")
+    with pytest.raises(InputError, match=r"its image task-2-.* is not in .*call the file .*image_mask\.png"):
+        import_labels(tmp_path / "masks", image_folder, tmp_path / "set", progress=False)
+
+
 def test_an_image_that_is_annotated_twice_is_left_out_alone(image_folder: Path, tmp_path: Path) -> None:
     for name, image in (("a", "a.tif"), ("b", "b.tif"), ("again", "b.tif")):
         write_labelme(image_folder / f"{name}.json", image)

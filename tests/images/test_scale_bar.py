@@ -114,6 +114,16 @@ class TestShapes:
             [140], abs=0.6
         )  # half-way to the ground behind the outline
 
+    def test_bars_may_lie_on_the_last_rows(self, rng):
+        image = canvas(rng)
+        rectangle(image, HEIGHT - 6, HEIGHT, 200, 340, 255)
+        assert [bar.length_px for bar in find_bars(drawn(image), 480, HEIGHT)] == pytest.approx([140], abs=0.7)
+
+    def test_the_ground_below_a_line_with_ticks_at_the_edge_is_no_bar(self):
+        image = np.full((HEIGHT, WIDTH), 20, np.float32)
+        image[-14:-12, 200:340] = image[-20:, [200, 201, 338, 339]] = 230
+        assert [bar.sign for bar in find_bars(drawn(image), 480, HEIGHT)] == [1]
+
     def test_bars_may_end_a_pixel_before_the_image_does(self, rng):
         image = canvas(rng)
         rectangle(image, 486, 492, 500, WIDTH - 1, 255)
@@ -162,7 +172,8 @@ class TestPairs:
         ("content", "nm"),
         [
             ("200 nm", 200), ("200nm", 200), ("-200 nm-", 200), ("0.5 µm", 500), ("0,5 μm", 500), ("1um", 1000),
-            ("1.00um", 1000), ("2.5 µm.", 2500), ("300 nm", 300), ("100 µm", 1e5), ("1 mm", 1e6),
+            ("1.00um", 1000), ("0.5 pm", 500), ("50 rim", 50), ("2.5 µm.", 2500),
+            ("300 nm", 300), ("100 µm", 1e5), ("1 mm", 1e6),
         ],
     )  # fmt: skip
     def test_labels(self, rng, content, nm):
@@ -174,7 +185,7 @@ class TestPairs:
     @pytest.mark.parametrize(
         "content",
         [
-            "WD = 2.9 mm", "EHT = 20.00 kV", "592 nm TLD", "108 nm", "50 mm", "0.5 pm", "2000 nm", "0 nm", "200", "nm",
+            "WD = 2.9 mm", "EHT = 20.00 kV", "592 nm TLD", "108 nm", "50 mm", "2000 nm", "0 nm", "200", "nm",
             "200 nm 100 nm", "x 200 nm", "(b)", "",
         ],
     )  # fmt: skip
@@ -190,6 +201,26 @@ class TestPairs:
         image[460:475, 290:350:4] = 255
         apart = [label("20", right=305.0), label("nm", left=318.0)]
         assert self.found(image, *_rejoined(apart)).nm == pytest.approx(20 / 140, rel=0.01)
+
+    def test_a_number_may_stand_far_from_its_unit(self, rng):
+        image = canvas(rng)
+        rectangle(image, 490, 496, 250, 390, 255)
+        image[460:475, 280:370:4] = 255
+        apart = [label("200", left=260.0, right=300.0), label("nm", left=350.0, right=385.0)]  # twice its height
+        assert self.found(image, *apart).nm == pytest.approx(200 / 140, rel=0.01)
+
+    def test_a_bar_may_be_as_white_as_the_box_of_its_label(self, rng):
+        image = canvas(rng, 60)
+        rectangle(image, 450, 485, 270, 370, 255)
+        rectangle(image, 460, 480, 100, 240, 255)
+        image[460:475, 290:350:4] = 0
+        assert self.found(image, label("200 nm")).nm == pytest.approx(200 / 140, rel=0.01)
+
+    def test_a_bar_may_lie_far_left_of_its_label(self, rng):
+        image = np.full((HEIGHT, WIDTH), 20, np.float32)  # a data bar of JEOL's
+        rectangle(image, 465, 471, 100, 220, 255)
+        image[460:475, 290:350:4] = 255
+        assert self.found(image, label("200 nm")).nm == pytest.approx(200 / 120, rel=0.01)
 
     def test_no_bar(self, rng):
         found = self.found(canvas(rng), label("200 nm"))
@@ -213,6 +244,19 @@ class TestPairs:
         rectangle(image, 472, 479, 290, 350, 255)
         image[458:470, 290:350:4] = 255
         assert self.found(image, label("200 nm")).nm == pytest.approx(200 / 60, rel=0.02)  # a pixel
+
+    def test_the_foot_of_letters_is_no_bar(self, rng):
+        image = canvas(rng, 60)
+        image[458:472, 290:350:4] = image[472:475, 315:350] = 255  # of outlined letters that run into each other
+        assert self.found(image, label("200 nm")).nm is None
+
+    def test_a_label_wider_than_a_line_with_ticks_is_not_cut_there(self, rng, monkeypatch):
+        monkeypatch.setattr(scale_bar, "read_line", lambda pixels: ("50 nm", 0.98))  # without its first digit
+        image = canvas(rng, 60)
+        image[458:470, 285:355:4] = 255
+        image[472:474, 300:356] = image[470:477, [300, 301, 354, 355]] = 255
+        found = self.found(image, label("250 nm"))
+        assert found.nm == pytest.approx(250 / 54, rel=0.02)  # a pixel
 
     def test_an_outline_is_no_bar(self, rng):
         image = canvas(rng, 128, 2)
@@ -263,6 +307,21 @@ def test_drawn_scale_bars_are_read(rng, content, nm, level, ink):
     found = read_scale_bar(drawn(image))
     assert found.nm == pytest.approx(nm / 156.5, rel=0.006)  # 0.5 px at each end
     assert found.confidence > 0.8
+
+
+def test_a_label_at_the_very_edge_is_read(rng):
+    image = canvas(rng, 60)
+    written(image, "200 nm", (3, HEIGHT - 18), 0.9, 255)
+    rectangle(image, HEIGHT - 8, HEIGHT, 5, 105, 255)
+    assert read_scale_bar(drawn(image)).nm == pytest.approx(2, rel=0.01)  # half a pixel at each end of 100
+
+
+def test_a_label_that_was_missed_is_sought_in_the_corners(rng, monkeypatch):
+    image = canvas(rng, 60)
+    rectangle(image, 485, 491, 440.3, 596.8, 255)
+    written(image, "100 nm", (465, 470), 0.9, 255)
+    monkeypatch.setattr(scale_bar, "read_text", lambda pixels, **_options: [])
+    assert read_scale_bar(drawn(image)).nm == pytest.approx(100 / 156.5, rel=0.006)
 
 
 def test_an_image_without_text(rng):
@@ -376,7 +435,7 @@ def test_a_line_read_across_its_bar_is_read_again_without_it(monkeypatch: pytest
         image[450:470, left : left + 4] = 255
     image[448:473, [165, 171, 178, 190, 196, 207, 213, 222]] = 255  # strokes of letters
     read = Text("15 um", 445.0, 102.0, 476.0, 228.0, 0.98)  # the right tick as a 1
-    monkeypatch.setattr(scale_bar, "read_text", lambda pixels: [read])
+    monkeypatch.setattr(scale_bar, "read_text", lambda pixels, **_options: [read])
     seen = []
     monkeypatch.setattr(scale_bar, "read_line", lambda pixels: (seen.append(pixels.shape), ("5 um", 0.97))[1])
     found = read_scale_bar(drawn(image))

@@ -20,7 +20,7 @@ def scattered(rng: np.random.Generator) -> np.ndarray:
     return labels
 
 
-@pytest.mark.parametrize("tolerance_px", [0, 1, 1.5, 2, 5**0.5, 3.7, 5, 100, 1e9])
+@pytest.mark.parametrize("tolerance_px", [0, 1, 1.5, 2, 5**0.5, 3.7, 5, 100])
 def test_it_agrees_with_all_distances(rng: np.random.Generator, tolerance_px: float):
     truth, predicted = scattered(rng), scattered(rng)
     true, found = (find_boundaries(labels, mode="inner", connectivity=1) for labels in (truth, predicted))
@@ -58,7 +58,7 @@ def test_scores_add_up_and_are_undefined_where_nothing_is():
     assert boundary_scores(square(0, 0, 3), square(15, 15, 3), 2).f1 == 0
 
 
-@pytest.mark.parametrize("tolerance_px", [-1, np.nan, np.inf])
+@pytest.mark.parametrize("tolerance_px", [-1, 101, np.nan, np.inf])
 def test_a_tolerance_that_is_no_distance_is_refused(tolerance_px: float):
-    with pytest.raises(InputError, match="0 or above"):
+    with pytest.raises(InputError, match="boundary_px must be a number from 0 to 100"):
         boundary_scores(square(4, 4), square(4, 4), tolerance_px)

@@ -192,6 +192,16 @@ def test_options_out_of_range_are_refused(model: Path) -> None:
             Segmenter(model, tile_px=tile_px)
 
 
+def test_what_is_done_of_an_image_is_told_by_tile(model: Path, discs: np.ndarray) -> None:
+    for flips in (False, True):
+        told: list[float] = []
+        segmenter = Segmenter(model, flips=flips)
+        with segmenter.on_tile(discs.shape, told.append):
+            segmenter.segment(discs)
+        assert told == sorted(told)
+        assert 0 < told[0] <= told[-1] < 1  # what follows the network takes time as well
+
+
 def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 

@@ -41,7 +41,8 @@ def test_an_anchor_keeps_weights_near_where_they_started(tmp_path: Path, tiny_se
 
 def test_weights_of_another_network_are_refused(tmp_path: Path, tiny_settings: Settings) -> None:
     with pytest.raises(InputError, match=r"start_from: .* has network 'unet'"):
-        train([SAMPLES], tmp_path, tiny_settings(start_from="shipped"), progress=False)
+        train([SAMPLES], tmp_path / "new", tiny_settings(start_from="shipped"), progress=False)
+    assert not (tmp_path / "new").exists()
     for name, said in (("none", "holds no training"), ("none.safetensors", "checkpoint")):
         with pytest.raises(InputError, match=said):
             train([SAMPLES], tmp_path / "new", tiny_settings(start_from=str(tmp_path / name)), progress=False)

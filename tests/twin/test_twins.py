@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from nanolab.measurement.particles import measure
 from nanolab.models.shipped import shipped_model
 from nanolab.segmentation.segmenter import Segmenter, options_said
 from nanolab.synthesis.recipe import load_recipe
+from nanolab.twin import twins
 from nanolab.twin.twins import Counting, Network, network_of, twin_recipe
 
 
@@ -66,6 +68,20 @@ def test_label_maps_are_found_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     Network(shipped_model(), {"magnification": 2.0}, tmp_path).find([image], pixel_size_nm=2.0, progress=False)
     assert len(asked) == 2  # another setting
     assert all(read_labels(path).shape == (40, 40) for path in tmp_path.rglob("*.tif"))
+
+
+def test_label_maps_are_kept_of_the_settings_used_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Segmenter, "segment", lambda self, image, **_options: np.ones(image.shape, np.int32))
+    (tmp_path / "renders").mkdir()
+    for number in range(twins._MOST_FOUND + 2):
+        (tmp_path / f"found-{number}").mkdir()
+        os.utime(tmp_path / f"found-{number}", (number, number))  # seconds since 1970
+    image = np.eye(40, dtype=np.float32)
+    Network(shipped_model(), root=tmp_path).find([image], pixel_size_nm=2.0, progress=False)
+    there = {path.name for path in tmp_path.iterdir()}
+    assert len(there) == twins._MOST_FOUND + 1
+    assert "renders" in there
+    assert there.isdisjoint({"found-0", "found-1", "found-2"})
 
 
 def test_the_network_is_the_one_that_label_maps_name() -> None:

@@ -32,6 +32,7 @@ _SUFFIXES: dict[str, frozenset[str]] = {
 }
 _READERS = {"labelme": read_labelme, "via": read_via, "coco": read_coco, "imagej": read_imagej}
 _LABEL_STUDIO = re.compile(r"^[0-9a-f]{8}-")
+_NAMELESS = re.compile(r"RoiSet|task-\d+(-annotation-\d+)?(-.*)?")  # ImageJ's, and Label Studio's of brushes
 
 
 @dataclass(frozen=True)
@@ -116,19 +117,20 @@ def _pairs(
 def _image(name: str, there: dict[str, Path]) -> Path | None:
     """Return the image that an annotation names, by its name alone; None if it is not there.
 
-    Label Studio puts eight digits before the name; and what ImageJ calls `RoiSet` belongs to the only image there is.
+    Label Studio puts eight digits before the name. What does not name its image, ImageJ's `RoiSet` and Label Studio's
+    `task-1-annotation-1-by-1-tag-particle-0`, belongs to the only image there is.
     """
     names = [name, unquote(name), _LABEL_STUDIO.sub("", unquote(name))]
     stems = [stem for each in names for stem in (each, *bare_stems(each), Path(each).stem)]
     found = next((there[stem] for stem in stems if stem in there), None)
-    return next(iter(there.values())) if found is None and name == "RoiSet" and len(there) == 1 else found
+    return next(iter(there.values())) if found is None and _NAMELESS.fullmatch(name) and len(there) == 1 else found
 
 
 def _unpaired(annotation: Annotation, folder: Path) -> str:
     if not annotation.image and annotation.remarks:
         return shortened(annotation.remarks)
     remedy = "name the folder of the images"
-    if annotation.particles is None or annotation.image == "RoiSet":
+    if annotation.particles is None or _NAMELESS.fullmatch(annotation.image):
         remedy = "call the file as its image, such as image_mask.png or image_RoiSet.zip for image.tif"
     return f"{annotation.where}: its image {annotation.image} is not in {folder}; {remedy}"
 

@@ -17,6 +17,7 @@ _UNEVEN, _MOST_UNEVEN = 0.15, 0.35  # of that contrast: how much the grey of a b
 _BLUR_PX = 2  # over which an end may be blurred
 _END_CONTRAST, _BEYOND_PX = 0.3, 4  # of that contrast, between a bar and so many columns beyond its ends
 _THICKEST_WITH_TICKS_PX, _TICK_INK = 6, 0.6  # of a line with ticks; of the line's contrast in its ticks
+_TICK_EDGE = 0.2  # of that contrast: what is paler is no tick any more
 _SURROUNDINGS_PX = 6  # rows looked at above and below those searched
 _SLACK_PX = 2  # by which the ends of a bar's rows may differ
 _TICK_COUNT = 11  # ten intervals, as Hitachi draws them
@@ -168,28 +169,29 @@ def _stands_out(levels: Levels, top: int, bottom: int, left: int, right: int, si
 def _measured(levels: Levels, top: int, bottom: int, left: int, right: int, sign: int) -> Bar | None:
     """Measure the bar that a rectangle is; None where it does not stand out evenly on all four sides."""
     above, below = levels[max(0, top - 4) : max(0, top - 1)], levels[bottom + 1 : bottom + 4]
-    if not (len(above) and len(below)):
+    around = [side.mean(axis=0) for side in (above, below) if len(side)]  # one where the image ends
+    if not around:
         return None
-    rows = sign * levels[top:bottom].mean(axis=0)
-    sides = sign * np.stack([above.mean(axis=0), below.mean(axis=0)])
+    rows, sides = sign * levels[top:bottom].mean(axis=0), sign * np.stack(around)
     core = slice(left + _BLUR_PX, right - _BLUR_PX)
     level, contrast = float(np.median(rows[core])), float(np.median((rows - sides)[:, core], axis=1).min())
     off = np.abs(rows[core] - level)
     if contrast < _CONTRAST or off.std() > _UNEVEN * contrast or off.max() > _MOST_UNEVEN * contrast:
         return None
-    first = _flank(rows[::-1], len(rows) - left, level, contrast)
-    last = _flank(rows, right, level, contrast)
+    outlined = len(around) == 2  # at the image's edge it may be the ground between two ticks
+    first = _flank(rows[::-1], len(rows) - left, level, contrast, outlined=outlined)
+    last = _flank(rows, right, level, contrast, outlined=outlined)
     if first is None or last is None:
         return None
     ends = len(rows) - first, last
     return Bar(top, bottom, ends, _ticks(levels, top, bottom, ends, sign * contrast), sign, contrast)
 
 
-def _flank(rows: Levels, end: int, level: float, contrast: float) -> float | None:
+def _flank(rows: Levels, end: int, level: float, contrast: float, *, outlined: bool) -> float | None:
     """Where a bar ends near column `end`, half-way down to what lies beyond it; None if that is too like the bar."""
     start = min(end + _BLUR_PX, len(rows) - 1)
     beyond = float(np.median(rows[start : start + _BEYOND_PX]))
-    if level - beyond < max(_CONTRAST, _END_CONTRAST * contrast):
+    if outlined and level - beyond < max(_CONTRAST, _END_CONTRAST * contrast):
         beyond = float(rows[end : start + 1].min())  # an outline is narrower
     if level - beyond < max(_CONTRAST, _END_CONTRAST * contrast):
         return None  # it runs into something alike: an arrow head, a particle
@@ -221,10 +223,14 @@ def _tick(strip: Levels, end: float, contrast: float) -> float | None:
     if around.size == 0:
         return None
     ink = (around.mean(axis=0) - float(np.median(around))) / contrast
-    if ink.max() < _TICK_INK or (ink > _TICK_INK / 2).sum() > _TICK_WIDTH_PX:
+    near = slice(max(0, int(end) - start - _TICK_WIDTH_PX // 2), int(end) - start + _TICK_WIDTH_PX // 2 + 1)
+    peak = near.start + int(np.argmax(ink[near]))
+    if ink[peak] < _TICK_INK or (ink > _TICK_INK / 2).sum() > _TICK_WIDTH_PX:
         return None
-    ink = np.where(ink > 0.2, ink, 0)
-    middle = float(start + 0.5 + (ink * np.arange(len(ink))).sum() / ink.sum())
+    pale = np.flatnonzero(ink <= _TICK_EDGE)  # what lies beyond is something else: the edge of a box
+    first, last = pale[pale < peak].max(initial=-1) + 1, pale[pale > peak].min(initial=len(ink))
+    columns = np.arange(first, last)
+    middle = float(start + 0.5 + np.average(columns, weights=ink[first:last]))
     return middle if abs(middle - end) <= _TICK_WIDTH_PX / 2 else None
 
 

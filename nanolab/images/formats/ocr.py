@@ -2,15 +2,16 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Text", "read_line", "read_text"]
+__all__ = ["Text", "read_corners", "read_line", "read_text"]
 
 _LONGEST_SIDE = 2000  # pixels; the reader would shrink a larger image itself, after copying it
+MARGIN_PX = 40
 
 
 @dataclass(frozen=True)
@@ -30,13 +31,15 @@ class Text:
         return self.bottom - self.top
 
 
-def read_text(pixels: npt.NDArray[np.float32]) -> list[Text]:
+def read_text(pixels: npt.NDArray[np.float32], *, margin_px: int = MARGIN_PX) -> list[Text]:
     """Read the lines of text in a grey image.
 
     Parameters
     ----------
     pixels
         Shape (height, width), float32 in [0, 1].
+    margin_px
+        Grey all around. Letters at the very edge are not found without it, and some others only without.
     """
     import cv2
 
@@ -44,12 +47,24 @@ def read_text(pixels: npt.NDArray[np.float32]) -> list[Text]:
     if shrink > 1:
         size = round(pixels.shape[1] / shrink), round(pixels.shape[0] / shrink)
         pixels = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
-    found = _read(pixels, find_lines=True)
+    found = _read(np.pad(pixels, margin_px, constant_values=0.5), find_lines=True)
     if found.txts is None:
         return []
     return [
-        Text(content, *_upright(np.asarray(corners) * shrink), float(score))
+        Text(content, *_upright(((np.asarray(corners) - margin_px) * shrink).clip(0)), float(score))
         for content, corners, score in zip(found.txts, found.boxes, found.scores, strict=True)
+    ]
+
+
+def read_corners(pixels: npt.NDArray[np.float32]) -> list[Text]:
+    """Read the lower corners again, which are enlarged as the whole was not: small letters, and faint ones."""
+    height, width = pixels.shape
+    top, overlap = height * 5 // 8, width // 16
+    parts = [(0, width // 2 + overlap), (width // 2 - overlap, width)]
+    return [
+        replace(text, top=text.top + top, left=text.left + left, bottom=text.bottom + top, right=text.right + left)
+        for left, right in parts
+        for text in read_text(pixels[top:, left:right])
     ]
 
 
