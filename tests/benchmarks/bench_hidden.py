@@ -3,7 +3,8 @@
 `make bench` renders six images of each of some recipes with a seed that the trees have not seen and prints the table.
 `python tests/benchmarks/bench_hidden.py FOLDER...` grows the trees anew from rendered data sets and writes
 `nanolab/measurement/hidden.csv`; those that ship are of the first 12 images of each of 24 recipes, of seeds 501 to 503
-(all in `data/recipes` but the rings and the stand-in).
+(all in `data/recipes` but the rings and the stand-in), and of what the network that shipped before found in eight more
+images of each of eleven of them, so that they can be made again alike, not the same.
 """
 
 import sys
