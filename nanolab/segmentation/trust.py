@@ -43,8 +43,8 @@ _FEW, _MUCH = 10, 0.5  # particles, and share that touch the border, that are wo
 _CERTAIN = (0.01, 0.999)  # probabilities of which a logit is taken
 _ONE_SIDED = 0.8  # of its steadiness, where a particle has one neighbouring magnification alone
 _MISSING, _WIDE = 0.1, 1.5
-# below, or above, that it is worth saying: mean trust and agreement, and how much the median changes
-_UNLIKE, _PIECES, _CHANGING = 0.4, 0.5, 0.2
+# below, or above, that it is worth saying: mean trust, agreement, lower quartile of steadiness, change of the median
+_UNLIKE, _PIECES, _UNSTEADY, _CHANGING = 0.4, 0.5, 0.85, 0.2
 
 
 @dataclass(eq=False)
@@ -198,11 +198,12 @@ def image_features(facts: dict[str, float], particles: pd.DataFrame, trust: Floa
         `agreement` of the best magnification, `spread`, the largest relative difference of the median ECD at a
         neighbouring one, and `unexplained`, the part of the foreground that no particle has; of `Evidence.facts`.
     particles, trust
-        Features of the particles and trust in them. `trust` is their mean, `margin` see `_margin`, `touching` the share
-        at the border.
+        Features of the particles and trust in them. `trust` is their mean, `steady` the lower quartile of their
+        steadiness, `margin` see `_margin`, `touching` the share at the border.
     """
     row = {
         **facts,
+        "steady": float(particles["steadiness"].quantile(0.25)) if len(trust) else 0.0,
         "trust": float(trust.mean()) if len(trust) else 0.0,
         "margin": _margin(particles["ecd"].to_numpy(), trust),
         "touching": float(particles["touches"].mean()) if len(trust) else 1.0,
@@ -233,6 +234,7 @@ def _reasons(image: pd.Series, count: int) -> list[str]:
         "unlike anything the network has learned": image["trust"] < _UNLIKE,
         "particles come in pieces at every scale": image["agreement"] < _PIECES,
         "sizes change with the magnification": image["spread"] > _CHANGING,
+        "outlines change with the magnification": 0 < image["steady"] < _UNSTEADY,
         "the median hangs on a few particles": image["margin"] < 1,
     }
     return [words for words, is_so in reasons.items() if is_so] or ["many particles are unsure"]

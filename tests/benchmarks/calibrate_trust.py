@@ -36,7 +36,7 @@ OF_PARTICLES = {
     "auto": ["steadiness", "second", "agreement", "solidity"],
     "fixed": ["certainty", "solidity"],
 }
-OF_IMAGES = ["trust", "margin"]
+OF_IMAGES = {"auto": ["steady", "margin"], "fixed": ["trust", "margin"]}
 MIN_AREA_PX = 30  # of particles that count for the median
 TUNED_WEIGHT = 3.0  # of a real image in the fit, against a rendered one
 
@@ -137,7 +137,7 @@ def calibrate(images: list[dict[str, Any]], rendered: set[str], tuned: dict[str,
     ratios = np.array([one[kind]["ratio"] or np.inf for one in images])
     about = about.join(pd.concat(rows, ignore_index=True)).assign(right=abs(ratios - 1) <= CLOSE)
     use = about[about["fitted"]]
-    of_images = fitted(use[OF_IMAGES], use["right"], np.where(use["tuned"], TUNED_WEIGHT, 1.0), strength=0.3)
+    of_images = fitted(use[OF_IMAGES[kind]], use["right"], np.where(use["tuned"], TUNED_WEIGHT, 1.0), strength=0.3)
     about["trust_in_image"] = probabilities(of_images, about)
     print(f"--- {kind}: particles", of_particles["weights"], "images", of_images["weights"])
     for what, frame, trust in (("particles", particles, "trust"), ("images", about, "trust_in_image")):

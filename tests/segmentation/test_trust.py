@@ -117,6 +117,7 @@ def test_known_features() -> None:
     assert row["margin"] == pytest.approx(2 / np.sqrt(1.65))
     assert (row["spread"], row["agreement"]) == (0, 0.6)
     assert row["unexplained"] == pytest.approx(0.05)
+    assert row["steady"] == pytest.approx(0.8)  # of 0.5, 0.9, 0.9, 0.9: a quarter of the way from the first to the last
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=20), st.floats(-3, 3), st.floats(0.1, 3))
