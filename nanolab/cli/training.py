@@ -67,7 +67,7 @@ def train(
     from nanolab.training.sources import Source, draw_sources, split_count
 
     if share and len(share) != len(datasets):
-        raise InputError(f"--share: give one for {count_words(len(datasets), 'data set')}, got {len(share)}")
+        raise InputError(f"--share: give as many as there are data sets, {len(datasets)}, got {len(share)}")
     if validate_mask is not None and validate is None:
         raise InputError(f"--validate-mask: {validate_mask} is the annotation of what --validate names; give both")
     changes = {key: parse_yaml(text, key) for key, text in pairs(settings).items()}

@@ -231,7 +231,7 @@ def _at_one_pixel_size(
         return real, synthetic, None, [note]
     common = sizes[0] if way.pixel_size == "real" else max(sizes[0], sizes[1])
     notes = []
-    if common / min(sizes[0], sizes[1]) > 1 + SAME_SIZE:
+    if max(sizes[0], sizes[1]) / min(sizes[0], sizes[1]) > 1 + SAME_SIZE:
         which = "synthetic" if common < sizes[1] else "finer"
         notes.append(
             f"pixels of {sizes[0]:.4g} nm (real) and {sizes[1]:.4g} nm (synthetic): the {which} images were resampled "

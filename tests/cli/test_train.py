@@ -37,7 +37,7 @@ def test_a_preset_with_changes_on_a_mix(folders: list[str], tmp_path: Path) -> N
     real, synthetic = folders
     watched = ["--validate", f"{real}/images/0.tif", "--validate-mask", f"{real}/masks/0.tif"]
     words = [f"{real}:2", f"{synthetic}:3", "--share", "1", "--share", "3", "--preset", "mill2021", *watched]
-    code, shown = train(*words, "-o", str(tmp_path / "run"), settings=[*QUICK, "augmentation.noise=0.01"])
+    code, shown = train(*words, "-o", str(tmp_path / "run"), settings=[*QUICK, "keep=all", "augmentation.noise=0.01"])
     assert code == 0, shown
     run = TrainingRun(tmp_path / "run")
     sources = run.record["data"]["sources"]
@@ -63,7 +63,7 @@ def test_leave_one_out(folders: list[str], tmp_path: Path) -> None:
     [
         (["REAL:9"], "9 images are wanted of 4"),
         (["REAL:0"], "how many images to take"),
-        (["REAL", "--share", "1", "--share", "2"], "give one for each of the 1 data sets, got 2"),
+        (["REAL", "--share", "1", "--share", "2"], "give as many as there are data sets, 1, got 2"),
         (["REAL", "--preset", "mill"], "preset: must be one of default"),
         (["REAL", "SYNTHETIC", "--leave-one-out"], "takes one data set"),
         (["nowhere"], "must be a folder or one of"),

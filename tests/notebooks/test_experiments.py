@@ -77,7 +77,8 @@ def test_ratio_sweep(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     curve = pd.read_csv(folder / "iterations.csv")
     assert curve["iteration"].tolist() == [8, 16]
     # the curve's last point is of the network that is tested, on the first of its images
-    assert curve["dice"].iloc[-1] == pytest.approx(by_image["dice"].iloc[0])
+    assert curve["miou"].iloc[-1] == pytest.approx(by_image["miou"].iloc[0])
+    assert curve["mdice"].iloc[-1] == pytest.approx(by_image["mdice"].iloc[0])
     check_figures(folder, "learned_from", "worst_median_best", "iterations")
 
 

@@ -438,7 +438,9 @@ def test_outlines_of_a_network_without_are_refused(model: Path, tmp_path: Path) 
 
 def test_progress_is_shown(model: Path, discs: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     segment_files([write_image(tmp_path / "a.tif", picture(discs))], model, tmp_path / "out")
-    assert "1/1" in capsys.readouterr().err
+    shown = capsys.readouterr().err
+    assert "segment:   0 %" in shown
+    assert "100 %" in shown
 
 
 def test_nothing_is_found_in_a_data_bar(model: Path, bam_folder: Path, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_the_share_of_images_with_a_bar() -> None:
         DataBar.model_validate({"styles": ["leica"]})
 
 
-@pytest.mark.parametrize(("style", "seed"), [("zeiss", 1), ("thermo", 2), ("figure", 7)])
+@pytest.mark.parametrize(("style", "seed"), [("zeiss", 1), ("thermo", 2), ("figure", 8)])
 def test_the_scale_bar_reader_reads_it(style: str, seed: int) -> None:
     grey = np.random.default_rng(0).normal(0.3, 0.02, SHAPE).astype(np.float32)
     found = read_scale_bar(draw_over(np.clip(grey, 0, 1), bar(style, seed, 3.0)))
