@@ -96,7 +96,7 @@ def trust_words(trust: Trust) -> str:
     """Return how far the particles of an image can be believed, and what speaks against."""
     notes = "".join(f"<br>{html.escape(note)}" for note in trust.notes)
     style = "hint warn" if trust.image < UNTRUSTED else "hint"
-    return f'<p class="{style}">Trust {trust.image:.2f}: the median is within 10 % so likely.{notes}</p>'
+    return f'<p class="{style}">Trust {trust.image:.2f}: the chance that the median is right to 10 %.{notes}</p>'
 
 
 def statistics_html(sizes: Sizes) -> str:
