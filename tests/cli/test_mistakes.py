@@ -64,7 +64,7 @@ MISTAKES = {
     ("import-labels", "a.json", "-o", "out", "--pixel-size-nm", "inf"): "from 0.0001 to 1e+06, got inf",
     (*TRAIN, "--share", "nan"): "greater than or equal to 0",
     (*TRAIN, "--share", "-1"): "greater than or equal to 0",
-    (*TRAIN, "--share", "1", "--share", "1"): "give one for 1 data set, got 2",
+    (*TRAIN, "--share", "1", "--share", "1"): "give as many as there are data sets, 1, got 2",
     (*TRAIN, "--set", "epoch", "3"): "unknown key (did you mean epochs?)",
     (
         *TRAIN,
