@@ -59,7 +59,7 @@ def analyse(
         load_recipe(recipe)
         typer.echo(
             f"{count_words(len(files), 'image')}: render {rendered} of {recipe}, learn them, find the particles, "
-            f"render {twins} more to correct sizes, report. About twenty minutes; stop it whenever you like."
+            f"render {twins} more to correct sizes, report. About ten minutes; stop it whenever you like."
         )
 
     from nanolab.reports.analysis import analyse as analyse_images  # after the checks: PyTorch takes its time
