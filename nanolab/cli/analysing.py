@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from nanolab.cli.app import (
+    FindScaleBar,
     PixelSizeNm,
     Recursive,
     Scales,
@@ -40,9 +41,7 @@ def analyse(
     recursive: Recursive = False,
     pixel_size_nm: PixelSizeNm = None,
     scales: Scales = None,
-    find_scale_bar: Annotated[
-        bool, typer.Option("--find-scale-bar", help="Read the scale bar in the picture where a file has no pixel size.")
-    ] = False,
+    find_scale_bar: FindScaleBar = False,
     settings: Settings = [],  # noqa: B006  # typer copies it
     force: Annotated[
         bool, typer.Option("--force", help="Correct also with renders that are unlike the images.")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nanolab.images.scale_table import ScaleTable
 
 __all__ = [
+    "FindScaleBar",
     "Parameters",
     "PixelSizeNm",
     "Recursive",
@@ -154,6 +155,9 @@ PixelSizeNm = Annotated[
 Scales = Annotated[
     Path | None,
     typer.Option(metavar="CSV", help="Edges of the pixels of each image: a table with columns image and nm per px."),
+]
+FindScaleBar = Annotated[
+    bool, typer.Option("--find-scale-bar", help="Read the scale bar in the picture where a file has no pixel size.")
 ]
 Recursive = Annotated[bool, typer.Option("-r", "--recursive", help="Also look into the folders of folders.")]
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from nanolab.cli.app import (
+    FindScaleBar,
     PixelSizeNm,
     Recursive,
     Scales,
@@ -109,9 +110,7 @@ def segment(
     recursive: Recursive = False,
     pixel_size_nm: PixelSizeNm = None,
     scales: Scales = None,
-    find_scale_bar: Annotated[
-        bool, typer.Option("--find-scale-bar", help="Read the scale bar in the picture where a file has no pixel size.")
-    ] = False,
+    find_scale_bar: FindScaleBar = False,
     flips: Annotated[
         bool, typer.Option("--flips", help="Average over mirrored and turned views; takes eight times as long.")
     ] = False,

@@ -396,10 +396,15 @@ def _known_to(report: SizeReport) -> str:
 
 def _trust_notes(report: SizeReport) -> list[str]:
     """Return which images to look at first and why, and how many particles are more likely wrong than right."""
-    doubted = {name: each for name, each in report.trust.items() if each.notes}
-    shown = [f"{name} ({each.image:.2f}: {', '.join(each.notes[:2])})" for name, each in list(doubted.items())[:_SHOWN]]
+    every = [each.notes for each in report.trust.values()]
+    of_all = [note for note in every[0] if all(note in each for each in every)] if len(every) > 1 else []
+    own = {name: [note for note in each.notes if note not in of_all] for name, each in report.trust.items()}
+    doubted = {name: notes for name, notes in own.items() if notes}
+    first = list(doubted.items())[:_SHOWN]
+    shown = [f"{name} ({report.trust[name].image:.2f}: {', '.join(notes[:2])})" for name, notes in first]
     more = f", and {len(doubted) - _SHOWN} more" if len(doubted) > _SHOWN else ""
     notes = [f"Look at these first: {'; '.join(shown)}{more}."] if shown else []
+    notes += [f"Of all images: {note}." for note in of_all]
     if "trust" in report.particles and (count := int((report.particles["trust"] < UNTRUSTED).sum())):
         notes.append(f"Hatched: {count_words(count, 'particle')} with a trust below {UNTRUSTED}.")
     return notes

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 
 from nanolab.core.checks import InputError
 from nanolab.images.folders import image_files
-from nanolab.images.labels import read_label_file
+from nanolab.images.labels import LabelFile, read_label_file
 from nanolab.images.micrograph import Micrograph, read
 from nanolab.images.scale_table import typed_scale
 from nanolab.measurement.label_files import measure_files
@@ -93,13 +93,16 @@ def analyse(
     known = None if recipe is None else load_recipe(recipe) if not isinstance(recipe, Recipe) else recipe
     model: Path = shipped_model()
     chosen: dict[str, Any] = {"magnification": "auto"}
+    if known is not None and options.get("where"):
+        raise InputError("where: sizes are corrected from all particles found; leave out the condition or the recipe")
     if known is not None:
         nm, shape = _one_view([_read(each, pixel_size_nm, find_scale_bar) for each in files])
         fitted = twin_recipe(known, pixel_size_nm=nm, shape=shape)
         model, chosen = _learned(fitted, rendered, out, settings), {}
     segmenter = Segmenter(model, **chosen)
     failures = _segmented(files, segmenter, out / "labels", pixel_size_nm, find_scale_bar)
-    measured, wrong = measure_files([out / "labels"])
+    there = list(_label_maps(files, out / "labels"))
+    measured, wrong = measure_files(there, pixel_size_nm=pixel_size_nm) if there else ([], {})
     if not measured:
         raise InputError("\n".join(["analyse: none of the images could be used:", *failures.values(), *wrong.values()]))
     report = size_report(measured, out / "sizes", **options)
@@ -142,8 +145,17 @@ def _segmented(
     find_scale_bar: bool,
 ) -> Mapping[str, str]:
     """Segment the files unless their label maps are there, made in the same way; return what was wrong."""
-    there = [read_label_file(each) for each in out.glob("*.labels.tif")]
-    made = {(out / each.image).resolve() for each in there if each.made_by == segmenter.made_by}
-    if made >= {each.resolve() for each in files}:
+    there = _label_maps(files, out).values()
+    done = [
+        each for each in there if each.made_by == segmenter.made_by and not (find_scale_bar and not each.pixel_size.nm)
+    ]
+    if len(done) == len(files):
         return {}
     return segment_files(files, segmenter, out, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar).failures
+
+
+def _label_maps(files: list[Path], folder: Path) -> dict[Path, LabelFile]:
+    """Return the label maps in a folder that are of these images; those of others may be from an earlier call."""
+    wanted = {each.resolve() for each in files}
+    there = {each: read_label_file(each) for each in sorted(folder.glob("*.labels.tif"))}
+    return {path: each for path, each in there.items() if (folder / each.image).resolve() in wanted}

@@ -95,6 +95,16 @@ def test_the_least_trusted_image_comes_first_with_its_reasons() -> None:
     report = summarise_sizes([sure, doubted])
     assert list(report.trust) == ["doubted", "sure"]
     assert "Look at these first: doubted (0.30: fewer than 10 particles)." in report.notes
+    assert not [note for note in report.notes if note.startswith("Of all images")]
+
+
+def test_what_is_so_of_all_images_is_said_once() -> None:
+    trust = Trust(particles=(0.9, 0.9), image=0.9, notes=("not calibrated",))
+    images = [measure_image(name, squares(6, 8), pixel_size=PX, trust=trust) for name in "abc"]
+    notes = " ".join(summarise_sizes(images).notes)
+    assert notes.count("not calibrated") == 1
+    assert "Of all images: not calibrated." in notes
+    assert "Look at these first" not in notes
     assert "Hatched: 1 particle with a trust below 0.5." in report.notes
     assert report.to_dict()["trust"]["doubted"] == {"image": 0.3, "notes": ("fewer than 10 particles",)}
 

@@ -49,6 +49,11 @@ def test_images_become_a_report_and_are_not_segmented_again(
     monkeypatch.setattr(analysis, "segment_files", _never)
     again = analyse([micrographs], tmp_path / "out", title="discs")
     assert again.report.statistics == done.report.statistics
+    # only what is asked for counts, at the scale that is said now
+    one = analyse([micrographs / "i0.tif"], tmp_path / "out", pixel_size_nm=4.0).report
+    assert set(one.particles["image"]) == {"i0"}
+    before = done.report.particles.query("image == 'i0'")["ecd_nm"]
+    assert one.particles["ecd_nm"].tolist() == pytest.approx((2 * before).tolist())
 
 
 def test_with_a_recipe_it_is_learned_first_and_sizes_are_corrected(
