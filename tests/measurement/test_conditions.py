@@ -96,6 +96,8 @@ def test_the_least_trusted_image_comes_first_with_its_reasons() -> None:
     assert list(report.trust) == ["doubted", "sure"]
     assert "Look at these first: doubted (0.30: fewer than 10 particles)." in report.notes
     assert not [note for note in report.notes if note.startswith("Of all images")]
+    assert "Hatched: 1 particle with a trust below 0.5." in report.notes
+    assert report.to_dict()["trust"]["doubted"] == {"image": 0.3, "notes": ("fewer than 10 particles",)}
 
 
 def test_what_is_so_of_all_images_is_said_once() -> None:
@@ -105,8 +107,6 @@ def test_what_is_so_of_all_images_is_said_once() -> None:
     assert notes.count("not calibrated") == 1
     assert "Of all images: not calibrated." in notes
     assert "Look at these first" not in notes
-    assert "Hatched: 1 particle with a trust below 0.5." in report.notes
-    assert report.to_dict()["trust"]["doubted"] == {"image": 0.3, "notes": ("fewer than 10 particles",)}
 
 
 def test_measure_counts_only_particles_like_those_asked_for(tmp_path: Path) -> None:
