@@ -146,6 +146,13 @@ def segment(
             "elsewhere; those below 30 px of area if not given.",
         ),
     ] = None,
+    keep_unlikely: Annotated[
+        bool,
+        typer.Option(
+            "--keep-unlikely",
+            help="With magnification auto, keep particles that are far less trusted than the others in the image too.",
+        ),
+    ] = False,
     outlines: Annotated[
         bool, typer.Option("--outlines", help="Also write whole, overlapping outlines (networks with stardist only).")
     ] = False,
@@ -183,6 +190,7 @@ def segment(
             magnification=parse_magnification(magnification or "1"),
             postprocessing=postprocessing,
             dynamic=dynamic,
+            keep_unlikely=keep_unlikely,
             min_area_px=MIN_AREA_PX if min_diameter is None else 1,
             min_diameter_nm=min_diameter,
             min_diameter_px=min_diameter,
@@ -201,6 +209,8 @@ def segment(
         typer.echo(f"{output}: {count_words(len(done.table), 'label map')}, images.csv and particles.csv")
         if dropped := done.table["too_small"].sum():
             typer.echo(f"too small and left out: {count_words(dropped, 'particle')}; see --min-diameter")
+        if unlikely := done.table["unlikely"].sum():
+            typer.echo(f"far less trusted and left out: {count_words(unlikely, 'particle')}; see --keep-unlikely")
         if letters := done.table["lettering"].sum():
             typer.echo(f"{letters} left out: lettering")
     report_errors(done.failures, count_words(len(files), "image"))

@@ -16,6 +16,7 @@ from nanolab.measurement.fits import Fit
 __all__ = [
     "failure_list",
     "hint",
+    "left_out_words",
     "message",
     "parse_nm",
     "scale_words",
@@ -79,10 +80,13 @@ def seconds_words(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < _MINUTES_FROM_S else f"{seconds / 60:.0f} min"
 
 
-def scale_words(pixel_size: PixelSize, letters: int = 0) -> str:
-    """Return where the pixel size is known from, or that it is not, and how many particles were lettering."""
-    if letters:
-        return scale_words(pixel_size) + hint(f"{letters} left out: lettering")
+def left_out_words(left_out: Mapping[str, int]) -> str:
+    """Return how many more particles were found and left out as what."""
+    return "".join(hint(f"{count} left out: {what}") for what, count in left_out.items() if count)
+
+
+def scale_words(pixel_size: PixelSize) -> str:
+    """Return where the pixel size is known from, or that it is not."""
     if pixel_size.nm is None:
         why = html.escape(pixel_size.detail)
         return f'<p class="hint warn">Unknown ({why}): sizes are in px until it is typed.</p>'

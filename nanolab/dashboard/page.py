@@ -19,6 +19,7 @@ from nanolab.dashboard.drawings import Limits, size_limits
 from nanolab.dashboard.html import (
     failure_list,
     hint,
+    left_out_words,
     message,
     parse_nm,
     scale_words,
@@ -421,7 +422,9 @@ class Page:
         self._settling = False
         self.ui.first.visible = any(each.trust for each in self.bench.images.values())
         self.ui.trust.object = "" if image is None or image.trust is None else trust_words(image.trust)
-        self.ui.scale.object = "" if image is None else scale_words(image.micrograph.pixel_size, image.letters)
+        self.ui.scale.object = (
+            "" if image is None else scale_words(image.micrograph.pixel_size) + left_out_words(image.left_out)
+        )
         self.ui.hint.object = hint(_HINTS[self.ui.mode.value])
 
     def _show_failures(self) -> None:

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -59,6 +59,11 @@ class Found(Protocol):
         """How far it can be believed."""
         ...
 
+    @property
+    def unlikely(self) -> int:
+        """How many more were left out, far less trusted than the others."""
+        ...
+
 
 class Finder(Protocol):
     """What finds particles, such as a `nanolab.segmentation.segmenter.Segmenter`."""
@@ -84,11 +89,12 @@ def safe_name(given: str, taken: Iterable[str] = ()) -> str:
     return unique
 
 
-def _found(finder: Finder, micrograph: Micrograph) -> tuple[LabelMap, int, Trust | None]:
-    """Return the particles of a micrograph, how many more were found that are lettering, and trust in the others."""
+def _found(finder: Finder, micrograph: Micrograph) -> tuple[LabelMap, dict[str, int], Trust | None]:
+    """Return the particles of a micrograph, how many more were left out as what, and trust in the others."""
     found = finder.find(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
     labels, letters = without_lettering(found.labels, micrograph.lettering)
-    return labels, letters, None if found.trust is None else found.trust.of_kept(found.labels, labels)
+    left_out = {"lettering": letters, "far less trusted than the others": found.unlikely}
+    return labels, left_out, None if found.trust is None else found.trust.of_kept(found.labels, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +117,8 @@ class WorkbenchImage:
         Of the file.
     edits
         Corrections in their order.
-    letters
-        How many more were found and are lettering.
+    left_out
+        How many more were found and left out as what.
     trust
         How far what was found can be believed, if known.
     """
@@ -124,7 +130,7 @@ class WorkbenchImage:
     model: str = ""
     sha256: str = ""
     edits: tuple[Edit, ...] = ()
-    letters: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
     trust: Trust | None = None
 
     @cached_property
@@ -244,7 +250,7 @@ class Workbench:
         try:
             whole = read(path, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
             micrograph = whole.crop_data_bar()
-            found, letters, trust = _found(finder, micrograph)
+            found, left_out, trust = _found(finder, micrograph)
         except InputError as error:
             self.failures[name] = str(error).replace(str(path), "this file").removeprefix("this file: ")
         except Exception as error:  # whatever a damaged file brings up must not spoil the others
@@ -252,7 +258,7 @@ class Workbench:
             self.failures[name] = f"could not be used ({type(error).__name__}); please report it with the file"
         else:
             bar_rows = len(whole.pixels) - len(micrograph.pixels)
-            image = WorkbenchImage(name, micrograph, found, bar_rows, model, sha256(path), (), letters, trust)
+            image = WorkbenchImage(name, micrograph, found, bar_rows, model, sha256(path), (), left_out, trust)
             # a new dict: others may be walking through the one that is there
             self.images = {**self.images, name: self._taken_up(image)}
             return name
@@ -262,10 +268,10 @@ class Workbench:
         """Find the particles of an image with another network; its corrections are gone."""
         image = self.images[name]
         micrograph = image.micrograph
-        found, letters, trust = _found(finder, micrograph)
+        found, left_out, trust = _found(finder, micrograph)
         if name in self.images:  # it may have been removed meanwhile
             kept = self.images[name]
-            self.images[name] = replace(kept, found=found, letters=letters, trust=trust, model=model, edits=())
+            self.images[name] = replace(kept, found=found, left_out=left_out, trust=trust, model=model, edits=())
             self._forget(name)
 
     def saved_work(self) -> SavedWork:

@@ -22,6 +22,7 @@ __all__ = [
     "MaskKind",
     "check_shape",
     "labels_from_mask",
+    "only",
     "read_label_file",
     "read_labels",
     "relabel",
@@ -44,9 +45,14 @@ def remove_small(labels: npt.NDArray[np.integer], min_area_px: int) -> LabelMap:
     check_label_map(labels, "label map")
     if labels.max(initial=0) > labels.size:  # numbers too large to count by; otherwise sorting all pixels takes longest
         labels = relabel(labels)
-    keep = np.bincount(labels.ravel().astype(np.intp, copy=False)) >= max(min_area_px, 1)
-    keep[:1] = False
-    return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[labels]
+    areas = np.bincount(labels.ravel().astype(np.intp, copy=False), minlength=1)
+    return only(labels, areas[1:] >= max(min_area_px, 1))
+
+
+def only(labels: npt.NDArray[np.integer], keep: npt.NDArray[np.bool_]) -> LabelMap:
+    """Return the label map with the particles 1 to N of which `keep`, shape (N,), says so, renumbered."""
+    numbers = np.concatenate([[0], np.where(keep, np.cumsum(keep), 0)])
+    return numbers.astype(np.int32)[labels]
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,8 +48,8 @@ class SegmentedFiles:
     table
         One row per image done: image, particles, d50 (median ECD by number, corrected for the border as in the report
         on sizes) with the ends of its 95 % interval over the particles, unit, scale with its source, magnification,
-        trust (`nanolab.segmentation.trust`), how many were left out as too_small or as lettering, and notes on what is
-        doubtful.
+        trust (`nanolab.segmentation.trust`), how many were left out as too_small, unlikely (see `keep_unlikely` of
+        `nanolab.segmentation.segmenter.Segmenter`) or lettering, and notes on what speaks against the result.
     failures
         What was wrong with each file that could not be used, by its path; the others are done.
     """
@@ -145,7 +145,7 @@ def segment_files(
         tables.append(measured.particles)
         is_mask = len(np.unique(cropped.pixels)) <= 2
         about = {"magnification": round(found.evidence.best, 3), "trust": trust.image}
-        about |= {"too_small": found.dropped, "lettering": letters}
+        about |= {"too_small": found.dropped, "unlikely": found.unlikely, "lettering": letters}
         rows.append(_row(measured, about, trust.notes, is_mask=is_mask))
         tell(1.0)
     shown.close()

@@ -20,7 +20,7 @@ from nanolab import __version__
 from nanolab.core.checks import InputError, check_between, check_image, check_positive
 from nanolab.core.files import sha256
 from nanolab.core.typing import Image, LabelMap
-from nanolab.images.labels import remove_small
+from nanolab.images.labels import only, remove_small
 from nanolab.images.lettering import without_lettering
 from nanolab.images.micrograph import Micrograph
 from nanolab.images.trust import Trust
@@ -46,7 +46,7 @@ from nanolab.segmentation.magnification import (
     worth_looking,
 )
 from nanolab.segmentation.postprocessing import make_postprocessing
-from nanolab.segmentation.trust import Evidence, Sightings, assess
+from nanolab.segmentation.trust import Evidence, Sightings, assess, believable
 
 if TYPE_CHECKING:
     from nanolab.models.readouts.outlines import Outlines
@@ -76,6 +76,8 @@ class Segmentation:
         the probability to be particle, or StarDist's object probability.
     dropped
         How many more were found and are too small to be kept.
+    unlikely
+        How many more were found and left out because they are far less trusted than the others.
     evidence
         What tells how far the particles can be believed, for `nanolab.segmentation.trust.assess`.
     outlines
@@ -85,6 +87,7 @@ class Segmentation:
     labels: LabelMap
     scores: Image
     dropped: int
+    unlikely: int
     evidence: Evidence
     outlines: "Outlines | None" = None
 
@@ -129,9 +132,9 @@ class Segmenter:
     magnification
         By how much images are enlarged before the network sees them, or made smaller: for particles that are far from
         the size in px of those it was trained on. `auto` tries several on each image and keeps the particles that are
-        steady from one to the next (`nanolab.segmentation.magnification.survey` and `fused`), which takes two to eight
-        times as long. The label map always has the size of the image; `min_area_px` counts its pixels and those that
-        the network saw.
+        steady from one to the next (`nanolab.segmentation.magnification.survey` and `fused`), without those far less
+        trusted than the others (`nanolab.segmentation.trust.believable`); it takes two to eight times as long. The
+        label map always has the size of the image; `min_area_px` counts its pixels and those that the network saw.
     postprocessing
         One of `nanolab.segmentation.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground
         by a published method instead of the read-out's own.
@@ -139,6 +142,8 @@ class Segmenter:
         How readily the read-out `interior+border` cuts particles apart, 0 to 1, instead of its own value (see
         `nanolab.models.readouts.interior_border.InteriorBorder`): higher where particles come in pieces, lower where
         neighbours stay together.
+    keep_unlikely
+        With `auto`, keep the particles too that are far less trusted than the others.
 
     Attributes
     ----------
@@ -173,6 +178,7 @@ class Segmenter:
         magnification: Magnification = 1.0,
         postprocessing: str | None = None,
         dynamic: float | None = None,
+        keep_unlikely: bool = False,
     ) -> None:
         if magnification != "auto":
             check_between(magnification, "magnification", *MAGNIFICATION_RANGE)
@@ -188,6 +194,7 @@ class Segmenter:
         network, readout, self.record = load_network(checkpoint)
         chosen = {"magnification": magnification, "flips": flips, "postprocessing": postprocessing, "dynamic": dynamic}
         chosen |= {"min_diameter_nm": min_diameter_nm, "min_diameter_px": min_diameter_px}
+        chosen["keep_unlikely"] = keep_unlikely
         chosen["min_area_px"] = None if min_area_px == MIN_AREA_PX else min_area_px
         said = [f"{name} {value}" for name, value in chosen.items() if value not in (None, False, 1)]
         self.made_by = ", ".join([f"nanolab {__version__}", Path(*checkpoint.parts[-3:]).as_posix(), *said])
@@ -202,6 +209,7 @@ class Segmenter:
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._min_area_px, self._min_diameter = min_area_px, (min_diameter_nm, min_diameter_px)
         self._tile_px, self._flips, self._magnification = tile_px, flips, magnification
+        self._keep_unlikely = keep_unlikely
 
     def probabilities(self, image: npt.NDArray[np.floating]) -> Image:
         """Return what the network predicts, shape (C, height, width); channel names are in `readout.names`.
@@ -282,11 +290,14 @@ class Segmenter:
                 parts.append(own_outlines(outlining.outlines(probabilities), block))
         labels, scores, rows = canvas.particles()
         evidence = Evidence(self._calibration, agreement, best, scores, rows, sightings)
+        believed = believable(evidence, labels) | self._keep_unlikely
+        labels, scores, evidence = only(labels, believed), scores[believed], evidence.of(believed)
+        unlikely = int(np.count_nonzero(~believed))
         if outlining is None:
-            return Segmentation(labels, scores, dropped, evidence)
+            return Segmentation(labels, scores, dropped, unlikely, evidence)
         from nanolab.models.readouts.outlines import join
 
-        return Segmentation(labels, scores, dropped, evidence, join(parts))
+        return Segmentation(labels, scores, dropped, unlikely, evidence, join(parts))
 
     def on_tile(self, shape: tuple[int, ...], tell: Callable[[float], object]) -> RemovableHandle:
         """Have `tell` called with about the part of an image that is done, after each tile that the network has seen.

@@ -24,12 +24,11 @@ from nanolab.core.files import read_json, sha256, write_json
 from nanolab.datasets.annotated import LazyImages
 from nanolab.datasets.opening import open_images
 from nanolab.datasets.public import public_images
-from nanolab.images.labels import remove_small
 from nanolab.measurement.particles import equivalent_diameter
 from nanolab.metrics.instance import match
 from nanolab.models.shipped import shipped_model
 from nanolab.segmentation.segmenter import Segmenter
-from nanolab.segmentation.trust import CLOSE, Evidence, image_features, particle_features, probabilities
+from nanolab.segmentation.trust import CLOSE, Evidence, image_features, likely, particle_features, probabilities
 
 KINDS = {"auto": "auto", "fixed": 1.0}
 OF_PARTICLES = {
@@ -42,23 +41,20 @@ TUNED_WEIGHT = 3.0  # of a real image in the fit, against a rendered one
 
 
 def record(evidence: Evidence, labels: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Return the features of an image, which particles match a true one, and found median over true one."""
+    """Return the features of an image, which particles match a true one, and the true median ECD in px, 0 if none."""
     particles = particle_features(evidence, labels)
     right = np.isin(np.arange(1, len(particles) + 1), match(truth, labels).pairs[:, 1])
-    found, true = (_median(each) for each in (labels, truth))
-    ratio = found / true if found and true else None
     return {
         "facts": evidence.facts(),
         "particles": particles.to_dict("list"),
         "right": right.tolist(),
-        "ratio": ratio,
-        "true": bool(true),
+        "true": _median(equivalent_diameter(np.bincount(truth.ravel())[1:])),
     }
 
 
-def _median(labels: np.ndarray) -> float:
-    areas = np.bincount(remove_small(labels, MIN_AREA_PX).ravel())[1:]
-    return float(np.median(equivalent_diameter(areas))) if len(areas) else 0.0
+def _median(diameters: np.ndarray) -> float:
+    counted = diameters[diameters >= equivalent_diameter(np.array(MIN_AREA_PX))]
+    return float(np.median(counted)) if len(counted) else 0.0
 
 
 def records(
@@ -130,11 +126,13 @@ def calibrate(images: list[dict[str, Any]], rendered: set[str], tuned: dict[str,
     weight = 1 / np.sqrt(some.groupby("row")["right"].transform("size"))
     of_particles = fitted(some[OF_PARTICLES[kind]], some["right"], weight / weight.mean())
     particles["trust"] = probabilities(of_particles, particles)
-    rows = [
-        image_features(one[kind]["facts"], part, probabilities(of_particles, part))
-        for one, part in zip(images, parts, strict=True)
-    ]
-    ratios = np.array([one[kind]["ratio"] or np.inf for one in images])
+    rows, ratios = [], []
+    for one, part in zip(images, parts, strict=True):
+        trust = probabilities(of_particles, part)
+        kept = likely(trust, part) if kind == "auto" else np.ones(len(part), dtype=bool)
+        rows.append(image_features(one[kind]["facts"], part[kept], trust[kept]))
+        ratios.append(_median(part["ecd"].to_numpy()[kept]) / one[kind]["true"])
+    ratios = np.array(ratios)
     about = about.join(pd.concat(rows, ignore_index=True)).assign(right=abs(ratios - 1) <= CLOSE)
     use = about[about["fitted"]]
     of_images = fitted(use[OF_IMAGES[kind]], use["right"], np.where(use["tuned"], TUNED_WEIGHT, 1.0), strength=0.3)
@@ -164,7 +162,9 @@ def main() -> None:
     folders = {"_".join(Path(each).resolve().parts[-2:]): each for each in chosen.rendered}
     sets = {name: open_images(each)[: chosen.most] for name, each in folders.items()}
     sets |= {name: shuffled(public_images(name)) for name in chosen.check}
-    finders = {kind: Segmenter(shipped_model(), magnification=value) for kind, value in KINDS.items()}
+    finders = {
+        kind: Segmenter(shipped_model(), magnification=value, keep_unlikely=True) for kind, value in KINDS.items()
+    }
     found = [
         one
         for name, images in sets.items()

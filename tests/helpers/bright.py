@@ -20,6 +20,7 @@ from nanolab.images.trust import Trust
 class FoundBright:
     labels: npt.NDArray[np.int32]
     trust: Trust | None = None
+    unlikely: int = 0
 
 
 class Bright:

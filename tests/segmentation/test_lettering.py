@@ -9,7 +9,7 @@ from helpers.bright import Bright
 from helpers.discs import THRESHOLD, Threshold
 
 import nanolab as nl
-from nanolab.dashboard.html import scale_words
+from nanolab.dashboard.html import left_out_words
 from nanolab.dashboard.workbench import Workbench
 from nanolab.images.labels import read_labels
 from nanolab.images.pixel_size import PixelSize
@@ -56,11 +56,11 @@ def test_an_image_in_a_notebook_and_in_the_dashboard(model: Path, image: Path) -
     assert nl.segment(nl.read(image), model).max() == 2
     bench = Workbench()
     bench.add(image, "a.tif", Bright(), find_scale_bar=True)
-    assert len(bench.images["a"].particles) == bench.images["a"].letters == 1
+    assert len(bench.images["a"].particles) == bench.images["a"].left_out["lettering"] == 1
     bench.find_again("a", Bright())
-    assert len(bench.images["a"].particles) == bench.images["a"].letters == 1
+    assert len(bench.images["a"].particles) == bench.images["a"].left_out["lettering"] == 1
 
 
 def test_the_dashboard_says_how_many() -> None:
-    size = PixelSize.typed(2.0)
-    assert scale_words(size, 3) == scale_words(size) + '<p class="hint">3 left out: lettering</p>'
+    left_out = {"lettering": 3, "far less trusted than the others": 0}
+    assert left_out_words(left_out) == '<p class="hint">3 left out: lettering</p>'

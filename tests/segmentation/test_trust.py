@@ -16,6 +16,7 @@ from nanolab.segmentation.trust import (
     Evidence,
     Sightings,
     assess,
+    believable,
     image_features,
     particle_features,
     probabilities,
@@ -141,3 +142,44 @@ def test_only_what_is_not_trusted_is_hatched() -> None:
     assert lines[labels == 1].any()
     assert not lines[labels == 1].all()
     assert not lines[labels != 1].any()
+
+
+def test_what_is_far_less_trusted_than_the_others_is_not_believable() -> None:
+    of = evidence(4)
+    of.rows[2:, :2] = 0.3, 0.1  # hardly the same at the neighbouring magnifications
+    trust = assess(of, squares(4)).particles
+    assert max(trust[2:]) < 0.5 * min(trust[:2])
+    assert believable(of, squares(4)).tolist() == [True, True, False, False]
+    assert believable(of.of(np.array([True, True, False, False])), squares(2)).all()
+
+
+def test_particles_that_are_all_doubted_alike_stay() -> None:
+    doubted = evidence(4, likeness=0.4, agreement=0.3)
+    assert max(assess(doubted, squares(4)).particles) < 0.1
+    assert believable(doubted, squares(4)).all()
+
+
+def test_large_particles_decide_and_not_the_number_of_specks() -> None:
+    labels = np.zeros((64, 256), np.int32)
+    labels[8:56, 8:56] = 1
+    for number in range(2, 12):
+        labels[10:16, 60 + 16 * number : 66 + 16 * number] = number
+    of = evidence(11)
+    of.rows[1:, :2] = 0.3, 0.1
+    assert np.flatnonzero(believable(of, labels)).tolist() == [0]
+
+
+def test_doubtful_particles_are_left_out_counted_and_kept_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "nanolab.segmentation.segmenter.believable", lambda evidence, labels: np.arange(len(evidence.rows)) >= 5
+    )
+    all_of_them = Segmenter(shipped_model(), magnification="auto", keep_unlikely=True).find(discs_and_noise())
+    found = Segmenter(shipped_model(), magnification="auto").find(discs_and_noise())
+    assert (all_of_them.labels.max(), all_of_them.unlikely) == (25, 0)
+    assert (found.labels.max(), found.unlikely) == (20, 5)
+    assert len(found.scores) == len(found.trust.particles) == 20
+    assert ((found.labels > 0) == (all_of_them.labels > 5)).all()
+
+
+def test_nothing_found_is_nothing_to_doubt() -> None:
+    assert believable(evidence(0), np.zeros((8, 8), np.int32)).shape == (0,)
