@@ -18,6 +18,7 @@ from .measurement.particles import measure as measure
 from .metrics.comparison import compare as compare
 from .metrics.evaluate import evaluate as evaluate
 from .reports.analysis import analyse as analyse
+from .reports.fitted import fit_twin as fit_twin
 from .reports.sizes import size_report as size_report
 from .runs.notebook import run as run
 from .runs.sweeps.engine import sweep as sweep

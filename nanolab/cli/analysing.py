@@ -20,7 +20,7 @@ from nanolab.cli.app import (
 )
 from nanolab.core.words import count_words
 
-__all__ = ["analyse"]
+__all__ = ["analyse", "twin"]
 
 
 @app.command()
@@ -82,3 +82,55 @@ def analyse(
         typer.echo(note)
     typer.echo(f"{output / 'sizes'}: report.html, report.pdf, sizes.json, sizes.xlsx, particles.csv")
     report_errors(done.failures, count_words(len(files), "image"))
+
+
+@app.command()
+def twin(
+    images: Annotated[list[Path], typer.Argument(help="Micrographs of one sample, folders of them, or patterns.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for recipe.yaml, twin.html and twin.json.")],
+    *,
+    parent: Annotated[
+        str,
+        typer.Option(
+            metavar="RECIPE",
+            help="Where to begin: generic_sem, generic_him, generic_tem, generic_haadf, or a recipe of a like sample.",
+        ),
+    ] = "generic_sem",
+    model: Annotated[
+        Path | None, typer.Option(help="What finds the particles; the network that ships if not given.")
+    ] = None,
+    scenes: Annotated[int, typer.Option(min=8, help="Scenes rendered in each of two rounds; fewer are faster.")] = 40,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all that is random.")] = 0,
+    recursive: Recursive = False,
+    pixel_size_nm: PixelSizeNm = None,
+    scales: Scales = None,
+    find_scale_bar: FindScaleBar = False,
+) -> None:
+    """Fit a recipe to micrographs without annotation: renders that look like them and are found like them."""
+    from nanolab.images.folders import image_files
+    from nanolab.synthesis.recipe import load_recipe
+
+    files, typed = image_files(*images, recursive=recursive), typed_scales(pixel_size_nm, scales)
+    load_recipe(parent)
+    typer.echo(
+        f"{count_words(len(files), 'image')}: from {parent}, {2 * scenes} scenes; about {6 + scenes // 6} minutes"
+    )
+
+    from nanolab.reports.fitted import fit_twin  # after the checks: PyTorch takes its time
+    from nanolab.synthesis.rendering.client import RenderError
+
+    with failing(RenderError):
+        fit = fit_twin(
+            files,
+            output,
+            parent=parent,
+            model=model,
+            pixel_size_nm=typed,
+            find_scale_bar=find_scale_bar,
+            scenes=scenes,
+            seed=seed,
+        )
+    say_unused(typed)
+    for each in fit.failed:
+        typer.echo(f"still unlike the images: {each}")
+    typer.echo(f"{output}: recipe.yaml, twin.html, twin.json")

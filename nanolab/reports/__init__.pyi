@@ -1,4 +1,5 @@
 from .analysis import analyse as analyse
+from .fitted import fit_twin as fit_twin
 from .realism import score_table as score_table
 from .realism import write_report as write_report
 from .sizes import compare_report as compare_report

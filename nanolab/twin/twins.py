@@ -31,7 +31,7 @@ from nanolab.synthesis.recipe import Recipe
 from nanolab.synthesis.rendered import rendered_dataset
 from nanolab.twin.response import Counted, MatchedTwin, match_twin
 
-__all__ = ["TRUTHS", "Counting", "Network", "Truth", "Twins", "network_of", "twin_recipe"]
+__all__ = ["TRUTHS", "Counting", "Network", "Truth", "Twins", "network_of", "times", "twin_recipe"]
 
 #: What a true size is.
 Truth = Literal["visible", "whole", "volume"]
@@ -63,16 +63,16 @@ def twin_recipe(recipe: Recipe, *, pixel_size_nm: float, shape: tuple[int, int])
 def _scaled(arrangement: Any, factor: float) -> dict[str, Any]:
     if not isinstance(arrangement, CountedArrangement):
         return {}
-    count = type(arrangement.count).model_validate(_times(arrangement.count.model_dump(), factor))
+    count = type(arrangement.count).model_validate(times(arrangement.count.model_dump(), factor))
     return {"arrangement": arrangement.model_copy(update={"count": count})}
 
 
-def _times(content: Any, factor: float) -> Any:
+def times(content: Any, factor: float) -> Any:
     """Return the parameters of a distribution times a factor, but for those without a unit."""
     if isinstance(content, dict):
-        return {key: each if key in ("weights", "gsd") else _times(each, factor) for key, each in content.items()}
+        return {key: each if key in ("weights", "gsd") else times(each, factor) for key, each in content.items()}
     if isinstance(content, list):
-        return [_times(each, factor) for each in content]
+        return [times(each, factor) for each in content]
     return content * factor if isinstance(content, int | float) else content
 
 
