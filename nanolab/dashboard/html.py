@@ -20,14 +20,12 @@ __all__ = [
     "message",
     "parse_nm",
     "scale_words",
-    "seconds_words",
     "shape_words",
     "shown_nm",
     "statistics_html",
     "trust_words",
 ]
 
-_MINUTES_FROM_S = 90
 _STATISTICS = ("d10", "d50", "d90", "mean", "sd", "mode", "span", "geometric_sd")
 
 
@@ -73,11 +71,6 @@ def shown_nm(nm: float) -> str:
 def shape_words(value: float) -> str:
     """Return a ratio as the page shows it; particles of few pixels have none."""
     return "too small to tell" if math.isnan(value) else f"{value:.2f}"
-
-
-def seconds_words(seconds: float) -> str:
-    """Return "40 s" or "3 min"."""
-    return f"{seconds:.0f} s" if seconds < _MINUTES_FROM_S else f"{seconds / 60:.0f} min"
 
 
 def left_out_words(left_out: Mapping[str, int]) -> str:

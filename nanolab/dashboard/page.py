@@ -13,7 +13,7 @@ from typing import Any
 import panel as pn
 
 from nanolab.core.checks import InputError
-from nanolab.core.words import count_words
+from nanolab.core.words import count_words, seconds_words
 from nanolab.dashboard.controls import Controls
 from nanolab.dashboard.drawings import Limits, size_limits
 from nanolab.dashboard.html import (
@@ -23,7 +23,6 @@ from nanolab.dashboard.html import (
     message,
     parse_nm,
     scale_words,
-    seconds_words,
     shape_words,
     shown_nm,
     statistics_html,

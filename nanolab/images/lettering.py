@@ -1,5 +1,6 @@
 """What in a picture is surely lettering: lines of text that were read, and the scale bar."""
 
+import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from math import ceil, floor
@@ -21,19 +22,28 @@ _SURE = 0.9  # of the reader; below, textures are read as letters as well
 _LETTERS = re.compile(r"[A-Za-z0-9]")
 _ROUND = re.compile(r"[oO0QDCc8\W]*")  # what particles are read as
 _WITHIN = 0.8  # of a particle's pixels that lie in one box, from which on it is lettering
+_READ: dict[str, tuple[PixelSize, tuple[Box, ...]]] = {}  # by the SHA-256 of a picture
+_MOST_READ = 1000
 
 
 def read_lettering(pixels: npt.NDArray[np.float32]) -> tuple[PixelSize, tuple[Box, ...]]:
     """Return the pixel size that the scale bar gives (see `nanolab.images.scale_bar`), and where lettering stands.
+
+    A picture that was read before is not read again: it takes seconds.
 
     Parameters
     ----------
     pixels
         Shape (height, width), float32 in [0, 1], the data bar not cut off.
     """
-    texts = read_lines(pixels)
-    pixel_size, bar = weigh_bars(texts, pixels)
-    return pixel_size, tuple(sure_boxes(texts, bar))
+    picture = hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
+    if picture not in _READ:
+        texts = read_lines(pixels)
+        pixel_size, bar = weigh_bars(texts, pixels)
+        if len(_READ) >= _MOST_READ:
+            _READ.clear()
+        _READ[picture] = pixel_size, tuple(sure_boxes(texts, bar))
+    return _READ[picture]
 
 
 def sure_boxes(texts: Sequence[Text], bar: Bar | None = None) -> Iterator[Box]:

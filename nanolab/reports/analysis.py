@@ -8,8 +8,7 @@ from typing import Any, Unpack
 
 from nanolab.core.checks import InputError
 from nanolab.images.folders import image_files
-from nanolab.images.labels import LabelFile, read_label_file
-from nanolab.images.micrograph import Micrograph, read
+from nanolab.images.micrograph import read
 from nanolab.images.scale_table import typed_scale
 from nanolab.measurement.label_files import measure_files
 from nanolab.measurement.summary import SizeOptions, SizeReport
@@ -93,18 +92,22 @@ def analyse(
     known = None if recipe is None else load_recipe(recipe) if not isinstance(recipe, Recipe) else recipe
     model: Path = shipped_model()
     chosen: dict[str, Any] = {"magnification": "auto"}
+    failures: dict[str, str] = {}
     if known is not None and options.get("where"):
         raise InputError("where: sizes are corrected from all particles found; leave out the condition or the recipe")
     if known is not None:
-        nm, shape = _one_view([_read(each, pixel_size_nm, find_scale_bar) for each in files])
+        views, failures = _views(files, pixel_size_nm, find_scale_bar)
+        files = list(views)
+        nm, shape = _one_view(views)
         fitted = twin_recipe(known, pixel_size_nm=nm, shape=shape)
         model, chosen = _learned(fitted, rendered, out, settings), {}
-    segmenter = Segmenter(model, **chosen)
-    failures = _segmented(files, segmenter, out / "labels", pixel_size_nm, find_scale_bar)
-    there = list(_label_maps(files, out / "labels"))
+    labels, scales = out / "labels", {"pixel_size_nm": pixel_size_nm, "find_scale_bar": find_scale_bar}
+    done = segment_files(files, Segmenter(model, **chosen), labels, keep=True, **scales)
+    there = [labels / f"{name}.labels.tif" for name in done.table.get("image", [])]
     measured, wrong = measure_files(there, pixel_size_nm=pixel_size_nm) if there else ([], {})
+    failures |= {**done.failures, **wrong}
     if not measured:
-        raise InputError("\n".join(["analyse: none of the images could be used:", *failures.values(), *wrong.values()]))
+        raise _none(failures)
     report = size_report(measured, out / "sizes", **options)
     if known is not None:  # after the report, which is worth something without
         network = Network(model, chosen, out / "rendered")
@@ -113,21 +116,41 @@ def analyse(
             measured, known, network, twins=twins, counting=counting, force=force, root=out / "rendered"
         )
         report = size_report(measured, out / "sizes", twin=twin, **options)
-    return Analysis(report, {**failures, **wrong})
+    return Analysis(report, failures)
 
 
-def _read(path: Path, pixel_size_nm: float | Mapping[str, float] | None, find_scale_bar: bool) -> Micrograph:
-    typed = typed_scale(pixel_size_nm, path.name, path.stem)
-    return read(path, pixel_size_nm=typed, find_scale_bar=find_scale_bar).crop_data_bar()
+def _none(failures: Mapping[str, str]) -> InputError:
+    return InputError("\n".join(["analyse: none of the images could be used:", *failures.values()]))
 
 
-def _one_view(micrographs: list[Micrograph]) -> tuple[float, tuple[int, int]]:
+_View = tuple[float | None, tuple[int, ...]]  # pixel size in nm, and shape without the data bar
+
+
+def _views(
+    files: list[Path], pixel_size_nm: float | Mapping[str, float] | None, find_scale_bar: bool
+) -> tuple[dict[Path, _View], dict[str, str]]:
+    """Return what is seen on each image that can be read, and what is wrong with the others."""
+    views: dict[Path, _View] = {}
+    failures: dict[str, str] = {}
+    for path in files:
+        try:
+            typed = typed_scale(pixel_size_nm, path.name, path.stem)
+            seen = read(path, pixel_size_nm=typed, find_scale_bar=find_scale_bar).crop_data_bar()
+        except InputError as error:
+            failures[str(path)] = str(error)
+        else:
+            views[path] = seen.pixel_size_nm, seen.pixels.shape
+    if not views:
+        raise _none(failures)
+    return views, failures
+
+
+def _one_view(views: Mapping[Path, _View]) -> tuple[float, tuple[int, int]]:
     """Return the pixel size in nm and the shape that renders take: the median ones."""
-    if unknown := [each.name for each in micrographs if each.pixel_size_nm is None]:
+    if unknown := [path.stem for path, (nm, _) in views.items() if nm is None]:
         raise InputError(f"{unknown[0]}: no pixel size, and recipes are in nm; give --pixel-size-nm or --scales")
-    shapes = [each.pixels.shape for each in micrographs]
-    height, width = (round(median(side)) for side in zip(*shapes, strict=True))
-    return median(each.pixel_size_nm or 0 for each in micrographs), (height, width)
+    height, width = (round(median(side)) for side in zip(*(shape for _, shape in views.values()), strict=True))
+    return median(nm or 0 for nm, _ in views.values()), (height, width)
 
 
 def _learned(recipe: Recipe, count: int, out: Path, settings: Mapping[str, Any]) -> Path:
@@ -135,27 +158,3 @@ def _learned(recipe: Recipe, count: int, out: Path, settings: Mapping[str, Any])
     dataset = rendered_dataset(recipe, count, seed=_SEED, root=out / "rendered")
     chosen = preset_settings("adapt", settings)
     return train([Source(dataset[:count], name=recipe.name)], out / "training", chosen, resume=True).folder
-
-
-def _segmented(
-    files: list[Path],
-    segmenter: Segmenter,
-    out: Path,
-    pixel_size_nm: float | Mapping[str, float] | None,
-    find_scale_bar: bool,
-) -> Mapping[str, str]:
-    """Segment the files unless their label maps are there, made in the same way; return what was wrong."""
-    there = _label_maps(files, out).values()
-    done = [
-        each for each in there if each.made_by == segmenter.made_by and not (find_scale_bar and not each.pixel_size.nm)
-    ]
-    if len(done) == len(files):
-        return {}
-    return segment_files(files, segmenter, out, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar).failures
-
-
-def _label_maps(files: list[Path], folder: Path) -> dict[Path, LabelFile]:
-    """Return the label maps in a folder that are of these images; those of others may be from an earlier call."""
-    wanted = {each.resolve() for each in files}
-    there = {each: read_label_file(each) for each in sorted(folder.glob("*.labels.tif"))}
-    return {path: each for path, each in there.items() if (folder / each.image).resolve() in wanted}

@@ -18,12 +18,13 @@ from tqdm.auto import tqdm
 from nanolab.core.checks import InputError, check_file_name
 from nanolab.core.files import atomic, output_folder
 from nanolab.core.seeds import generator
-from nanolab.core.tables import significant, write_csv
+from nanolab.core.tables import read_csv, significant, write_csv
 from nanolab.core.typing import Image, LabelMap
 from nanolab.images.folders import image_files
-from nanolab.images.labels import write_labels
+from nanolab.images.labels import LabelFile, read_label_file, write_labels
 from nanolab.images.lettering import without_lettering
 from nanolab.images.micrograph import read
+from nanolab.images.pixel_size import PixelSize
 from nanolab.images.scale_table import typed_scale
 from nanolab.images.trust import Trust, hatching
 from nanolab.measurement.size_sample import quantiles, replicates, size_sample
@@ -35,6 +36,8 @@ __all__ = ["SegmentedFiles", "segment_files"]
 
 
 _BAR = "{desc}: {percentage:3.0f} %|{bar}| of {total} [{elapsed}<{remaining}]"
+_MASK = "a mask, not a micrograph"
+_ABOUT = ("magnification", "too_small", "unlikely", "lettering")  # what is known of an image but by its label map
 # Okabe & Ito's colours, told apart with any colour vision (jfly.uni-koeln.de/color)
 _COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167)])
 
@@ -48,8 +51,8 @@ class SegmentedFiles:
     table
         One row per image done: image, particles, d50 (median ECD by number, corrected for the border as in the report
         on sizes) with the ends of its 95 % interval over the particles, unit, scale with its source, magnification,
-        trust (`nanolab.segmentation.trust`), how many were left out as too_small, unlikely (see `keep_unlikely` of
-        `nanolab.segmentation.segmenter.Segmenter`) or lettering, and notes on what speaks against the result.
+        how many were left out as too_small, unlikely (see `keep_unlikely` of `nanolab.segmentation.segmenter.Segmenter`)
+        or lettering, trust (`nanolab.segmentation.trust`), and notes on what speaks against the result.
     failures
         What was wrong with each file that could not be used, by its path; the others are done.
     """
@@ -67,6 +70,7 @@ def segment_files(
     find_scale_bar: bool = False,
     outlines: bool = False,
     overlays: bool = True,
+    keep: bool = False,
     progress: bool = True,
 ) -> SegmentedFiles:
     """Find and measure the particles of many micrographs.
@@ -93,6 +97,9 @@ def segment_files(
         only with the read-out `stardist`.
     overlays
         Also write each image with its particles outlined, `OUT/<stem>.overlay.png`.
+    keep
+        Do not segment an image again whose label map is there and was made in the same way since the image was
+        written, whatever its pixel size was said to be; with `find_scale_bar`, where it has one.
     progress
         Show a progress bar.
 
@@ -111,12 +118,20 @@ def segment_files(
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
     failures: dict[str, str] = {}
+    earlier = _earlier(out / "images.csv") if keep else {}
     shown = tqdm(total=len(names), desc="segment", bar_format=_BAR, smoothing=0, disable=not progress)
     for done, (path, name) in enumerate(names.items()):
-        tell = partial(_tell, shown, done)
+        tell, target = partial(_tell, shown, done), out / f"{name}.labels.tif"
+        typed = typed_scale(pixel_size_nm, path.name, path.stem)
+        kept = _kept(target, path, segmenter.made_by, with_scale=find_scale_bar) if keep else None
+        if kept is not None:
+            measured = _measured(name, kept, typed)
+            tables.append(measured.particles)
+            rows.append(_row_again(measured, earlier.get(name, {})))
+            tell(1.0)
+            continue
         try:
             check_file_name(f"{name}.outlines.json", str(path))
-            typed = typed_scale(pixel_size_nm, path.name, path.stem)
             micrograph = read(path, pixel_size_nm=typed, find_scale_bar=find_scale_bar)
             cropped = micrograph.crop_data_bar()
             with segmenter.on_tile(cropped.pixels.shape, tell):
@@ -124,12 +139,11 @@ def segment_files(
         except InputError as error:
             failures[str(path)] = _naming(path, error)
             continue
-        bar = len(micrograph.pixels) - len(found.labels)
         labels, letters = without_lettering(found.labels, micrograph.lettering)
         trust = found.trust.of_kept(found.labels, labels)
-        whole = np.pad(labels, ((0, bar), (0, 0)))
+        whole = np.pad(labels, ((0, len(micrograph.pixels) - len(labels)), (0, 0)))
         write_labels(
-            out / f"{name}.labels.tif",
+            target,
             whole,
             pixel_size=micrograph.pixel_size,
             image=_seen_from(out, path),
@@ -144,15 +158,12 @@ def segment_files(
         measured = measure_image(name, labels, pixel_size=cropped.pixel_size, trust=trust)
         tables.append(measured.particles)
         is_mask = len(np.unique(cropped.pixels)) <= 2
-        about = {"magnification": round(found.evidence.best, 3), "trust": trust.image}
-        about |= {"too_small": found.dropped, "unlikely": found.unlikely, "lettering": letters}
-        rows.append(_row(measured, about, trust.notes, is_mask=is_mask))
+        counts = round(found.evidence.best, 3), found.dropped, found.unlikely, letters
+        rows.append(_row(measured, dict(zip(_ABOUT, counts, strict=True)), is_mask=is_mask))
         tell(1.0)
     shown.close()
     if tables:
-        every = pd.concat([each for each in tables if len(each)] or tables, ignore_index=True)
-        write_csv(out / "particles.csv", significant(every))
-        write_csv(out / "images.csv", pd.DataFrame(rows))
+        _write_tables(out, tables, rows)
     elif is_new:
         out.rmdir()
     return SegmentedFiles(pd.DataFrame(rows), failures)
@@ -163,10 +174,40 @@ def _tell(shown: "tqdm[Any]", done: int, part: float) -> None:
     shown.update(done + part - shown.n)
 
 
-def _row(image: MeasuredImage, about: dict[str, Any], notes: Iterable[str], *, is_mask: bool) -> dict[str, Any]:
-    particles = image.particles
+def _kept(path: Path, image: Path, made_by: str, *, with_scale: bool) -> LabelFile | None:
+    """Return the label map that is there, if it is of this image as it is now, and made in the same way."""
+    try:
+        file = read_label_file(path)
+    except InputError:  # there is none, or a damaged one
+        return None
+    of_image = image.is_file() and (path.parent / file.image).resolve() == image.resolve()
+    same = of_image and file.made_by == made_by and image.stat().st_mtime <= path.stat().st_mtime
+    return None if not same or file.trust is None or (with_scale and file.pixel_size.nm is None) else file
+
+
+def _measured(name: str, file: LabelFile, typed_nm: float | None) -> MeasuredImage:
+    size = file.pixel_size if typed_nm is None else PixelSize.typed(typed_nm)
+    return measure_image(name, file.labels[: file.image_rows], pixel_size=size, trust=file.trust)
+
+
+def _write_tables(out: Path, particles: list[pd.DataFrame], images: list[dict[str, Any]]) -> None:
+    every = pd.concat([each for each in particles if len(each)] or particles, ignore_index=True)
+    write_csv(out / "particles.csv", significant(every))
+    write_csv(out / "images.csv", pd.DataFrame(images))
+
+
+def _earlier(path: Path) -> dict[str, dict[str, Any]]:
+    """Return what a table of images that is there says of them, and their label maps do not."""
+    try:
+        return read_csv(path, "table of images", dtype={"image": str}).set_index("image").to_dict("index")
+    except (InputError, KeyError, ValueError):  # none was finished
+        return {}
+
+
+def _row(image: MeasuredImage, about: Mapping[str, Any], *, is_mask: bool) -> dict[str, Any]:
+    particles, trust = image.particles, image.trust
     doubts = {
-        "a mask, not a micrograph": is_mask,
+        _MASK: is_mask,
         "no scale": image.pixel_size.nm is None,
         "no particles": not len(particles),
         f"few particles (below {FEW_PARTICLES})": 0 < len(particles) < FEW_PARTICLES,
@@ -178,8 +219,15 @@ def _row(image: MeasuredImage, about: dict[str, Any], notes: Iterable[str], *, i
         "unit": "px" if image.pixel_size.nm is None else "nm",
         "scale": str(image.pixel_size),
         **about,
-        "notes": ", ".join([*(doubt for doubt, is_so in doubts.items() if is_so), *notes]),
+        "trust": trust and trust.image,
+        "notes": ", ".join([*(doubt for doubt, is_so in doubts.items() if is_so), *(trust.notes if trust else ())]),
     }
+
+
+def _row_again(image: MeasuredImage, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of a label map that was kept; what the map does not say is as it was in its row before, if any."""
+    about = {key: before.get(key) for key in _ABOUT}
+    return _row(image, about, is_mask=_MASK in str(before.get("notes")))
 
 
 def _median(particles: pd.DataFrame) -> dict[str, float | None]:

@@ -15,12 +15,13 @@ from tqdm.auto import tqdm
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import atomic, locked, output_folder, sha256
 from nanolab.core.processes import worker_count, worker_pool
+from nanolab.core.words import seconds_words
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.models.checkpoint import checkpoint_of, save_checkpoint
 from nanolab.models.readouts.base import make_readout
 from nanolab.training.keep import SCORES, Keep, in_words
 from nanolab.training.learner import Learner, learning_rate, new_network, plateau_factor
-from nanolab.training.memory import check_memory, memory_explained
+from nanolab.training.memory import check_memory, memory_explained, step_seconds
 from nanolab.training.patches import Patches, prefetch
 from nanolab.training.processes import Processes
 from nanolab.training.run import TrainingRun
@@ -68,7 +69,7 @@ def train(
     resume
         Continue the training in `folder`, if there is one, from its last finished epoch.
     progress
-        Say how much room it will take on the disk, and show a progress bar.
+        Say about how long it will take and how much room on the disk, and show a progress bar.
     tensorboard
         Write what TensorBoard shows.
     workers
@@ -126,7 +127,7 @@ def train(
         rows = restore_state(run, learner)
         progress = progress and processes.first
         if progress and not rows:
-            tqdm.write(f"{folder}: the training will take up to about {in_words(need)} on the disk", file=sys.stderr)
+            _tell(folder, settings, step_seconds(learner.network, settings, len(part)), need)
         todo = range(len(rows) * settings.steps_per_epoch, settings.steps)
         bar = stack.enter_context(tqdm(total=settings.steps, initial=todo.start, unit="step", disable=not progress))
         pool = stack.enter_context(worker_pool(workers)) if readout.holds_lock and todo else None
@@ -151,6 +152,16 @@ def train(
                     board.epoch(row, losses, epoch * settings.steps_per_epoch - 1, picture)
             rows.append(processes.same(row))
     return run
+
+
+def _tell(folder: Path, settings: TrainingSettings, step_s: float, disk: int) -> None:
+    """Say what the training will take."""
+    duration = seconds_words(settings.steps * step_s)
+    tqdm.write(
+        f"{folder}: the training will take roughly {duration} for {settings.steps:,} steps, and up to about "
+        f"{in_words(disk)} on the disk",
+        file=sys.stderr,
+    )
 
 
 def _threads(processes: Processes) -> int:

@@ -1,7 +1,8 @@
-"""Too little memory, said before a training starts or in words when it happens."""
+"""What a training takes, said before it starts; too little memory, in words when it happens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import perf_counter
 
 import psutil  # type: ignore[import-untyped]
 import torch
@@ -11,7 +12,7 @@ from nanolab.core.checks import InputError
 from nanolab.training.keep import in_words
 from nanolab.training.settings import TrainingSettings
 
-__all__ = ["check_memory", "memory_explained", "needed_bytes"]
+__all__ = ["check_memory", "memory_explained", "needed_bytes", "step_seconds"]
 
 _PROBE_PX = 128
 _SIGNS = ("out of memory", "can't allocate memory", "not enough memory", "alloc_cpu")
@@ -37,8 +38,27 @@ def needed_bytes(network: nn.Module, settings: TrainingSettings, batch_size: int
     network.train(was_training)
     del output
     share = 0.6 if settings.precision == "bfloat16" else 1.0  # not all layers compute in half the bytes
-    scale = share * batch_size * (settings.patch_px / _PROBE_PX) ** 2
+    scale = share * _probes(settings, batch_size)
     return round(sum(kept.values()) * scale) + 4 * sum(each.numel() * each.element_size() for each in weights)
+
+
+def _probes(settings: TrainingSettings, batch_size: int) -> float:
+    return batch_size * (settings.patch_px / _PROBE_PX) ** 2
+
+
+def step_seconds(network: nn.Module, settings: TrainingSettings, batch_size: int) -> float:
+    """Return roughly how long a step takes, from one look at a small patch: the way back takes twice as long.
+
+    On a GPU, which many patches at once fill better, it takes less.
+    """
+    probe = torch.zeros(1, 1, _PROBE_PX, _PROBE_PX, device=next(network.parameters()).device)
+    was_training = network.training
+    with torch.inference_mode():
+        network.eval()(probe)  # the first look makes ready
+        began = perf_counter()
+        float(network(probe).sum())  # which waits for a GPU
+    network.train(was_training)
+    return 3 * (perf_counter() - began) * _probes(settings, batch_size)
 
 
 def check_memory(network: nn.Module, settings: TrainingSettings, batch_size: int) -> None:

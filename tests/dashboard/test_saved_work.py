@@ -13,7 +13,7 @@ from helpers.discs import THRESHOLD, Threshold, valleys
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
-from nanolab.dashboard.html import parse_nm, seconds_words
+from nanolab.dashboard.html import parse_nm
 from nanolab.dashboard.page import Page
 from nanolab.dashboard.saved_work import parse_work
 from nanolab.dashboard.session import Models
@@ -172,7 +172,3 @@ def test_a_visitor_who_leaves_ends_the_work(page: Page, tmp_path: Path) -> None:
 
     asyncio.run(leave())
     assert page.bench.images == {}
-
-
-def test_time_is_said_in_words() -> None:
-    assert [seconds_words(each) for each in (4.2, 200)] == ["4 s", "3 min"]

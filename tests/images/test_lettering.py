@@ -1,10 +1,12 @@
 """What was read in a picture is no particle, and what only looks like letters stays."""
 
 import numpy as np
+import pytest
 
+from nanolab.images import lettering
 from nanolab.images.formats.bars import Bar
 from nanolab.images.formats.ocr import Text
-from nanolab.images.lettering import sure_boxes, without_lettering
+from nanolab.images.lettering import read_lettering, sure_boxes, without_lettering
 
 
 def three_particles() -> np.ndarray:
@@ -47,3 +49,11 @@ class TestReading:
     def test_the_bar_has_one(self) -> None:
         bar = Bar(10, 14, (5.5, 40.5), (None, None), 1, 200.0)
         assert list(sure_boxes([], bar)) == [(9, 4, 15, 42)]
+
+    def test_a_picture_is_read_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pictures: list[np.ndarray] = []
+        monkeypatch.setattr(lettering, "read_lines", lambda pixels: pictures.append(pixels) or [])
+        one = np.random.default_rng(1).random((20, 30), dtype=np.float32)
+        assert read_lettering(one) == read_lettering(one.copy())
+        read_lettering(1 - one)
+        assert len(pictures) == 2

@@ -1,8 +1,11 @@
 """From micrographs to the report in one call."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from helpers.grid_discs import discs
 from typer.testing import CliRunner
@@ -11,8 +14,8 @@ from nanolab.cli import app
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.images.tiff import write_tiff
-from nanolab.reports import analysis
 from nanolab.reports.analysis import analyse
+from nanolab.segmentation.segmenter import Segmenter
 from nanolab.training.run import TrainingRun
 
 RECIPE = """
@@ -46,9 +49,11 @@ def test_images_become_a_report_and_are_not_segmented_again(
     assert 20 <= len(done.report.particles) <= 32  # 16 discs each, 10 to 30 px wide, not all of which it finds
     assert (tmp_path / "out/sizes/report.html").is_file()
     (micrographs / "broken.tif").unlink()
-    monkeypatch.setattr(analysis, "segment_files", _never)
+    images = pd.read_csv(tmp_path / "out/labels/images.csv")
+    monkeypatch.setattr(Segmenter, "find", _never)
     again = analyse([micrographs], tmp_path / "out", title="discs")
     assert again.report.statistics == done.report.statistics
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "out/labels/images.csv"), images)
     # only what is asked for counts, at the scale that is said now
     one = analyse([micrographs / "i0.tif"], tmp_path / "out", pixel_size_nm=4.0).report
     assert set(one.particles["image"]) == {"i0"}
@@ -56,15 +61,40 @@ def test_images_become_a_report_and_are_not_segmented_again(
     assert one.particles["ecd_nm"].tolist() == pytest.approx((2 * before).tolist())
 
 
+def test_only_what_is_missing_damaged_or_older_than_its_image_is_segmented_again(
+    micrographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = analyse([micrographs], tmp_path / "out", title="discs")
+    labels, tables = tmp_path / "out/labels", ("images.csv", "particles.csv")
+    before = {name: (labels / name).read_bytes() for name in tables}
+    sought: list[object] = []
+    find = Segmenter.find
+    monkeypatch.setattr(Segmenter, "find", lambda *args, **options: sought.append(1) or find(*args, **options))
+    second = labels / "i1.labels.tif"
+    for spoil in (
+        second.unlink,
+        lambda: second.write_bytes(b"II*\0"),
+        lambda: os.utime(micrographs / "i1.tif", (time.time() + 9,) * 2),
+    ):
+        sought.clear()
+        spoil()
+        again = analyse([micrographs], tmp_path / "out", title="discs")
+        assert len(sought) == 1
+        assert again.report.statistics == done.report.statistics
+        assert {name: (labels / name).read_bytes() for name in tables} == before
+
+
 def test_with_a_recipe_it_is_learned_first_and_sizes_are_corrected(
     micrographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "few.yaml").write_text(RECIPE, encoding="utf-8")
+    (micrographs / "broken.tif").write_bytes(b"no image")
     monkeypatch.chdir(tmp_path)
     words = "analyse micrographs -o out --recipe few.yaml --rendered 4 --twins 8 --force"
     short = ["--set", "epochs", "1", "--set", "steps_per_epoch", "2", "--set", "threads", "1"]
     done = CliRunner().invoke(app, [*words.split(), *short])
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 2, done.output
+    assert "1 of the 3 images could not be used:\nmicrographs/broken.tif" in done.output
     run = TrainingRun(tmp_path / "out/training")
     assert run.settings.start_from == "shipped"
     assert run.epochs == [1]
@@ -73,9 +103,10 @@ def test_with_a_recipe_it_is_learned_first_and_sizes_are_corrected(
     assert saved["twin"]["images"] == 8
     assert saved["corrected"]["d50_nm"] == pytest.approx(saved["as_found"]["d50_nm"], rel=0.3)
     monkeypatch.setattr("nanolab.synthesis.rendered.render", _never)
-    monkeypatch.setattr(analysis, "segment_files", _never)
+    monkeypatch.setattr(Segmenter, "find", _never)
     again = CliRunner().invoke(app, [*words.split(), *short])
-    assert again.exit_code == 0, again.output
+    assert again.exit_code == 2, again.output
+    assert "sizes: report.html" in again.output
 
 
 def test_what_cannot_be_analysed_is_told_before_anything_is_made(micrographs: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from helpers.discs import TinyNetwork, disc_sample
 from nanolab.core.checks import InputError
 from nanolab.training.learner import Learner
 from nanolab.training.loop import train
-from nanolab.training.memory import memory_explained, needed_bytes
+from nanolab.training.memory import memory_explained, needed_bytes, step_seconds
 from nanolab.training.run import TrainingRun
 from nanolab.training.settings import TrainingSettings
 
@@ -26,6 +27,27 @@ def test_the_need_grows_with_batch_and_area(tiny_settings: Settings) -> None:
     assert (1 + 2 * 2 * 8) * 4 * 128**2 <= one <= (1 + 2 * 3 * 8 + 8) * 4 * 128**2
     assert needed_bytes(network, small, 4) - weights == 4 * one
     assert needed_bytes(network, large, 1) - weights == 4 * one
+    assert network.training
+
+
+def test_how_long_so_many_steps_take_is_said_before_the_first(
+    tmp_path: Path, tiny_settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(self: Learner, number: int, *batch: object) -> float:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Learner, "step", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train([[disc_sample(0)]], tmp_path, tiny_settings(epochs=1, steps_per_epoch=1_000_000))
+    assert re.search(r"will take roughly \d+ (min|h|days) for 1,000,000 steps, and up to", capsys.readouterr().err)
+
+
+def test_the_time_of_a_step_grows_with_batch_and_area(tiny_settings: Settings) -> None:
+    network, side = TinyNetwork(1).train(), 4096
+    one = step_seconds(network, tiny_settings(patch_px=256, precision="float32"), 1)
+    many = step_seconds(network, tiny_settings(patch_px=side, precision="float32"), 8)
+    # 2048 times as much; a busy machine can make either look ten times as slow
+    assert 200 < many / one < 20_000
     assert network.training
 
 

@@ -162,7 +162,7 @@ def _read_signal(path: Path) -> Grey:
         array = np.asarray(data)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: truncated or damaged ({error}); copy or export it again") from error
-    if array.dtype.names:  # DigitalMicrograph's colours are a record each
+    if {*"RGB"} <= {*(array.dtype.names or ())}:  # DigitalMicrograph's colours are a record each
         array = np.stack([array[channel] for channel in "RGB"], axis=-1)
     pixels, record = to_grey(array, str(path))
     return pixels, {"format": path.suffix[1:].upper(), **record, "vendor": dict(signal["original_metadata"])}

@@ -208,3 +208,21 @@ def test_a_line_of_spectra_is_no_picture(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(tia, "file_reader", lambda *_args, **_options: [{"data": GREY, "axes": axes}])
     with pytest.raises(InputError, match="must hold an image"):
         read(tmp_path / "a.ser")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros((8, 8), np.dtype([("r", "u1"), ("g", "u1")])),
+        np.zeros((8, 8), np.dtype([("R", "u1"), ("G", "u1")])),
+        np.full((8, 8), b"ab"),
+    ],
+    ids=["records", "two colours", "texts"],
+)
+def test_what_is_stored_as_no_numbers_is_refused(tmp_path: Path, values: np.ndarray) -> None:
+    write_emd(tmp_path / "a.emd", GREY.astype(np.float32), 2.0)
+    with h5py.File(tmp_path / "a.emd", "r+") as file:
+        del file["data/image/data"]
+        file["data/image/data"] = values
+    with pytest.raises(InputError, match=r"must be one grey or colour image|not a readable EMD file"):
+        read(tmp_path / "a.emd")
