@@ -7,7 +7,7 @@ import secrets
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.routing import AnyMatches, Matcher, Router, Rule, RuleRouter
@@ -92,13 +92,18 @@ def _is_open(path: str) -> bool:
     return _OPEN.fullmatch(unquote(path)) is not None and ".." not in unquote(path)
 
 
+def _asks_for_more(request: HTTPServerRequest) -> bool:
+    """Whether a link to the page brings what Bokeh would heed: where scripts come from, whose session it is."""
+    return request.path == "/" and bool(request.query)
+
+
 class _May(Matcher):
     def __init__(self, token: str | None) -> None:
         self._token = token
 
     def match(self, request: HTTPServerRequest) -> dict[str, Any] | None:
         may = _is_known(request, self._token) and _is_open(request.path) and _is_from_here(request)
-        return {} if may else None
+        return {} if may and not _asks_for_more(request) else None
 
 
 class _Headers(OutputTransform):
@@ -130,14 +135,15 @@ class _Entrance(RequestHandler):
 
     def get(self) -> None:
         if _is_known(self.request, self._token):
-            self.send_error(403 if _is_open(self.request.path) else 404)
+            if _asks_for_more(self.request) and _is_from_here(self.request):
+                self.redirect("/")
+            else:
+                self.send_error(403 if _is_open(self.request.path) else 404)
             return
         given = self.get_query_argument("token", "")
         if self._token and given and _same(given, self._token):
             self.set_cookie(_COOKIE, self._token, httponly=True, samesite="Strict", path="/")
-            rest = {name: values[0] for name, values in self.request.query_arguments.items() if name != "token"}
-            # the page has one address; one from the request could begin with // and lead to another site
-            self.redirect(f"/?{urlencode(rest)}" if rest else "/")
+            self.redirect("/")  # the one address; one from the request could begin with // and lead to another site
             return
         self.set_status(403)
         self.finish(_PAGE.format(message=html.escape(self._refusal(given))))

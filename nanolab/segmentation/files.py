@@ -51,8 +51,9 @@ class SegmentedFiles:
     table
         One row per image done: image, particles, d50 (median ECD by number, corrected for the border as in the report
         on sizes) with the ends of its 95 % interval over the particles, unit, scale with its source, magnification,
-        how many were left out as too_small, unlikely (see `keep_unlikely` of `nanolab.segmentation.segmenter.Segmenter`)
-        or lettering, trust (`nanolab.segmentation.trust`), and notes on what speaks against the result.
+        how many were left out as too_small, unlikely (see `keep_unlikely` of
+        `nanolab.segmentation.segmenter.Segmenter`) or lettering, trust (`nanolab.segmentation.trust`), and notes on
+        what speaks against the result.
     failures
         What was wrong with each file that could not be used, by its path; the others are done.
     """

@@ -14,6 +14,7 @@ from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 
 __all__ = ["Source", "draw_sources", "shares", "source_records", "split_count", "weights"]
 
+_SHARES = (1e-6, 1e6)  # beyond, their sum is none
 _MIX_KEY = 3  # keeps the choice of images apart from other draws of the same seed
 
 
@@ -77,12 +78,13 @@ def shares(sources: Sequence[Source], counts: Sequence[int]) -> npt.NDArray[np.f
     Raises
     ------
     InputError
-        If shares are given for some sources only, or are not positive.
+        If shares are given for some sources only, or are out of range.
     """
     given = [source.share for source in sources if source.share is not None]
-    if given and (len(given) < len(sources) or not all(0 < share < np.inf for share in given)):
+    low, high = _SHARES
+    if given and (len(given) < len(sources) or not all(low <= share <= high for share in given)):
         raise InputError(
-            f"shares: every data set must have one, and above 0, got {[source.share for source in sources]}"
+            f"shares: every data set must have one, from {low:g} to {high:g}, got {[each.share for each in sources]}"
         )
     if given and 0 in counts:
         raise InputError(f"{sources[list(counts).index(0)].name or 'a data set'}: has a share, and no image to show")

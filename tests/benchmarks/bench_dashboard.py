@@ -1,4 +1,10 @@
-"""The dashboard under load: memory stays flat over many uploads, and many visitors are served at once."""
+"""The dashboard under load: memory stays flat over many uploads, and many visitors are served at once.
+
+On two cores of a small server, one of them busy with a training: 681 MB after the first of 30 uploads of 28 MB (4096 x
+4096 in 16 bits, 33 MB not compressed), 736 MB after the last. Through a browser, into a server of its own: 713 MB after
+the first of 30 of 33 MB, 871 after the last, 838 a minute after the visitor has left in the middle of another one. Ten
+visitors at once with 28 MB each: 56 s.
+"""
 
 import asyncio
 import time
@@ -9,6 +15,7 @@ import pytest
 from helpers.bright import BrightModels
 
 from nanolab.dashboard.page import Page
+from nanolab.dashboard.session import Models
 from nanolab.images.tiff import write_tiff
 
 pytestmark = pytest.mark.bench
@@ -60,3 +67,41 @@ def test_visitors_at_once(upload: bytes) -> None:
     for page in pages:
         page.close()
     assert not any(Path(page._folder.path).exists() for page in pages)
+
+
+def test_a_visitor_leaves_in_the_middle(upload: bytes) -> None:
+    pages = [Page(BrightModels()) for _ in range(3)]
+
+    async def one_leaves() -> None:
+        works = [asyncio.create_task(page.take({"a.tif": upload, "b.tif": upload})) for page in pages]
+        await asyncio.sleep(1)
+        pages[0].close()
+        await asyncio.gather(*works)
+
+    asyncio.run(one_leaves())
+    assert [len(page.bench.images) for page in pages[1:]] == [2, 2]
+    assert not Path(pages[0]._folder.path).exists()
+    for page in pages[1:]:
+        page.close()
+
+
+def test_a_large_image_tells_how_far_it_is_and_can_be_cancelled(upload: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    page, told = Page(Models()), []
+    page.ui.quick.value = True
+    monkeypatch.setattr(page, "_show_progress", lambda part, text: told.append(text))
+
+    async def cancelled() -> float:
+        work = asyncio.create_task(page.take({"large.tif": upload}))
+        while not any("left" in text for text in told):
+            await asyncio.sleep(0.1)
+        page._cancel()
+        start = time.perf_counter()
+        await work
+        return time.perf_counter() - start
+
+    began = time.perf_counter()
+    took = asyncio.run(cancelled())
+    print(f"\n{told[-1]} after {time.perf_counter() - began:.0f} s; cancelled within {took:.1f} s")
+    assert page.bench.images == {}
+    assert "cancelled" in page.bench.failures["large"]
+    page.close()

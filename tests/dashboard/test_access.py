@@ -120,7 +120,18 @@ def test_starting_the_package_as_a_module_needs_to_be_asked_for() -> None:
 def test_the_token_leads_to_no_other_site(url: str) -> None:
     for path in ("/evil.example", "evil.example", "/evil.example/%2e%2e"):
         answer = get(f"{url}{path}?token={TOKEN}&x=1")
-        assert (answer.code, answer.headers["Location"]) == (302, "/?x=1")
+        assert (answer.code, answer.headers["Location"]) == (302, "/")
+
+
+@pytest.mark.parametrize(
+    "query", ["bokeh-absolute-url=https://evil.example/", "bokeh-app-path=//evil.example", "bokeh-session-id=known"]
+)
+def test_a_link_decides_nothing_about_the_page(url: str, local_url: str, query: str) -> None:
+    """Bokeh would take scripts from that site, or share the session with whoever made the link."""
+    for address, cookie in ((local_url, ""), (url, f"nanolab-token={TOKEN}")):
+        answer = get(f"{address}?{query}", cookie)
+        assert (answer.code, answer.headers["Location"]) == (302, "/")
+        assert get(f"{address}?{query}", cookie, Origin="http://evil.example").code == 403
 
 
 def test_the_browser_is_told_to_hold_the_page_together(url: str) -> None:

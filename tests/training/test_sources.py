@@ -49,7 +49,9 @@ def test_shares_decide_or_else_the_images() -> None:
         ([Source(SAMPLES, 9, name="few")], "few: 9 images are wanted of 8"),
         ([Source(SAMPLES, 0)], "source 1: 0 images are wanted"),
         ([Source(SAMPLES, share=1), Source(SAMPLES)], "every data set must have one"),
-        ([Source(SAMPLES, share=0.0)], "above 0"),
+        ([Source(SAMPLES, share=0.0)], "from 1e-06 to 1e"),
+        ([Source(SAMPLES, share=1e308)] * 2, "from 1e-06 to 1e"),  # whose sum is infinite
+        ([Source(SAMPLES, share=1e-320), Source(SAMPLES, share=1e-320)], "from 1e-06 to 1e"),
         ([Source([], share=1.0, name="none")], "none: has a share, and no image"),
     ],
 )
