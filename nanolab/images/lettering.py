@@ -36,7 +36,7 @@ def read_lettering(pixels: npt.NDArray[np.float32]) -> tuple[PixelSize, tuple[Bo
     pixels
         Shape (height, width), float32 in [0, 1], the data bar not cut off.
     """
-    picture = hashlib.sha256(np.ascontiguousarray(pixels)).hexdigest()
+    picture = hashlib.sha256(pixels.tobytes()).hexdigest()
     if picture not in _READ:
         texts = read_lines(pixels)
         pixel_size, bar = weigh_bars(texts, pixels)

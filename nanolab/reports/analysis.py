@@ -101,8 +101,10 @@ def analyse(
         nm, shape = _one_view(views)
         fitted = twin_recipe(known, pixel_size_nm=nm, shape=shape)
         model, chosen = _learned(fitted, rendered, out, settings), {}
-    labels, scales = out / "labels", {"pixel_size_nm": pixel_size_nm, "find_scale_bar": find_scale_bar}
-    done = segment_files(files, Segmenter(model, **chosen), labels, keep=True, **scales)
+    labels, segmenter = out / "labels", Segmenter(model, **chosen)
+    done = segment_files(
+        files, segmenter, labels, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar, keep=True
+    )
     there = [labels / f"{name}.labels.tif" for name in done.table.get("image", [])]
     measured, wrong = measure_files(there, pixel_size_nm=pixel_size_nm) if there else ([], {})
     failures |= {**done.failures, **wrong}
