@@ -8,7 +8,7 @@ import sys
 from io import TextIOWrapper
 
 # imported for the verbs they add, which help lists in this order
-from nanolab.cli import data, synthesis, training, measuring, analysing, dashboard, notebooks, schema  # noqa: F401
+from nanolab.cli import data, synthesis, training, measuring, analysing, benchmark, dashboard, notebooks, schema  # noqa: F401
 from nanolab.cli.app import app
 
 __all__ = ["app", "main"]

@@ -26,7 +26,7 @@ from nanolab.images.labels import labels_from_mask, read_labels, relabel
 from nanolab.images.micrograph import read
 from nanolab.images.tiff import read_tiff
 
-__all__ = ["PUBLIC", "PublicData", "get", "image_classes", "locate", "public_images", "status"]
+__all__ = ["PUBLIC", "PublicData", "find_folder", "get", "image_classes", "locate", "public_images", "status"]
 
 RAW = Path("data/raw")
 pooch.get_logger().setLevel("WARNING")  # the progress bar says enough
@@ -185,7 +185,7 @@ def locate(name: str) -> Path | None:
         If the folder is there but files are missing from it.
     """
     data = _public(name)
-    folder = _folder(name)
+    folder = find_folder(name)
     if folder is not None and (missing := [path for path in data.upstream if not (folder / path).is_file()]):
         raise InputError(
             f"{folder}: {len(missing)} of {len(data.upstream)} files are missing, the first is {missing[0]}; "
@@ -249,7 +249,7 @@ def status() -> list[dict[str, Any]]:
 
 
 def _row(data: PublicData) -> dict[str, Any]:
-    folder = _folder(data.name)
+    folder = find_folder(data.name)
     n_images = 0 if folder is None else sum((folder / data.image.format(each)).is_file() for each in data.images)
     said = {key: getattr(data, key) for key in ("name", "title", "licence", "asks", "citation")}
     return {**said, "folder": None if folder is None else str(folder), "n_images": n_images}
@@ -261,7 +261,8 @@ def _public(name: str) -> PublicData:
     return PUBLIC[name]
 
 
-def _folder(name: str) -> Path | None:
+def find_folder(name: str) -> Path | None:
+    """Return the folder of that name next to the public sets, `$NANOLAB_DATA/<name>` or `data/raw/<name>`, or None."""
     roots = [Path(os.environ["NANOLAB_DATA"])] if os.environ.get("NANOLAB_DATA") else []
     return next((root / name for root in (*roots, RAW) if (root / name).is_dir()), None)
 

@@ -1,4 +1,4 @@
-"""The papers' experiments: images split and drawn, a training with its test in one call, figures of what came out."""
+"""The papers' experiments: images split and drawn, a training with its test in one call; and the open benchmark."""
 
 import lazy_loader as lazy
 

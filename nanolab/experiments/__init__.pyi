@@ -1,3 +1,5 @@
+from .benchmark import benchmark_images as benchmark_images
+from .benchmark import run_benchmark as run_benchmark
 from .classes import class_trial as class_trial
 from .classes import images_by_shape as images_by_shape
 from .classes import split_by_shape as split_by_shape

@@ -1,3 +1,4 @@
+from .benchmark import plot_benchmark as plot_benchmark
 from .classes import plot_confusion as plot_confusion
 from .classes import plot_learning as plot_learning
 from .components import plot_components as plot_components
