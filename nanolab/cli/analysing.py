@@ -36,8 +36,15 @@ def analyse(
             "more of them. A shipped recipe's name, or a .yaml; the network that ships looks as it is if not given.",
         ),
     ] = None,
-    rendered: Annotated[int, typer.Option(min=4, help="With --recipe, how many images are learned from.")] = 90,
-    twins: Annotated[int, typer.Option(min=4, help="With --recipe, how many images sizes are corrected with.")] = 60,
+    fit_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECIPE",
+            help="In place of --recipe, fit one to the micrographs, beginning with this: generic_sem, generic_tem...",
+        ),
+    ] = None,
+    rendered: Annotated[int, typer.Option(min=4, help="With a recipe, how many images are learned from.")] = 90,
+    twins: Annotated[int, typer.Option(min=4, help="With a recipe, how many images sizes are corrected with.")] = 60,
     recursive: Recursive = False,
     pixel_size_nm: PixelSizeNm = None,
     scales: Scales = None,
@@ -54,11 +61,12 @@ def analyse(
 
     files, typed = image_files(*images, recursive=recursive), typed_scales(pixel_size_nm, scales)
     changes = {key: parse_yaml(text, key) for key, text in pairs(settings).items()}
-    if recipe is not None:
-        load_recipe(recipe)
+    if asked := recipe or fit_from:
+        load_recipe(asked)
+        first, minutes = ("", "ten") if recipe else (f"fit a recipe, beginning with {fit_from}, ", "twenty")
         typer.echo(
-            f"{count_words(len(files), 'image')}: render {rendered} of {recipe}, learn them, find the particles, "
-            f"render {twins} more to correct sizes, report. About ten minutes; stop it whenever you like."
+            f"{count_words(len(files), 'image')}: {first}render {rendered} of {recipe or 'it'}, learn them, find the "
+            f"particles, render {twins} more to correct sizes, report. About {minutes} minutes; stop whenever you like."
         )
 
     from nanolab.reports.analysis import analyse as analyse_images  # after the checks: PyTorch takes its time
@@ -69,6 +77,7 @@ def analyse(
             files,
             output,
             recipe=recipe,
+            fit_from=fit_from,
             rendered=rendered,
             twins=twins,
             settings=changes,

@@ -13,6 +13,7 @@ from nanolab.images.scale_table import typed_scale
 from nanolab.measurement.label_files import measure_files
 from nanolab.measurement.summary import SizeOptions, SizeReport
 from nanolab.models.shipped import shipped_model
+from nanolab.reports.fitted import kept_twin
 from nanolab.reports.sizes import size_report
 from nanolab.segmentation.files import segment_files
 from nanolab.segmentation.segmenter import Segmenter
@@ -43,6 +44,7 @@ def analyse(
     out: Path | str,
     *,
     recipe: Recipe | Path | str | None = None,
+    fit_from: Recipe | Path | str | None = None,
     rendered: int = _RENDERED,
     twins: int = 60,
     settings: Mapping[str, Any] = {},
@@ -67,6 +69,9 @@ def analyse(
         `nanolab.reports.sizes.size_report`).
     recipe
         What the sample looks like: a shipped recipe's name, or a .yaml file.
+    fit_from
+        In place of a recipe, fit one to the micrographs, beginning with this one (`nanolab.reports.fitted.fit_twin`);
+        it is in `OUT/twin`.
     rendered, twins
         How many images are learned from, and how many sizes are corrected with.
     settings
@@ -89,7 +94,10 @@ def analyse(
     >>> nl.analyse(["micrographs"], "results", recipe="tio2_sem").report.notes  # doctest: +SKIP
     """
     files, out = image_files(*images), Path(out)
-    known = None if recipe is None else load_recipe(recipe) if not isinstance(recipe, Recipe) else recipe
+    if recipe is not None and fit_from is not None:
+        raise InputError("recipe, fit_from: name a recipe, or one to begin a fit with; leave one of the two out")
+    asked = fit_from if recipe is None else recipe
+    known = load_recipe(asked) if isinstance(asked, str | Path) else asked
     model: Path = shipped_model()
     chosen: dict[str, Any] = {"magnification": "auto"}
     failures: dict[str, str] = {}
@@ -99,6 +107,8 @@ def analyse(
         views, failures = _views(files, pixel_size_nm, find_scale_bar)
         files = list(views)
         nm, shape = _one_view(views)
+        if fit_from is not None:
+            known = kept_twin(files, out / "twin", known, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
         fitted = twin_recipe(known, pixel_size_nm=nm, shape=shape)
         model, chosen = _learned(fitted, rendered, out, settings), {}
     labels, segmenter = out / "labels", Segmenter(model, **chosen)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from nanolab import __version__
 from nanolab.core.checks import InputError
-from nanolab.core.files import atomic, output_folder, write_json
+from nanolab.core.files import atomic, output_folder, read_json, write_json
 from nanolab.core.seeds import generator
 from nanolab.core.words import count_words
 from nanolab.datasets.annotated import AnnotatedImage
@@ -27,7 +27,7 @@ from nanolab.segmentation.segmenter import Segmenter
 from nanolab.synthesis.recipe import Recipe, dump_recipe, load_recipe
 from nanolab.twin.fitting import Fit, fit_recipe
 
-__all__ = ["fit_twin"]
+__all__ = ["fit_twin", "kept_twin"]
 
 _LOOKED_AT = 5  # images that say which magnification suits them
 _SAME_PIXELS = 0.005  # relative
@@ -108,6 +108,14 @@ def fit_twin(
     with atomic(out / "twin.html") as part:
         part.write_text(page, encoding="utf-8")
     return fit
+
+
+def kept_twin(files: Sequence[Path], out: Path, parent: Recipe, **options: Any) -> Recipe:
+    """Return the recipe fitted to images, now or before by `fit_twin` with the same parent; `options` are its own."""
+    numbers = read_json(out / "twin.json") if (out / "twin.json").exists() else {}
+    if (numbers.get("parent"), numbers.get("images")) != (parent.name, [path.stem for path in files]):
+        fit_twin(files, out, parent=parent, **options)
+    return load_recipe(out / "recipe.yaml")
 
 
 def _one_pixel_size(micrographs: Sequence[Micrograph]) -> float:

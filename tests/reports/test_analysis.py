@@ -12,10 +12,11 @@ from typer.testing import CliRunner
 
 from nanolab.cli import app
 from nanolab.core.checks import InputError
-from nanolab.core.files import read_json
+from nanolab.core.files import read_json, write_json
 from nanolab.images.tiff import write_tiff
 from nanolab.reports.analysis import analyse
 from nanolab.segmentation.segmenter import Segmenter
+from nanolab.synthesis.recipe import Recipe
 from nanolab.training.run import TrainingRun
 
 RECIPE = """
@@ -107,6 +108,26 @@ def test_with_a_recipe_it_is_learned_first_and_sizes_are_corrected(
     again = CliRunner().invoke(app, [*words.split(), *short])
     assert again.exit_code == 2, again.output
     assert "sizes: report.html" in again.output
+
+
+def test_a_recipe_is_fitted_first_and_kept(micrographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fits = []
+
+    def fit(files: list[Path], out: Path, *, parent: Recipe, **_options: Any) -> None:
+        fits.append(parent.name)
+        out.mkdir(parents=True)
+        (out / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
+        write_json(out / "twin.json", {"parent": parent.name, "images": [path.stem for path in files]})
+
+    monkeypatch.setattr("nanolab.reports.fitted.fit_twin", fit)
+    settings = {"epochs": 1, "steps_per_epoch": 2, "threads": 1}
+    for _ in range(2):
+        options: Any = {"rendered": 4, "twins": 8, "settings": settings, "force": True}
+        analyse([micrographs], tmp_path / "out", fit_from="generic_sem", **options)
+        assert read_json(tmp_path / "out/sizes/sizes.json")["twin"]["recipe"] == "few_spheres"
+    assert fits == ["generic_sem"]
+    with pytest.raises(InputError, match="recipe, fit_from"):
+        analyse([micrographs], tmp_path / "out", fit_from="generic_sem", recipe="tio2_sem")
 
 
 def test_what_cannot_be_analysed_is_told_before_anything_is_made(micrographs: Path, tmp_path: Path) -> None:
