@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers.annotated_files import write_coco, write_colours, write_labelme, write_regions, write_via, write_via_csv
-from helpers.damage import bounded, damaged, damaged_json
+from helpers.damage import TooLongError, bounded, damaged, damaged_json
 from helpers.discs import disc_sample
 from helpers.instrument_files import write_dm, write_emd, write_mrc, write_ser
 from helpers.small_notebooks import PARAMETERS, write_notebook
@@ -256,7 +257,7 @@ def complaint(reading: Callable[[], Any]) -> str | None:
             reading()
     except InputError as error:
         return None if str(error).strip() else "refused without a word"
-    except Exception as error:  # what a user would see as a traceback
+    except (Exception, TooLongError) as error:  # what a user would see as a traceback, or not see the end of
         return f"{type(error).__name__}: {error!s:.200}"
     return None
 
@@ -276,6 +277,20 @@ def test_a_damaged_file_is_read_or_refused(tmp_path: Path, kind: str) -> None:
         if (said := complaint(lambda: reader(path))) is not None:
             wrong[way] = said
     assert wrong == {}
+
+
+def test_what_takes_too_long_is_noticed_even_where_a_reader_takes_any_error_for_damage() -> None:
+    def tolerant(work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:
+            raise InputError(f"damaged ({error!r})") from error
+
+    def busy() -> None:
+        signal.raise_signal(signal.SIGPROF)  # as the timer does in the end
+
+    assert "20 s" in str(complaint(lambda: tolerant(busy)))
+    assert complaint(lambda: tolerant(lambda: int("x"))) is None
 
 
 def test_what_is_sound_is_read(tmp_path: Path) -> None:

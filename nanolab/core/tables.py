@@ -29,8 +29,9 @@ def read_csv(path: Path | str, what: str, **options: Any) -> pd.DataFrame:
     InputError
         If there is no such file, or it is not a table in UTF-8.
     """
+    found = check_file(path, what)
     try:
-        return pd.read_csv(check_file(path, what), **options)
+        return pd.read_csv(found, **options)
     except (ValueError, pd.errors.ParserError) as error:  # a ValueError is also a wrong encoding or no columns
         raise InputError(f"{path}: {what} is not a CSV file with these columns ({error}); save it again") from error
 

@@ -2,10 +2,8 @@
 
 import html
 import math
-import re
 from collections.abc import Mapping
 
-from nanolab.core.checks import InputError
 from nanolab.core.words import count_words
 from nanolab.dashboard.workbench import Sizes
 from nanolab.figures.sizes import STATISTICS
@@ -18,7 +16,6 @@ __all__ = [
     "hint",
     "left_out_words",
     "message",
-    "parse_nm",
     "scale_words",
     "shape_words",
     "shown_nm",
@@ -44,23 +41,6 @@ def failure_list(failures: Mapping[str, str]) -> str:
     """Return the files that could not be used, each with the reason."""
     lines = "".join(f"<li><b>{html.escape(name)}</b>: {html.escape(why)}</li>" for name, why in failures.items())
     return f'<ul class="failures" role="alert">{lines}</ul>' if lines else ""
-
-
-def parse_nm(text: str) -> float:
-    """Return the length in nm that a visitor typed, with a point or a comma before its decimals.
-
-    Raises
-    ------
-    InputError
-        If it is no number above 0, or could be two: 1,500.
-    """
-    plain = text.strip().removesuffix("nm").strip()
-    if re.fullmatch(r"[1-9]\d{0,2},\d{3}", plain):
-        one, other = plain.replace(",", "."), plain.replace(",", "")
-        raise InputError(f"pixel size: {plain} can be read in two ways; type {one} or {other}")
-    if not re.fullmatch(r"\d*[.,]?\d+([eE][+-]?\d+)?", plain) or not float(plain.replace(",", ".")):
-        raise InputError(f"pixel size: must be a number of nm above 0, such as 2.5, got {text[:20]!r}")
-    return float(plain.replace(",", "."))
 
 
 def shown_nm(nm: float) -> str:

@@ -21,7 +21,6 @@ from nanolab.dashboard.html import (
     hint,
     left_out_words,
     message,
-    parse_nm,
     scale_words,
     shape_words,
     shown_nm,
@@ -31,6 +30,7 @@ from nanolab.dashboard.html import (
 from nanolab.dashboard.saved_work import parse_work
 from nanolab.dashboard.session import Models, Progress, VisitorFolder
 from nanolab.dashboard.workbench import File, Sizes, Workbench, WorkbenchImage, safe_name
+from nanolab.images.pixel_size import parse_nm
 
 __all__ = ["MOST_UPLOAD_MB", "Page"]
 

@@ -1,13 +1,14 @@
 """The size of a pixel and where that number comes from."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
-from nanolab.core.checks import check_positive
+from nanolab.core.checks import InputError, check_between, check_positive
 from nanolab.core.validation import validated
 from nanolab.images.formats.image_file import file_kind, open_picture
 from nanolab.images.formats.sidecars import sidecar_calibration
@@ -16,7 +17,7 @@ from nanolab.images.formats.vendors import Calibration, Undecided, has_other_tag
 from nanolab.images.tiff import open_tiff, read_description
 from nanolab.images.trust import Trust
 
-__all__ = ["ImageRecord", "PixelSize", "Source", "image_record", "pixel_size_from_metadata"]
+__all__ = ["ImageRecord", "PixelSize", "Source", "image_record", "parse_nm", "pixel_size_from_metadata"]
 
 Source = Literal["metadata", "scale bar", "typed", "unknown"]
 
@@ -51,6 +52,12 @@ class PixelSize:
     detail: str
     confidence: float | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no microscope has, from wherever it comes."""
+        if self.nm is not None:
+            check_positive(self.nm, "pixel size", "nm")
+            check_between(self.nm, "pixel size", *_PLAUSIBLE_NM)
+
     def __str__(self) -> str:
         """The number, its unit and its source, for people."""
         if self.nm is None:
@@ -66,13 +73,31 @@ class PixelSize:
     @classmethod
     def typed(cls, nm: float) -> "PixelSize":
         """Return a pixel size given by hand, in nm."""
-        check_positive(nm, "pixel size", "nm")
         return cls(float(nm), "typed", "typed by hand")
 
     @classmethod
     def unknown(cls, why: str) -> "PixelSize":
         """Return that there is no pixel size, and why."""
         return cls(None, "unknown", why)
+
+
+def parse_nm(text: str, what: str = "pixel size") -> float:
+    """Return the pixel size in nm that somebody typed, with a point or a comma before its decimals.
+
+    Raises
+    ------
+    InputError
+        If it is no number that a pixel size can be, or could be two: 1,500.
+    """
+    plain = text.strip().removesuffix("nm").strip()
+    if re.fullmatch(r"[1-9]\d{0,2},\d{3}", plain):
+        one, other = plain.replace(",", "."), plain.replace(",", "")
+        raise InputError(f"{what}: {plain} can be read in two ways; type {one} or {other}")
+    number = plain.replace(",", ".")
+    if not re.fullmatch(r"\+?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", number) or not float(number):
+        raise InputError(f"{what} must be a number of nm above 0, such as 2.5, got {text[:20]!r}")
+    check_between(float(number), what, *_PLAUSIBLE_NM)
+    return float(number)
 
 
 class ImageRecord(BaseModel):

@@ -7,7 +7,7 @@ import pandas as pd
 
 from nanolab.core.checks import InputError
 from nanolab.core.tables import read_csv
-from nanolab.images.formats.vendors import positive
+from nanolab.images.pixel_size import parse_nm
 
 __all__ = ["ScaleTable", "read_scales", "typed_scale"]
 
@@ -43,7 +43,7 @@ def read_scales(path: Path | str) -> ScaleTable:
     Raises
     ------
     InputError
-        If it is no such table, names an image twice, or has a size that is no number above 0.
+        If it is no such table, names an image twice, or has a size that no pixel has.
     """
     table = read_csv(
         path, "table of scales", sep=None, engine="python", dtype=str, encoding="utf-8-sig", keep_default_na=False
@@ -57,9 +57,7 @@ def read_scales(path: Path | str) -> ScaleTable:
     for name, text in table[list(_COLUMNS)].fillna("").itertuples(index=False):
         if not name.strip() or name.strip() in scales:
             raise InputError(f"{path}: must name each image once, got {name.strip() or 'a row without a name'}")
-        if (nm := positive(text.strip().replace(",", "."))) is None:
-            raise InputError(f"{path}: {name.strip()}: nm per px must be a number above 0, got {text!r}")
-        scales[name.strip()] = nm
+        scales[name.strip()] = parse_nm(text, f"{path}: {name.strip()}: nm per px")
     return scales
 
 

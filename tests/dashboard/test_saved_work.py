@@ -13,10 +13,10 @@ from helpers.discs import THRESHOLD, Threshold, valleys
 
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
-from nanolab.dashboard.html import parse_nm
 from nanolab.dashboard.page import Page
 from nanolab.dashboard.saved_work import parse_work
 from nanolab.dashboard.session import Models
+from nanolab.images.pixel_size import parse_nm
 from nanolab.images.tiff import write_tiff
 from nanolab.models.checkpoint import save_checkpoint
 from nanolab.models.registry import NETWORKS
@@ -112,7 +112,9 @@ def test_a_pixel_size_is_read_as_it_is_meant(text: str, nm: float) -> None:
     assert parse_nm(text) == nm
 
 
-@pytest.mark.parametrize("text", ["abc", "-3", "0", "0.0", "nan", "inf", "1,2,3", "", "1 2", "1.5 m", "1,500"])
+@pytest.mark.parametrize(
+    "text", ["abc", "-3", "0", "0.0", "nan", "inf", "1,2,3", "", "1 2", "1.5 m", "1,500", "1e300", "1e-300"]
+)
 def test_what_is_no_pixel_size_is_said(text: str) -> None:
     with pytest.raises(InputError, match="pixel size"):
         parse_nm(text)

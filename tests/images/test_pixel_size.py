@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from helpers.instrument_files import write_dm, write_emd, write_mrc, write_ser
 
 from nanolab.core.checks import InputError
 from nanolab.images.formats.vendors import length_nm
+from nanolab.images.labels import read_label_file
 from nanolab.images.pixel_size import PixelSize, pixel_size_from_metadata
+from nanolab.images.tiff import write_tiff
 
 IMAGE = np.arange(48 * 64, dtype=np.uint8).reshape(48, 64)
 
@@ -273,3 +276,14 @@ def test_what_is_no_length(unit):
 def test_missing_files(tmp_path):
     with pytest.raises(InputError, match=r"a\.tif: image not found"):
         pixel_size_from_metadata(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("nm", [1e300, 1e-300, 0.0, -2.0])
+def test_no_pixel_size_is_beyond_what_microscopes_have_wherever_it_comes_from(tmp_path: Path, nm: float) -> None:
+    """Squares of the others overflow or vanish."""
+    with pytest.raises(InputError, match="pixel size must be a number"):
+        PixelSize.typed(nm)
+    record = {"labels": {"pixel_size": {"nm": nm, "source": "typed", "detail": "typed by hand"}}}
+    write_tiff(tmp_path / "a.labels.tif", np.eye(8, dtype=np.uint16), pixel_size_nm=None, description=record)
+    with pytest.raises(InputError, match="its record of the image is damaged"):
+        read_label_file(tmp_path / "a.labels.tif")

@@ -235,12 +235,14 @@ def test_names_in_a_table_of_scales_that_no_image_has_are_said(segmented: Path) 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("image,nm per px\ni0,0\n", "i0: nm per px must be a number above 0, got '0'"),
-        ("image,nm per px\ni0,two\n", "i0: nm per px must be a number above 0, got 'two'"),
+        ("image,nm per px\ni0,0\n", "i0: nm per px must be a number of nm above 0, such as 2.5, got '0'"),
+        ("image,nm per px\ni0,1e300\n", "i0: nm per px must be a number from 0.0001 to 1e"),
+        ("image;nm per px\ni0;1,500\n", "i0: nm per px: 1,500 can be read in two ways"),
+        ("image,nm per px\ni0,two\n", "i0: nm per px must be a number of nm above 0, such as 2.5, got 'two'"),
         ("image,nm_per_px\ni0,1\ni0,2\n", "must name each image once, got i0"),
         ("image,nm_per_px\n,2\n", "must name each image once, got a row without a name"),
-        ("image,nm_per_px\ni0,\n", "i0: nm per px must be a number above 0, got ''"),
-        ("image,nm_per_px\ni0\n", "i0: nm per px must be a number above 0, got ''"),
+        ("image,nm_per_px\ni0,\n", "i0: nm per px must be a number of nm above 0, such as 2.5, got ''"),
+        ("image,nm_per_px\ni0\n", "i0: nm per px must be a number of nm above 0, such as 2.5, got ''"),
         ("image,nm_per_px\ni0,1,5\n", "has more values than columns; with decimal commas, put semicolons between"),
         ("image,size\ni0,1\n", "must have the columns image and nm per px, nm per px is missing"),
         ("", "scales.csv"),
