@@ -343,7 +343,7 @@ def test_table_of_segment_figure_and_report_count_by_one_rule(tmp_path: Path) ->
         labels[np.hypot(rows - row, cols - col) < rng.uniform(4, 22)] = number
     image = measure_image("a", labels, pixel_size=PixelSize.typed(2.0))
     d50 = summarise_sizes([image], repeats=0).statistics["number"]["d50"]
-    row = _row(image, {}, (), is_mask=False)
+    row = _row(image, {}, is_mask=False)
     assert row["d50"] == pytest.approx(d50, rel=5e-4)  # four digits
     (line,) = plot_sizes(image.particles).axes[0].lines
     assert line.get_xdata()[0] == d50

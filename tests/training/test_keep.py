@@ -82,7 +82,7 @@ def test_the_need_is_counted_and_said(
     need = check_room(tmp_path, weights=100, state=400, validation=50, epochs=10, keep=Keep("best", 2, "loss"))
     assert need == 300 + 800 + 10 * (50 + 300_000)
     train([[disc_sample(0)]], tmp_path / "run", tiny_settings(epochs=1))
-    assert "will take up to about" in capsys.readouterr().err
+    assert "steps, and up to about" in capsys.readouterr().err
 
 
 def test_too_little_room_stops_before_anything_is_computed(
