@@ -64,6 +64,8 @@ def _as_json(value: Any) -> Any:
 def save_figure(run_folder: Path | str, name: str, figure: "Figure", *, dpi: int = 200) -> Path:
     """Write a figure as `<name>.png` in a run's folder, atomically, and return its path.
 
+    The name may be any that a file can have, such as that of an image.
+
     Examples
     --------
     >>> import tempfile
@@ -72,7 +74,9 @@ def save_figure(run_folder: Path | str, name: str, figure: "Figure", *, dpi: int
     ...     save_figure(folder, "sizes", Figure(), dpi=20).name
     'sizes.png'
     """
-    path = Path(run_folder) / f"{plain_name(name, 'figure name')}.png"
+    if not re.fullmatch(r"[^./\\\0][^/\\\0]{0,199}", name):
+        raise InputError(f"figure name: must be a plain name, neither a path nor hidden, got {name!r}")
+    path = Path(run_folder) / f"{name}.png"
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=dpi)
     return path

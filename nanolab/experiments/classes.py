@@ -1,8 +1,10 @@
 """Classifying micrographs by the shape of their particles, from few real images and synthetic ones."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import pandas as pd
 
@@ -11,12 +13,16 @@ from nanolab.classification.learning import ClassifierSettings, fine_tune
 from nanolab.classification.scores import confusion
 from nanolab.core.checks import InputError
 from nanolab.core.shared import made_once
-from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.core.tables import read_csv
+from nanolab.core.words import count_words
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.opening import open_images
 from nanolab.datasets.public import locate
 from nanolab.experiments.images import STAND_IN, STAND_IN_SEED, Split, draw_split
 from nanolab.experiments.shapes import SHAPES, images_of, rendered_like
 from nanolab.synthesis.cutpaste.generate import cut_and_paste
+from nanolab.synthesis.cutpaste.material import describe_source
 from nanolab.synthesis.cutpaste.settings import PRESETS, CutPasteSettings
 from nanolab.synthesis.rendered import rendered_images
 
@@ -49,27 +55,57 @@ class ImagesByShape:
         return self.source == STAND_IN
 
 
-def images_by_shape(name: str, *, stand_ins: int = 20) -> ImagesByShape:
-    """Return the images of EMPS with complete annotation by their shape class, or, where it is not here, a stand-in.
+def images_by_shape(where: Path | str, *, classes: Path | str = "", stand_ins: int = 20) -> ImagesByShape:
+    """Return images by their class: those of EMPS with complete annotation, a stand-in where it is not here, or others.
 
     Parameters
     ----------
-    name
-        "emps", or "stand-in" to use the stand-in in any case.
+    where
+        "emps", "stand-in" to use the stand-in in any case, or a folder of images (see
+        `nanolab.datasets.opening.open_images`).
+    classes
+        Table (.csv) of the images in the folder, columns `image` and `class`; where it is not given, each sub-folder is
+        a class.
     stand_ins
         Images of each class to render for the stand-in; other ones than `synthetic_like` renders, by the same recipes.
 
     Raises
     ------
     InputError
-        If it is another name, or the set on this machine is incomplete or without its table of classes.
+        If there is nothing of the kind, or there are no two classes, or table and images do not go together; also if
+        EMPS is here but incomplete or without its table of classes.
     """
-    if name not in ("emps", STAND_IN):
-        raise InputError(f"images by shape: must be 'emps', which has a table of shapes, or {STAND_IN!r}, got {name!r}")
+    name = str(where)
+    if classes or name not in ("emps", STAND_IN):
+        images = _by_table(open_images(where), classes) if classes else _by_folder(Path(where))
+        if len(images) < 2:
+            raise InputError(f"{classes or where}: must have two classes of images or more, got {', '.join(images)}")
+        return ImagesByShape(images, name)
     if name == STAND_IN or locate("emps") is None:
-        images = {shape: rendered_images(recipe, stand_ins, seed=STAND_IN_SEED) for shape, recipe in _STAND_INS.items()}
-        return ImagesByShape(dict(images), STAND_IN)
+        rendered = {each: rendered_images(_STAND_INS[each], stand_ins, seed=STAND_IN_SEED) for each in SHAPES}
+        return ImagesByShape(dict(rendered), STAND_IN)
     return ImagesByShape({shape: images_of(shape) for shape in SHAPES}, name)
+
+
+def _by_table(images: LazyImages, path: Path | str) -> dict[str, Sequence[AnnotatedImage]]:
+    """Return images by the class that a table gives them; it may call them with or without suffix."""
+    table = read_csv(path, "table of classes", usecols=["image", "class"], dtype=str, keep_default_na=False)
+    table.index = [name if name in images.names else Path(name).stem for name in table["image"]]
+    wrong = [*set(images.names).symmetric_difference(table.index), *table.index[table.index.duplicated()]]
+    if wrong:
+        raise InputError(f"{path}: must name each image once, not so {', '.join(sorted(wrong))}; add or drop rows")
+    return {each: images.without(*table.index[table["class"] != each]) for each in sorted(set(table["class"]))}
+
+
+def _by_folder(folder: Path) -> dict[str, Sequence[AnnotatedImage]]:
+    """Return the images of each sub-folder by its name."""
+    inside = [each for each in sorted(folder.glob("[!.]*")) if each.is_dir()]
+    if not inside or (folder / "images").is_dir():
+        raise InputError(
+            f"{folder}: must be 'emps', {STAND_IN!r}, a folder with a sub-folder of images for each class, or a folder "
+            "of images with `classes`, a table with the columns image and class"
+        )
+    return {each.name: open_images(each) for each in inside}
 
 
 def split_by_shape(
@@ -88,7 +124,8 @@ def split_by_shape(
     for shape, those in images.images.items():
         if len(those) <= wanted[shape]:
             raise InputError(
-                f"{shape}: has {len(those)} images, {wanted[shape]} to learn from leave none to test on; take fewer"
+                f"{shape}: has {count_words(len(those), 'image')}, {wanted[shape]} to learn from leave none to test "
+                "on; take fewer, or add images of this class"
             )
     return {
         shape: draw_split(those, wanted[shape], min(n_test, len(those) - wanted[shape]), seed=seed)
@@ -102,7 +139,7 @@ def synthetic_like(
     count: int,
     *,
     seed: int,
-    stand_in: bool,
+    source: str,
     pasting: CutPasteSettings = PRESETS["utile2023"],
 ) -> dict[str, Iterable[AnnotatedImage]]:
     """Return `count` synthetic images of each class.
@@ -117,46 +154,43 @@ def synthetic_like(
         One of `METHODS`.
     seed
         Decides what is pasted where. Rendered images are the same for all seeds.
-    stand_in
-        Whether the images learned from were rendered themselves.
+    source
+        Where the images learned from come from, see `ImagesByShape`.
     pasting
         How it is cut and pasted.
 
     Raises
     ------
     InputError
-        If there is no such method, or a class has no image that can be cut up.
+        If there is no such method, an image to cut up has no annotation, or there is no recipe for a class.
     """
     if method not in METHODS:
         raise InputError(f"synthetic images: must be one of {', '.join(METHODS)}, got {method!r}")
     if method == "none" or count == 0:
         return dict.fromkeys(train, ())
     if method == "cut and paste":
-        return {shape: _pasted(shape, those, count, seed, stand_in, pasting) for shape, those in train.items()}
-    if stand_in:
-        return {shape: rendered_images(_STAND_INS[shape], count, seed=0) for shape in train}
-    sources = {shape: rendered_like([sample.name for sample in those], count) for shape, those in train.items()}
-    return {shape: chain.from_iterable(source.samples for source in those) for shape, those in sources.items()}
+        return {shape: _pasted(shape, those, count, seed, pasting) for shape, those in train.items()}
+    if source == "emps":
+        sources = {shape: rendered_like([sample.name for sample in those], count) for shape, those in train.items()}
+        return {shape: chain.from_iterable(each.samples for each in those) for shape, those in sources.items()}
+    if unknown := train.keys() - _STAND_INS.keys():
+        raise InputError(
+            f"rendered images: there are recipes for {', '.join(_STAND_INS)}, not for {', '.join(sorted(unknown))}; "
+            "cut and paste instead"
+        )
+    return {shape: rendered_images(_STAND_INS[shape], count, seed=0) for shape in train}
 
 
-def _pasted(
-    shape: str,
-    samples: Sequence[AnnotatedImage],
-    count: int,
-    seed: int,
-    stand_in: bool,
-    pasting: CutPasteSettings,
-) -> Dataset:
+def _pasted(shape: str, samples: Sequence[AnnotatedImage], count: int, seed: int, pasting: CutPasteSettings) -> Dataset:
     decides = {
-        "images": [sample.name for sample in samples],
-        "stand_in": stand_in,
+        "images": [describe_source(sample) for sample in samples],
         "settings": pasting.model_dump(mode="json"),
         "count": count,
         "seed": seed,
     }
     return Dataset(
         made_once(
-            f"pasted-{shape}",
+            "pasted-" + re.sub(r"[^\w.-]", "_", shape),
             decides,
             lambda folder: cut_and_paste(samples, folder, count, pasting, seed=seed, progress=False),
         )
@@ -228,7 +262,7 @@ def class_trial(
         raise InputError("nothing to learn from: without the real images synthetic ones are needed; choose a method")
     split = split_by_shape(images, n_real, n_test, seed=settings.seed, share=real_share)
     train = {shape: list(each.train) for shape, each in split.items()}
-    more = synthetic_like(train, method, n_synthetic, seed=settings.seed, stand_in=images.stand_in, pasting=pasting)
+    more = synthetic_like(train, method, n_synthetic, seed=settings.seed, source=images.source, pasting=pasting)
     test = {shape: list(each.test) for shape, each in split.items()}
     together = {shape: chain(train[shape] if learn_from_real else (), more[shape]) for shape in train}
     learned = fine_tune(together, settings, watched=test, progress=progress)

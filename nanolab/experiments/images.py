@@ -11,6 +11,7 @@ from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.datasets.opening import open_images
 from nanolab.datasets.public import PUBLIC, locate, public_images
 from nanolab.experiments.rings import SEMI_REAL_RINGS, semi_real_rings
+from nanolab.experiments.shapes import images_of
 from nanolab.synthesis.rendered import rendered_images
 
 __all__ = ["STAND_IN", "Split", "TestImages", "draw_images", "draw_split", "real_images", "split_by_image"]
@@ -47,8 +48,15 @@ class TestImages:
         """True if they were rendered because no real ones can be had; figures and tables must then say so."""
         return self.source == STAND_IN
 
+    @property
+    def title(self) -> str:
+        """What figures call them: the source, of a folder its name alone."""
+        return Path(self.source).name
 
-def real_images(where: Path | str, count: int | None = None) -> TestImages:
+
+def real_images(
+    where: Path | str, count: int | None = None, *, annotated: bool = False, shape: str = "", case: str = ""
+) -> TestImages:
     """Return the first `count` real images, all if None; rendered ones in their stead where none can be had.
 
     The stand-in is rendered once for all runs, by a recipe that differs from those for training in shapes, substrate
@@ -59,21 +67,35 @@ def real_images(where: Path | str, count: int | None = None) -> TestImages:
     where
         A set that `nanolab data list` knows, a folder of images (see `open_images`), "semi-real rings" (see
         `nanolab.experiments.rings`), or "stand-in" to use the stand-in in any case.
+    annotated
+        Of a folder, the images that have an annotation; each is read at once, so that what is wrong is said at once.
+    shape, case
+        Of emps, the images of a shape class or a case, see `nanolab.experiments.shapes.images_of`; a shape is of no
+        account for other images.
 
     Raises
     ------
     InputError
-        If there is nothing of the kind, or a public set is on this machine but incomplete.
+        If there is nothing of the kind, a public set is on this machine but incomplete, a case is not one of emps, or
+        of images that must be annotated none is, or one cannot be used.
     """
     name = str(where)
+    if case and name not in ("emps", STAND_IN):
+        raise InputError(f"case: {case!r} is of images of emps; leave it empty for {name}")
     if name == SEMI_REAL_RINGS and (rings := semi_real_rings()) is not None:
         return TestImages(rings[:count], name, min_area_px=20)
     if name in PUBLIC and locate(name) is not None:
-        return TestImages(public_images(name)[:count], name, PUBLIC[name].min_area_px)
+        chosen = images_of(shape, case) if name == "emps" and (shape or case) else public_images(name)
+        return TestImages(chosen[:count], name, PUBLIC[name].min_area_px)
     if name in PUBLIC or name in (STAND_IN, SEMI_REAL_RINGS):
         count = min(count or _MOST_STAND_INS, _MOST_STAND_INS)
         return TestImages(rendered_images(STAND_IN_RECIPE, count, seed=STAND_IN_SEED), STAND_IN, min_area_px=20)
-    return TestImages(open_images(where)[:count], name, min_area_px=0)
+    images = open_images(where, annotated=annotated)[:count]
+    if annotated:
+        particles = [image.labels is not None and image.labels.any() for image in images]  # all are read
+        if not any(particles):
+            raise InputError(f"{where}: needs annotated particles, found none; check the masks of its images")
+    return TestImages(images, name, min_area_px=0)
 
 
 def split_by_image(samples: Sequence[AnnotatedImage], fold: int, folds: int) -> Split:

@@ -1,5 +1,6 @@
 """The notebook on choosing an epoch, end to end and small."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from helpers.discs import disc_sample
 from PIL import Image
 
-from nanolab.core.files import read_json
+from nanolab.core.files import output_folder, read_json
 from nanolab.datasets.dataset import Dataset
 from nanolab.datasets.writer import DatasetWriter
 from nanolab.runs.notebook import run as run_notebook
@@ -33,7 +34,11 @@ def discs(tmp_path: Path) -> Dataset:
         particles = pd.DataFrame({"label": range(1, int(sample.labels.max()) + 1)})
         image = np.rint(np.clip(sample.image, 0, 1) * 255).astype(np.uint8)
         writer.write(index, image, sample.labels, particles, 2.0)
-    return writer.finish(3)
+    dataset = writer.finish(3)
+    for each in dataset:  # the same as loose images with masks next to them
+        shutil.copyfile(each.path, output_folder(tmp_path / "mine") / f"{each.name}.tif")
+        shutil.copyfile(dataset.folder / "masks" / f"{each.name}.tif", tmp_path / "mine" / f"{each.name}_mask.tif")
+    return dataset
 
 
 @pytest.fixture
@@ -47,7 +52,7 @@ def training(tmp_path: Path, discs: Dataset) -> TrainingRun:
 
 
 def run(training: TrainingRun, root: Path, name: str, **parameters: object) -> tuple[Path, dict[str, Any]]:
-    given = {"training": str(training.folder), "real_data": str(root / "discs"), "n_test": 2, **parameters}
+    given = {"training": str(training.folder), "real_data": str(root / "mine"), "n_test": 2, **parameters}
     folder = run_notebook(NOTEBOOK, given, run=name, root=root / "runs", progress=False)
     return folder, read_json(folder / "results.json")
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from helpers.own_images import disc_images, write_own
 from PIL import Image
 
 from nanolab.core.files import read_json
@@ -15,6 +17,7 @@ from nanolab.datasets.public import PUBLIC, public_images
 from nanolab.images.labels import remove_small
 from nanolab.models.registry import build
 from nanolab.runs.notebook import run as run_notebook
+from nanolab.runs.sweeps.engine import sweep
 
 pytest.importorskip("bpy", reason="Blender comes for Python 3.11 only")
 ROOT = Path(__file__).parents[2]
@@ -27,6 +30,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("experiments")
     shutil.copytree(ROOT / "data" / "reference", folder / "data" / "reference")
     return folder
+
+
+@pytest.fixture(scope="module")
+def mine(place: Path) -> Path:
+    """Four annotated images that are in no public set."""
+    return write_own(place / "mine", disc_images(4))
 
 
 def run(notebook: str, given: dict[str, Any], place: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Any]:
@@ -94,9 +103,19 @@ def test_with_the_papers_split_training_and_test_come_out_of_one_pool(
     assert len(pd.read_csv(folder / "scores.csv")) == 3
 
 
-def test_real_images_with_and_without_rendered_ones(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    given = {"n_images": 4, "pools": {}, "n_real": 0, "n_rendered": 2, "n_synthetic": 2, "real_share": 0.5}
-    folder, results = run("07_ratio_sweep", {**given, "settings": TINY}, place, monkeypatch)
+def test_a_sweep_over_ones_own_images_with_and_without_rendered_ones(
+    place: Path, mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    given = {"pools": {}, "n_real": 0, "n_rendered": 2, "n_synthetic": 2, "real_share": 0.5, "settings": TINY}
+    fixed = {"real_data": "mine", "keep_training": False, **given}
+    content = {"notebook": str(ROOT / "notebooks" / "07_ratio_sweep.ipynb"), "fixed": fixed, "grid": {"seed": [0]}}
+    (place / "own.yaml").write_text(yaml.safe_dump(content))
+    (outcome,) = sweep(place / "own.yaml", root=place, workers=1, progress=False).outcomes
+    assert (outcome.status, outcome.error) == ("complete", None)
+    folder = place / "own" / outcome.run
+    results = read_json(folder / "results.json")
+    assert (results["real_data"], results["tested_on"]) == ("mine", ["probe (#0)", "probe (#2)"])
     assert results["learned_from"] == []
     # 16 small steps: better than nothing, whose Dice is 0
     assert 0.1 < results["dice"] <= 1
@@ -122,14 +141,16 @@ def test_real_against_synthetic(place: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_trained_on_synthetic_images_an_epoch_is_chosen_on_one_real_image_that_is_not_tested_on(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    place: Path, mine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = {"n_images": 3, "trained_on": "synthetic", "n_synthetic": 2, "settings": TINY, "choose_by": "dice"}
+    given["real_data"] = str(mine)
     folder, results = run("11_real_against_synthetic", given, place, monkeypatch)
     assert len(results["epochs_tested"]) == 1
     assert results["epochs_tested"][0] in (1, 2)
     assert results["validation"] not in set(pd.read_csv(folder / "scores.csv", dtype={"image": str})["image"])
     assert results["images"] == 2
+    check_figures(folder / "images", "probe (#1)", "probe (#2)")
 
 
 def test_real_against_synthetic_without_real_images(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,8 +160,9 @@ def test_real_against_synthetic_without_real_images(place: Path, monkeypatch: py
     assert (results["real_data"], results["trainings"], results["images"]) == ("stand-in", 1, 2)
 
 
-def test_model_comparison(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_comparison(place: Path, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
+        "real_data": str(mine),
         "network": "bisenet",
         "n_images": 4,
         "n_real_images": 2,
@@ -161,9 +183,9 @@ def test_model_comparison(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     check_figures(folder, "best_and_worst")
 
 
-def test_few_annotations(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_annotations(place: Path, mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {**TINY, "readout_options": {"rays": 8}}
-    given = {"shape": "cube", "n_images": 5, "n_real": 2, "n_test": 2, "synthetic_per_real": 1, "settings": settings}
+    given = {"real_data": str(mine), "n_real": 2, "n_test": 2, "synthetic_per_real": 1, "settings": settings}
     given["magnification"] = "0.5"
     folder, results = run("12_few_annotations", given, place, monkeypatch)
     by_image = pd.read_csv(folder / "scores.csv", dtype={"image": str})
@@ -172,6 +194,7 @@ def test_few_annotations(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (results["images_real"], results["images_synthetic"], results["images_tested"]) == (2, 2, 2)
     assert results["n_annotated"] == by_image["n_annotated"].sum() > 0
     check_f1(results, "instance_precision_50", "instance_recall_50", "instance_f1_50")
+    assert set(results["learned_from"] + results["tested_on"]) == {f"probe (#{k})" for k in range(4)}
     assert not (folder / "synthetic").exists()
     check_figures(folder, "annotated", "synthetic", "from_worst_to_best")
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.own_images import disc_images, write_own
 from PIL import Image
 
 from nanolab.core.files import read_json
@@ -24,14 +25,14 @@ STEPS = {"load", "render", "train", "choose", "segment", "measure"}
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder to run in, whose rendered images both tests share."""
+    """A folder to run in, whose rendered images all tests share."""
     return tmp_path_factory.mktemp("quickstart")
 
 
-def run(place: Path, real_data: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, dict[str, Any]]:
+def run(place: Path, real_data: str, monkeypatch: pytest.MonkeyPatch, **more: object) -> tuple[Path, dict[str, Any]]:
     monkeypatch.chdir(place)
-    given = {**SMALL, "real_data": real_data}
-    folder = run_notebook(NOTEBOOK, given, run=real_data, root=place, progress=False)
+    given = {**SMALL, "real_data": real_data, **more}
+    folder = run_notebook(NOTEBOOK, given, run=Path(real_data).name, root=place, progress=False)
     return folder, read_json(folder / "results.json")
 
 
@@ -64,6 +65,17 @@ def test_from_real_micrographs_to_sizes(bam_folder: Path, place: Path, monkeypat
     check(folder, results)
     # 99 components in the mask of the second image, 7 of them fragments below 20 px.
     assert 50 < results["median_ecd_annotated_nm"] < 300
+
+
+def test_images_that_nobody_annotated_are_measured(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = write_own(place / "mine", disc_images(2), masks=False)
+    folder, results = run(place, str(mine), monkeypatch, epochs=1, steps_per_epoch=2)
+    table = pd.read_csv(folder / "particles.csv")
+    assert results["real_data"] == str(mine)
+    assert results["n_found"] == len(table) > 0
+    assert results["median_ecd_found_px"] == pytest.approx(table["ecd_px"].median())
+    assert "dice" not in results
+    assert (folder / "segmented" / "probe (#1).labels.tif").exists()
 
 
 def test_stand_in_says_so_in_every_table(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:

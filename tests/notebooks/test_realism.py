@@ -27,7 +27,7 @@ def check_report(folder: Path, seconds: set[str]) -> dict[str, Any]:
 def test_notebook_compares_two_folders(discs: Any, saved: Any, tmp_path: Path) -> None:
     real, synthetic = (discs(6, seed=seed, side=288, noise=noise) for seed, noise in ((1, 0.02), (2, 0.03)))
     folders = {
-        "real_data": str(saved(tmp_path / "real", real)),
+        "real_data": str(saved(tmp_path / "real", real, labels=tmp_path / "real")),  # next to their images
         "synthetic_data": str(saved(tmp_path / "synthetic", synthetic)),
     }
     folder = run_notebook(NOTEBOOK, folders, run="small", root=tmp_path, progress=False)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.own_images import disc_images, write_own
 from PIL import Image
 
 from nanolab.classification.classifier import ImageClassifier
@@ -41,6 +42,17 @@ def test_notebook_classifies_real_images(emps_folder: Path, tmp_path: Path, monk
     more = {"synthetic": "cut and paste", "n_synthetic_per_class": 1, "augmentation": "RandAugment + MixUp"}
     results = check(run_notebook(NOTEBOOK, {**SMALL, **more}, run="small", root=tmp_path, progress=False))
     assert results["real_data"] == "emps"
+
+
+def test_notebook_classifies_a_users_own_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for first, name in enumerate(("dense", "large grains")):
+        write_own(tmp_path / "mine" / name, disc_images(3, first=3 * first))
+    more = {"real_data": "mine", "synthetic": "cut and paste", "n_synthetic_per_class": 1, "repeats": 1}
+    folder = run_notebook(NOTEBOOK, {**SMALL, **more}, run="small", root=tmp_path, progress=False)
+    results = read_json(folder / "results.json")
+    assert results["images_tested"] == {"dense": 1, "large grains": 1}
+    assert ImageClassifier.load(folder / "classifier.safetensors").classes == ("dense", "large grains")
 
 
 @pytest.mark.slow  # renders twelve images by three recipes

@@ -147,7 +147,7 @@ def test_a_notebook_without_a_run_folder_is_refused(notebook: Maker, tmp_path: P
         run_notebook(notebook("count = 3"), {}, root=tmp_path / "root")
 
 
-@pytest.mark.parametrize("name", ["../out", "a/b", "..", ".hidden", "a\\b", "", "x" * 101, "nul\0"])
+@pytest.mark.parametrize("name", ["../out", "a/b", "..", ".hidden", "a\\b", "", "x" * 201, "nul\0"])
 def test_names_cannot_leave_the_root(notebook: Maker, tmp_path: Path, name: str) -> None:
     if name:  # an empty name is no name: the notebook's own is taken
         with pytest.raises(InputError, match="must be a plain name"):

@@ -19,7 +19,7 @@ from nanolab.datasets.writer import DatasetWriter
 from nanolab.images.labels import check_shape, relabel
 from nanolab.images.micrograph import Micrograph, read
 
-__all__ = ["Format", "import_labels"]
+__all__ = ["Format", "import_labels", "read_pair"]
 
 _KIND = "imported annotations"
 _LONGEST_NAME = 200  # bytes; file systems take 255, with what is added
@@ -81,7 +81,7 @@ def import_labels(
             sources = {"image_sha256": digests[pair.image], "annotation_sha256": digests[pair.file], **settings}
             if not sources.items() <= (there.get(pair.name) or {}).items():
                 try:
-                    micrograph, labels = _read(pair, pixel_size_nm, crop_data_bar)
+                    micrograph, labels = read_pair(pair, pixel_size_nm=pixel_size_nm, crop_data_bar=crop_data_bar)
                 except InputError as error:
                     left_out[pair.annotation.where] = str(error)
                     continue
@@ -127,7 +127,16 @@ def _record(pair: Pair, labels: LabelMap) -> dict[str, Any]:
     }
 
 
-def _read(pair: Pair, pixel_size_nm: float | None, crop_data_bar: bool) -> tuple[Micrograph, LabelMap]:
+def read_pair(
+    pair: Pair, *, pixel_size_nm: float | None = None, crop_data_bar: bool = True
+) -> tuple[Micrograph, LabelMap]:
+    """Read an image and its annotation; see `import_labels` for the parameters.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, the two are not of one size, or the image's name cannot be that of a data set's.
+    """
     text = pair.name.encode(errors="replace")
     if len(text) > _LONGEST_NAME or text.decode() != pair.name:
         raise InputError(f"{pair.image.name!a}: a name must be UTF-8 of at most {_LONGEST_NAME} bytes; rename the file")

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal, cast, get_args
 from urllib.parse import unquote
@@ -63,24 +64,32 @@ def find_pairs(source: Path, images: Path | None, format: Format) -> tuple[list[
         If a folder or the format is wrong.
     """
     check_choice(format, "format", get_args(Format))
-    if images is None and (source / "masks").is_dir() and (source / "images").is_dir():
-        source, images = source / "masks", source / "images"
+    if images is None and (source / "images").is_dir():
+        source, images = source / "masks" if (source / "masks").is_dir() else source, source / "images"
     folder = images if images is not None else (source if source.is_dir() else source.parent)
     if not folder.is_dir():
         raise InputError(f"{folder}: must be the folder of the images, is no folder; check the path")
     suffixes = _SUFFIXES[format] if format != "auto" else frozenset[str]().union(*_SUFFIXES.values())
     apart = not (source.is_dir() and source.samefile(folder))
-    files = find_files(source, suffixes, "annotations") if apart else _files_next_to_images(source, suffixes)
-    there = [path for path in image_files(folder) if path not in files]
-    return _pairs(files, by_stem(there), folder, format)
+    kinds = [find_files(source, suffixes, "annotations")] if apart else _files_next_to_images(source, suffixes)
+    taken = set(chain.from_iterable(kinds))
+    there = by_stem(path for path in image_files(folder) if path not in taken)
+    left_out: dict[str, str] = {}
+    for files in kinds:
+        pairs, unused = _pairs(files, there, folder, format)
+        left_out |= unused
+        if pairs:
+            break
+    return pairs, left_out
 
 
-def _files_next_to_images(folder: Path, suffixes: frozenset[str]) -> list[Path]:
-    """Return the annotation files of a folder that holds the images as well; masks only if there are no others."""
+def _files_next_to_images(folder: Path, suffixes: frozenset[str]) -> list[list[Path]]:
+    """Return the annotation files of a folder that holds the images as well: masks count if the others are of none."""
     images = set(image_files(folder))
     files = [path for path in find_files(folder, suffixes | IMAGE_SUFFIXES) if path.suffix.lower() in suffixes]
-    found = [path for path in files if path.suffix.lower() not in LABEL_SUFFIXES]
-    found = found or [path for path in files if path not in images]
+    others = [path for path in files if path.suffix.lower() not in LABEL_SUFFIXES]
+    masks = [path for path in files if path.suffix.lower() in LABEL_SUFFIXES and path not in images]
+    found = [kind for kind in (others, masks) if kind]
     if not found:
         listed = [*sorted(suffixes - LABEL_SUFFIXES), *(["_mask.png or the like"] if suffixes & LABEL_SUFFIXES else [])]
         raise InputError(
