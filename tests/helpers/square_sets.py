@@ -25,9 +25,11 @@ FOUND = {"exact": squares(), "large": squares(17), "missed": squares(count=48)}
 
 
 def write_set(folder: Path) -> Path:
-    """Write an annotated set of three such images."""
+    """Write an annotated set of three such images, with noise: an even strip below them would be a data bar."""
+    noise = np.random.default_rng(0).integers(0, 30, (192, 192))
     for name in FOUND:
-        write_tiff(folder / f"images/{name}.tif", (squares() > 0).astype(np.uint8) * 99 + 50, pixel_size_nm=2.0)
+        grey = (squares() > 0) * 99 + 50 + noise
+        write_tiff(folder / f"images/{name}.tif", grey.astype(np.uint8), pixel_size_nm=2.0)
         write_labels(folder / f"masks/{name}.tif", squares(), pixel_size_nm=2.0)
     return folder
 
