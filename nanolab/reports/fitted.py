@@ -7,12 +7,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from nanolab import __version__
-from nanolab.core.checks import InputError
-from nanolab.core.files import atomic, output_folder, read_json, write_json
+from nanolab.core.files import atomic, output_folder, read_json, sha256, write_json
 from nanolab.core.seeds import generator
 from nanolab.core.words import count_words
 from nanolab.datasets.annotated import AnnotatedImage
@@ -22,17 +20,18 @@ from nanolab.images.micrograph import Micrograph, read
 from nanolab.images.scale_table import typed_scale
 from nanolab.models.shipped import shipped_model
 from nanolab.realism.comparison import compare_sets
+from nanolab.realism.presets import find_preset
 from nanolab.reports.html import html_report
 from nanolab.segmentation.segmenter import Segmenter
 from nanolab.synthesis.recipe import Recipe, dump_recipe, load_recipe
 from nanolab.twin.fitting import Fit, fit_recipe
+from nanolab.twin.twins import one_pixel_size
 
 __all__ = ["fit_twin", "kept_twin"]
 
 _LOOKED_AT = 5  # images that say which magnification suits them
-_SAME_PIXELS = 0.005  # relative
 _PATCHES = 400
-_LEAST_IMAGES, _LEAST_PATCHES, _PATCH_PX = 4, 100, 96  # of which features are compared
+_LEAST_IMAGES, _LEAST_PATCHES = 4, 100  # of which features are compared
 _PAIRS = 4
 
 
@@ -82,7 +81,8 @@ def fit_twin(
         read(each, pixel_size_nm=typed_scale(pixel_size_nm, each.name, each.stem), find_scale_bar=find_scale_bar)
         for each in image_files(*images)
     ]
-    seen, nm = [each.crop_data_bar() for each in seen], _one_pixel_size(seen)
+    nm = one_pixel_size({each.name: each.pixel_size for each in seen}).nm or 0.0
+    seen = [each.crop_data_bar() for each in seen]
     out = output_folder(out)
     model = model or shipped_model()
     auto = Segmenter(model, magnification="auto")
@@ -100,7 +100,7 @@ def fit_twin(
     write_json(out / "twin.json", {**numbers, "left_is_real": order})
     page = html_report(
         f"Twin of {count_words(len(seen), 'micrograph')}",
-        [_verdict(fit)],
+        [f"Still unlike the micrographs: {each}" for each in fit.failed] or ["The renders resemble the micrographs"],
         _notes(fit, numbers),
         [figure],
         {"fitted and kept": fit.table, "resemblance": fit.after, "resemblance before": fit.before},
@@ -111,27 +111,21 @@ def fit_twin(
 
 
 def kept_twin(files: Sequence[Path], out: Path, parent: Recipe, **options: Any) -> Recipe:
-    """Return the recipe fitted to images, now or before by `fit_twin` with the same parent; `options` are its own."""
-    numbers = read_json(out / "twin.json") if (out / "twin.json").exists() else {}
-    if (numbers.get("parent"), numbers.get("images")) != (parent.name, [path.stem for path in files]):
+    """Return the recipe fitted to images: what `fit_twin` made before of the same ones, or makes now; `options` go on.
+
+    What it was made of is in `OUT/made_of.json`, written last.
+    """
+    scale = options.get("pixel_size_nm")
+    about = {
+        "parent": dump_recipe(parent),
+        "images": [sha256(path) for path in files],
+        "scale": dict(scale) if isinstance(scale, Mapping) else scale,
+    }
+    made_of = out / "made_of.json"
+    if not made_of.exists() or read_json(made_of) != about:
         fit_twin(files, out, parent=parent, **options)
+        write_json(made_of, about)
     return load_recipe(out / "recipe.yaml")
-
-
-def _one_pixel_size(micrographs: Sequence[Micrograph]) -> float:
-    for each in micrographs:
-        if each.pixel_size_nm is None:
-            raise InputError(f"{each.name}: no pixel size, and recipes are in nm; give --pixel-size-nm or --scales")
-    sizes = [each.pixel_size_nm or 0.0 for each in micrographs]
-    if max(sizes) / min(sizes) > 1 + _SAME_PIXELS:
-        raise InputError(f"twin: images must have one pixel size, got {min(sizes):.4g} to {max(sizes):.4g} nm")
-    return median(sizes)
-
-
-def _verdict(fit: Fit) -> str:
-    if fit.failed:
-        return "The renders do not resemble the micrographs: " + "; ".join(fit.failed)
-    return "The renders resemble the micrographs in all that was looked at"
 
 
 def _notes(fit: Fit, numbers: Mapping[str, Any]) -> list[str]:
@@ -150,11 +144,15 @@ def _notes(fit: Fit, numbers: Mapping[str, Any]) -> list[str]:
 
 
 def _numbers(fit: Fit, seen: Sequence[Micrograph], parent: str, made_by: str, seed: int) -> dict[str, Any]:
-    columns = ["property", "real", "twin", "scatter", "off"]
-    alike = {name: table[columns].to_dict("records") for name, table in (("before", fit.before), ("after", fit.after))}
-    about = {"version": __version__, "parent": parent, "images": [each.name for each in seen], "found_by": made_by}
+    alike = {
+        when: table.drop(columns="meaning").to_dict("records")
+        for when, table in (("before", fit.before), ("after", fit.after))
+    }
     return {
-        **about,
+        "version": __version__,
+        "parent": parent,
+        "images": [each.name for each in seen],
+        "found_by": made_by,
         "seed": seed,
         "parameters": fit.table.to_dict("records"),
         "resemblance": alike,
@@ -168,7 +166,8 @@ def _realism(fit: Fit, seen: Sequence[Micrograph], seed: int) -> dict[str, dict[
 
     Nothing where there are too few patches for that.
     """
-    patches = sum((each.pixels.shape[0] // _PATCH_PX) * (each.pixels.shape[1] // _PATCH_PX) for each in seen)
+    side = find_preset("default").patch_px
+    patches = sum((each.pixels.shape[0] // side) * (each.pixels.shape[1] // side) for each in seen)
     if len(seen) < _LEAST_IMAGES or patches < _LEAST_PATCHES:
         return {}
     real = [AnnotatedImage(each.name, each.pixels, None, each.pixel_size, Path()) for each in seen]
@@ -191,8 +190,8 @@ def _pairs(seen: Sequence[Micrograph], renders: Sequence[AnnotatedImage], seed: 
     rendered = [renders[k].image for k in rng.permutation(len(renders))[:count]]
     order = [bool(each) for each in rng.integers(0, 2, count)]
     side = min(min(each.shape) for each in (*real, *rendered))
-    pairs = [(one, other) if left else (other, one) for one, other, left in zip(real, rendered, order, strict=True)]
-    shown = [np.asarray(each[:side, :side]) for pair in pairs for each in pair]
+    pairs = zip(real, rendered, order, strict=True)
+    shown = [each[:side, :side] for one, other, left in pairs for each in ((one, other) if left else (other, one))]
     return plot_images(shown, columns=4), order
 
 

@@ -9,7 +9,7 @@ second time with renders of what the first has found.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,7 +48,7 @@ KNOBS = {
     "cluster": (0.2, 5.0),
     "elongation": (0.2, 4.0),
 }
-_ROUNDS = 2
+_ROUNDS, _NARROWER = 2, 0.4  # the second round seeks within limits so much closer, on a logarithmic scale
 _LOOKS = 5  # appearances of each scene
 _TREES, _LEAF = 100, 5
 _FIRST = 12  # scenes of what is looked at only
@@ -80,10 +80,9 @@ class Fit:
     ----------
     recipe
         What was fitted.
-    parent
-        What it began with, at the images' scale.
     table
-        One row per parameter: parameter, before and after (what a recipe says), fitted (else kept).
+        One row per parameter: parameter, before (of the parent at the images' scale) and after, as a recipe says it,
+        fitted (else kept).
     before, after
         `nanolab.twin.resemblance.resemblance` of renders of the parent and of the fitted recipe.
     begun, renders
@@ -91,12 +90,11 @@ class Fit:
     """
 
     recipe: Recipe
-    parent: Recipe
     table: pd.DataFrame
     before: pd.DataFrame
     after: pd.DataFrame
-    begun: list[AnnotatedImage] = field(default_factory=list)
-    renders: list[AnnotatedImage] = field(default_factory=list)
+    begun: list[AnnotatedImage]
+    renders: list[AnnotatedImage]
 
     @property
     def failed(self) -> list[str]:
@@ -158,8 +156,9 @@ def _elongated(distribution: Any, factor: float) -> Any:
     if isinstance(distribution, dict):
         gsd = {"gsd": distribution["gsd"] ** min(factor, 2.0)} if "gsd" in distribution else {}
         return {key: _elongated(each, factor) for key, each in distribution.items()} | gsd
-    most = max(_LONGEST, distribution) if isinstance(distribution, float) else 0
-    return min(1 + (distribution - 1) * factor, most) if most else distribution
+    if not isinstance(distribution, float):
+        return distribution
+    return min(1 + (distribution - 1) * factor, max(_LONGEST, distribution))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +172,7 @@ class Simulated:
     knobs
         Logarithms of the factors on the geometry, columns of `KNOBS`.
     drawn
-        Parameters of detector and substrate; NaN where a layer is not there. `layer.N` is whether layer N is.
+        Parameters of detector and substrate; NaN where a layer is not there. `substrate.N` is whether layer N is.
     seen
         Of `seen_in`.
     """
@@ -242,7 +241,7 @@ def fit_recipe(
     Raises
     ------
     InputError
-        If no particles are found in the images.
+        If hardly any particles are found in the images, or in renders of the parent.
     """
     found = [finder.segment(image, pixel_size_nm=pixel_size_nm) for image in images]
     real = seen_in(images, found)
@@ -253,21 +252,24 @@ def fit_recipe(
     as_it_is = dict.fromkeys(KNOBS, (1.0, 1.0))
     with Preview(seed=seed) as preview:
         simulate = partial(_simulated, preview, finder=finder, seed=seed, progress=progress)
-        first = simulate(parent.within(_SIDE_PX), as_it_is, scenes=few)
+        first = simulate(parent.within(_SIDE_PX), as_it_is, range(few))
         larger = float(np.exp(real["median_size"].mean() - first.seen["median_size"].mean()))
+        if not np.isfinite(larger):
+            raise InputError(f"twin: no particles are found in renders of {parent.name}; begin with another recipe")
         at_scale = rescaled(parent, pixel_size_nm / parent.image.pixel_size_nm * larger)
-        scaled = recipe = twin_recipe(at_scale, pixel_size_nm=pixel_size_nm, shape=(int(shape[0]), int(shape[1])))
-        begun = simulate(scaled, as_it_is, scenes=few, first=few)
-        limits = KNOBS
-        for number in range(_ROUNDS):
-            made = simulate(recipe, limits, scenes=scenes, first=1000 * (number + 1), looks=_LOOKS)
+        scaled = twin_recipe(at_scale, pixel_size_nm=pixel_size_nm, shape=(int(shape[0]), int(shape[1])))
+        scaled = recipe = _rounded(scaled)
+        begun = simulate(scaled, as_it_is, range(few, 2 * few))
+        limits, done = KNOBS, 2 * few
+        for _ in range(_ROUNDS):
+            made = simulate(recipe, limits, range(done, done + scenes), looks=_LOOKS)
             knobs = _geometry(made, real, limits)
-            recipe = _with_looks(turned(recipe, knobs), made, real)
-            limits = {name: (low**0.4, high**0.4) for name, (low, high) in KNOBS.items()}
-        last = simulate(recipe, as_it_is, scenes=few, first=9000)
+            recipe = _rounded(_with_looks(turned(recipe, knobs), made, real))
+            limits = {name: (low**_NARROWER, high**_NARROWER) for name, (low, high) in KNOBS.items()}
+            done += scenes
+        last = simulate(recipe, as_it_is, range(done, done + few))
     return Fit(
         recipe,
-        scaled,
         _told(scaled, recipe),
         _compared(real, begun.seen),
         _compared(real, last.seen),
@@ -280,18 +282,17 @@ def _simulated(
     preview: Preview,
     recipe: Recipe,
     limits: dict[str, tuple[float, float]],
+    scenes: range,
     *,
-    scenes: int,
     finder: Finder,
     seed: int,
-    first: int = 0,
     looks: int = 2,
     progress: bool,
 ) -> Simulated:
     """Render scenes of a recipe, each with other knobs, in several appearances each; find their particles."""
     images: list[AnnotatedImage] = []
     knobs, drawn = [], []
-    for scene in tqdm(range(first, first + scenes), desc="render and find", unit="scene", disable=not progress):
+    for scene in tqdm(scenes, desc="render and find", unit="scene", disable=not progress):
         rng = generator(seed, _STREAM, scene)
         logs = {name: rng.uniform(*np.log(ends)) for name, ends in limits.items()}
         other = turned(recipe, {name: float(np.exp(log)) for name, log in logs.items()})
@@ -330,6 +331,8 @@ def _geometry(made: Simulated, real: pd.DataFrame, limits: dict[str, tuple[float
     """
     columns = [*FOUND, *_SHAPES]
     known = made.seen[columns].notna().all(axis=1).to_numpy()
+    if known.sum() < _LEAST_RENDERS:
+        raise InputError("twin: hardly any particles are found in renders; begin with another recipe, or more scenes")
     found, knobs = made.seen.loc[known, columns].to_numpy(), made.knobs.loc[known].to_numpy()
     line = LinearRegression().fit(knobs, found)
     scatter = np.cov(found - line.predict(knobs), rowvar=False) / len(real) + _NO_NEWS**2 * np.eye(len(columns))
@@ -364,7 +367,7 @@ def _with_looks(recipe: Recipe, made: Simulated, real: pd.DataFrame) -> Recipe:
         if low < high and ((values >= low) & (values <= high)).mean() < _LEARNED:
             *where, name = column.split(".")
             part = content["substrate"][int(where[1])] if where[1:] else content["detector"]
-            part[name] = {"kind": "uniform", "min": float(f"{low:.3g}"), "max": float(f"{high:.3g}")}
+            part[name] = {"kind": "uniform", "min": float(low), "max": float(high)}
     return Recipe.model_validate(content)
 
 
@@ -377,6 +380,19 @@ def _alikeness(looks: pd.DataFrame, values: FloatArray, wanted: pd.DataFrame) ->
     leaves, ends = forest.fit(looks, rankdata(values)).apply(looks), forest.apply(wanted)
     same = leaves[None] == ends[:, None]
     return np.asarray((same / same.sum(axis=1, keepdims=True).clip(1)).mean(axis=(0, 2)))
+
+
+def _rounded(recipe: Recipe) -> Recipe:
+    """Return a recipe with four significant digits, for people; that of a pixel stays."""
+    return Recipe.model_validate(recipe.model_dump() | _four_digits(recipe.model_dump(exclude={"image"})))
+
+
+def _four_digits(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _four_digits(each) for key, each in content.items()}
+    if isinstance(content, list):
+        return [_four_digits(each) for each in content]
+    return float(f"{content:.4g}") if isinstance(content, float) else content
 
 
 def _told(before: Recipe, after: Recipe) -> pd.DataFrame:

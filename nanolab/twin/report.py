@@ -22,7 +22,7 @@ from nanolab.synthesis.recipe import Recipe, load_recipe
 from nanolab.twin.correction import Correction, FoundSizes, correct
 from nanolab.twin.resemblance import describe_images, resemblance, unlike
 from nanolab.twin.response import Counted, MatchedTwin, dealt, log_edges, tally
-from nanolab.twin.twins import TRUTHS, Counting, Network, Truth, Twins, twin_recipe
+from nanolab.twin.twins import TRUTHS, Counting, Network, Truth, Twins, one_pixel_size, twin_recipe
 
 __all__ = ["TWINS", "TwinReport", "correct_sizes"]
 
@@ -32,7 +32,6 @@ _STEP = 2**0.5  # of the magnification between settings
 _DYNAMIC = 2.0  # factor of `dynamic` between settings
 _SOME = 5  # images that say which magnification `auto` chooses
 _ALIKE_DENSITIES = 0.35  # SD of the logarithm of the density over which twins stand for an image
-_SAME_PIXELS = 0.005  # relative
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,11 +219,4 @@ def _one_scale(images: Sequence[MeasuredImage]) -> PixelSize:
         raise InputError("twin: needs at least one image with its label map, got none")
     if lacking := [each.name for each in images if each.image is None]:
         raise InputError(f"twin: needs the micrographs of the label maps, and {lacking[0]} has none; give --images")
-    known = sorted(each.pixel_size.nm for each in images if each.pixel_size.nm is not None)
-    if len(known) < len(images):
-        raise InputError("twin: recipes are in nm, and not all images have a pixel size; give --pixel-size-nm")
-    if known[-1] > (1 + _SAME_PIXELS) * known[0]:
-        raise InputError(
-            f"twin: all images must have one pixel size, got {known[0]:.6g} to {known[-1]:.6g} nm; correct them apart"
-        )
-    return images[0].pixel_size
+    return one_pixel_size({each.name: each.pixel_size for each in images})

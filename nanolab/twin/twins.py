@@ -3,7 +3,7 @@
 import hashlib
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from nanolab.core.shared import ROOT
 from nanolab.core.typing import AnyImage, FloatArray, LabelMap
 from nanolab.datasets.dataset import Dataset
 from nanolab.images.labels import read_labels, write_labels
+from nanolab.images.pixel_size import PixelSize
 from nanolab.images.rle import decode_columns
 from nanolab.measurement.particles import measure, sizes_of
 from nanolab.measurement.size_sample import Border, border_weights
@@ -31,7 +32,7 @@ from nanolab.synthesis.recipe import Recipe
 from nanolab.synthesis.rendered import rendered_dataset
 from nanolab.twin.response import Counted, MatchedTwin, match_twin
 
-__all__ = ["TRUTHS", "Counting", "Network", "Truth", "Twins", "network_of", "times", "twin_recipe"]
+__all__ = ["TRUTHS", "Counting", "Network", "Truth", "Twins", "network_of", "one_pixel_size", "times", "twin_recipe"]
 
 #: What a true size is.
 Truth = Literal["visible", "whole", "volume"]
@@ -41,6 +42,7 @@ TRUTHS: dict[Truth, str] = {
     "whole": "equivalent diameter of the whole outline, what others hide too",
     "volume": "diameter of the sphere of the particle's volume",
 }
+_SAME_PIXELS = 0.005  # relative
 _SIDE_PX = 512  # a larger image shows no more than several of these; the border is corrected for in all
 _LEAST_PX = 10  # fewer visible pixels are no particle that anybody would draw
 _MOST_FOUND = 40  # folders of label maps: those of about eight corrections
@@ -58,6 +60,26 @@ def twin_recipe(recipe: Recipe, *, pixel_size_nm: float, shape: tuple[int, int])
     factor = area / (recipe.image.height_px * recipe.image.width_px * recipe.image.pixel_size_nm**2)
     others = [each.model_copy(update=_scaled(each.arrangement, factor)) for each in recipe.others]
     return recipe.model_copy(update={"image": image, "others": others, **_scaled(recipe.arrangement, factor)})
+
+
+def one_pixel_size(sizes: Mapping[str, PixelSize]) -> PixelSize:
+    """Return the pixel size that all images share, by name; a microscope's own scatter of half a per cent is none.
+
+    Raises
+    ------
+    InputError
+        If one is not known, or they differ.
+    """
+    if unknown := [name for name, size in sizes.items() if size.nm is None]:
+        raise InputError(
+            f"twin: {unknown[0]} has no pixel size, and recipes are in nm; give --pixel-size-nm or --scales"
+        )
+    known = sorted(size.nm or 0.0 for size in sizes.values())
+    if known[-1] > (1 + _SAME_PIXELS) * known[0]:
+        raise InputError(
+            f"twin: all images must have one pixel size, got {known[0]:.6g} to {known[-1]:.6g} nm; take them apart"
+        )
+    return next(iter(sizes.values()))
 
 
 def _scaled(arrangement: Any, factor: float) -> dict[str, Any]:

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from nanolab.cli import app
 from nanolab.core.checks import InputError
-from nanolab.core.files import read_json, write_json
+from nanolab.core.files import read_json
 from nanolab.images.tiff import write_tiff
 from nanolab.reports.analysis import analyse
+from nanolab.reports.fitted import kept_twin
 from nanolab.segmentation.segmenter import Segmenter
-from nanolab.synthesis.recipe import Recipe
+from nanolab.synthesis.recipe import Recipe, load_recipe
 from nanolab.training.run import TrainingRun
 
 RECIPE = """
@@ -113,11 +114,10 @@ def test_with_a_recipe_it_is_learned_first_and_sizes_are_corrected(
 def test_a_recipe_is_fitted_first_and_kept(micrographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fits = []
 
-    def fit(files: list[Path], out: Path, *, parent: Recipe, **_options: Any) -> None:
+    def fit(_files: list[Path], out: Path, *, parent: Recipe, **_options: Any) -> None:
         fits.append(parent.name)
-        out.mkdir(parents=True)
+        out.mkdir(parents=True, exist_ok=True)
         (out / "recipe.yaml").write_text(RECIPE, encoding="utf-8")
-        write_json(out / "twin.json", {"parent": parent.name, "images": [path.stem for path in files]})
 
     monkeypatch.setattr("nanolab.reports.fitted.fit_twin", fit)
     settings = {"epochs": 1, "steps_per_epoch": 2, "threads": 1}
@@ -126,6 +126,13 @@ def test_a_recipe_is_fitted_first_and_kept(micrographs: Path, tmp_path: Path, mo
         analyse([micrographs], tmp_path / "out", fit_from="generic_sem", **options)
         assert read_json(tmp_path / "out/sizes/sizes.json")["twin"]["recipe"] == "few_spheres"
     assert fits == ["generic_sem"]
+    parent = load_recipe("generic_sem")
+    files = sorted(micrographs.iterdir())
+    kept_twin(files, tmp_path / "out/twin", parent)
+    assert len(fits) == 1
+    kept_twin(files, tmp_path / "out/twin", parent, pixel_size_nm=3.0)  # another scale
+    kept_twin(files, tmp_path / "out/twin", parent.model_copy(update={"description": "changed"}), pixel_size_nm=3.0)
+    assert len(fits) == 3
     with pytest.raises(InputError, match="recipe, fit_from"):
         analyse([micrographs], tmp_path / "out", fit_from="generic_sem", recipe="tio2_sem")
 

@@ -75,7 +75,7 @@ def test_a_fit_is_a_recipe_a_page_and_numbers(
 @pytest.mark.parametrize(
     ("scale", "said"),
     [
-        (None, "own0: no pixel size"),
+        (None, "own0 has no pixel size"),
         ({"own0": 1.0, "own1": 1.0, "own2": 1.0, "own3": 2.0}, "one pixel size, got 1 to 2"),
     ],
 )
@@ -92,7 +92,7 @@ def test_realism_is_told_where_there_are_patches_enough(tmp_path: Path) -> None:
     seen = [read_noise(rng, 480) for _ in range(4)]
     renders = [AnnotatedImage(str(k), each.pixels, None, each.pixel_size, Path()) for k, each in enumerate(seen)]
     table = pd.DataFrame({"parameter": [], "before": [], "after": [], "fitted": []})
-    fit = Fit(load_recipe("generic_sem"), load_recipe("generic_sem"), table, table, table, renders, renders)
+    fit = Fit(load_recipe("generic_sem"), table, table, table, renders, renders)
     scores = fitted._realism(fit, seen, 0)
     assert scores["before"] == scores["after"]
     assert scores["after"]["kid"] == pytest.approx(scores["after"]["kid_baseline"], abs=0.05)

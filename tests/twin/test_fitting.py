@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -142,5 +140,11 @@ def test_images_without_particles_are_told() -> None:
         fit_recipe([blank], small(100.0), Touching(), pixel_size_nm=1.0, progress=False)
 
 
-def test_recipes_to_begin_with_are_of_no_sample() -> None:
-    assert all(Path(f"data/recipes/{name}.yaml").exists() for name in GENERIC)
+def test_a_parent_of_which_nothing_is_found_is_told() -> None:
+    image = np.zeros((96, 96), np.float32)
+    for row in (20, 50, 80):
+        image[row - 6 : row + 6, 40:52] = 0.8
+    content = small(100.0).model_dump()
+    content["detector"]["particle_level"] = content["detector"]["substrate_level"]
+    with pytest.raises(InputError, match="begin with another recipe"):
+        fit_recipe([image], Recipe.model_validate(content), Touching(), pixel_size_nm=1.0, scenes=8, progress=False)

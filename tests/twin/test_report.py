@@ -90,7 +90,7 @@ def changed(pixel_size: PixelSize) -> list[MeasuredImage]:
     [
         ([], "needs at least one image"),
         ([replace(measured(REAL[:1])[0], image=None)], "give --images"),
-        (changed(PixelSize.unknown("none")), "not all images have a pixel size"),
+        (changed(PixelSize.unknown("none")), "has no pixel size, and recipes are in nm"),
         (changed(PixelSize.typed(2.1)), "must have one pixel size, got 2 to 2.1 nm"),
     ],
     ids=["none", "no micrograph", "no scale", "two scales"],
