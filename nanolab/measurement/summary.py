@@ -422,6 +422,8 @@ def _doubts(report: SizeReport) -> list[str]:
             f"These images do not look like one sample: {between:.0%} of the variance of sizes lies between images; "
             "report them apart."
         )
+    elif len(report.sample.images) > 1 and not any(report.budget.values()):
+        notes.append("All images have the very same sizes: is one of them there twice?")
     elif needed["error_now"] is not None:
         more = f"; {_ERROR:.0%} needs about {needed['particles']} particles in {needed['images']} images like these"
         notes.append(f"D50 is known to {_known_to(report)}{more if needed['more_particles'] else ''}.")

@@ -335,6 +335,16 @@ def test_a_folder_gives_its_label_maps(segmented: Path) -> None:
     assert [path.name for path in label_files(segmented)] == ["i0.labels.tif", "i1.labels.tif"]
 
 
+def test_one_image_given_twice_is_not_said_to_be_known_well() -> None:
+    labels = np.zeros((300, 300), dtype=np.int32)
+    for number, (row, col) in enumerate([(r, c) for r in range(8) for c in range(8)], start=1):
+        labels[36 * row + 4 : 36 * row + 14 + number // 4, 36 * col + 4 : 36 * col + 14] = number
+    twice = [measure_image(name, labels, pixel_size=PixelSize.unknown("none")) for name in ("a", "b")]
+    notes = summarise_sizes(twice, repeats=99).notes
+    assert "All images have the very same sizes: is one of them there twice?" in notes
+    assert not any(note.startswith("D50 is known to") for note in notes)
+
+
 def test_table_of_segment_figure_and_report_count_by_one_rule(tmp_path: Path) -> None:
     rng = np.random.default_rng(4)
     labels = np.zeros((300, 300), dtype=np.int32)
