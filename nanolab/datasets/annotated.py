@@ -32,6 +32,9 @@ class AnnotatedImage:
         Size of a pixel and where it is known from.
     path
         The image file.
+    looked_at
+        Shape (height, width), True where somebody looked at what the label map says; None where all of it counts. A
+        training learns of nothing else.
     """
 
     name: str
@@ -39,6 +42,7 @@ class AnnotatedImage:
     labels: npt.NDArray[np.int32] | None
     pixel_size: PixelSize
     path: Path
+    looked_at: npt.NDArray[np.bool_] | None = None
 
 
 class LazyImages(Sequence[AnnotatedImage]):

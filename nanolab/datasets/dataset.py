@@ -5,6 +5,7 @@ Layout of a dataset that nanolab made::
     recipe.yaml               exactly what made it
     images/000000.tif         uint8 or uint16, calibrated
     masks/000000.tif          uint16 or uint32 label map
+    looked_at/000000.png      255 where somebody looked at what the label map says; everywhere if there is none
     <map>/000000.tif          further maps of the same shape that the writer was given
     particles.parquet         one row per particle
     manifest.json             seed, settings, versions, SHA-256 of every file, the record of each image; written last
@@ -22,6 +23,7 @@ from nanolab.core.checks import InputError, check_same_shape
 from nanolab.core.files import read_record
 from nanolab.core.validation import validated
 from nanolab.datasets.annotated import AnnotatedImage, LazyImages
+from nanolab.datasets.looked_at import read_looked_at
 from nanolab.datasets.parts import matches, read_table
 from nanolab.images.folders import by_stem
 from nanolab.images.labels import read_labels
@@ -115,7 +117,8 @@ class Dataset(LazyImages):
         if name in self._masks:
             labels = read_labels(self._masks[name])
             check_same_shape(micrograph.pixels, labels, f"{micrograph.path} and {self._masks[name]}")
-        return AnnotatedImage(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path)
+        seen = read_looked_at(self.folder, name, micrograph.pixels)
+        return AnnotatedImage(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path, seen)
 
 
 class _Manifest(BaseModel):

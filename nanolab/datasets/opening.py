@@ -11,6 +11,7 @@ from nanolab.datasets.annotated import AnnotatedImage, LazyImages, read_annotate
 from nanolab.datasets.annotations.importing import read_pair
 from nanolab.datasets.annotations.pairing import Pair, find_pairs
 from nanolab.datasets.dataset import Dataset
+from nanolab.datasets.looked_at import read_looked_at
 from nanolab.datasets.public import PUBLIC, public_images
 from nanolab.images.folders import LABEL_SUFFIXES, by_stem, image_files, label_files
 
@@ -27,7 +28,8 @@ def open_images(where: Path | str, *, labels: Path | str | None = None, annotate
     where
         The name of a public set (`nanolab data list`), a data set that nanolab made, or a folder of images, alone or
         with their annotation, which is found by its name, as `nanolab import-labels` does: next to the images, or in
-        `masks/` where they lie in `images/`. The data bar of one's own images is cut off.
+        `masks/` where they lie in `images/`. The data bar of one's own images is cut off. `looked_at/<stem>.png` in the
+        folder, where there is one, is 255 where somebody looked at the annotation, and 0 elsewhere.
     labels
         Folder of label maps, `<stem>.labels.tif` as `nanolab segment` writes them or `<stem>` with any suffix, that
         say where the particles are in a folder of images. Images without one stay without.
@@ -64,7 +66,7 @@ def open_images(where: Path | str, *, labels: Path | str | None = None, annotate
         found, unused = _annotations(folder)
     else:
         found, unused = by_stem(label_files(labels), lambda path: path.stem.removesuffix(".labels")), []
-    opened = LazyImages(images, partial(_read, images, found))
+    opened = LazyImages(images, partial(_read, folder, images, found))
     if not annotated:
         return opened
     if not found.keys() & images.keys():
@@ -94,9 +96,13 @@ def _annotations(folder: Path) -> tuple[dict[str, Path | Pair], list[str]]:
     return {pair.name: pair.file if pair.file.suffix.lower() in masks else pair for pair in pairs}, [*left_out.values()]
 
 
-def _read(images: Mapping[str, Path], annotations: Mapping[str, Path | Pair], name: str) -> AnnotatedImage:
+def _read(
+    folder: Path, images: Mapping[str, Path], annotations: Mapping[str, Path | Pair], name: str
+) -> AnnotatedImage:
     annotation = annotations.get(name)
-    if not isinstance(annotation, Pair):
-        return replace(read_annotated(images[name], annotation), name=name)
-    micrograph, labels = read_pair(annotation)
-    return AnnotatedImage(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path)
+    if isinstance(annotation, Pair):
+        micrograph, labels = read_pair(annotation)
+        opened = AnnotatedImage(name, micrograph.pixels, labels, micrograph.pixel_size, micrograph.path)
+    else:
+        opened = replace(read_annotated(images[name], annotation), name=name)
+    return replace(opened, looked_at=read_looked_at(folder, name, opened.image))

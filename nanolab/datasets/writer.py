@@ -21,12 +21,14 @@ import pyarrow as pa
 from nanolab.core.checks import InputError, check_label_map, check_same_shape
 from nanolab.core.files import atomic, output_folder, read_record, sha256, write_json
 from nanolab.datasets.dataset import KINDS, Dataset, read_manifest
+from nanolab.datasets.looked_at import LOOKED_AT, write_looked_at
 from nanolab.datasets.parts import Part, matches, read_table, write_table
 from nanolab.images.labels import write_labels
 from nanolab.images.tiff import write_tiff
 
 __all__ = ["DatasetWriter"]
 
+_SUFFIXES = (".tif", ".png")  # of an image's files
 _PACKAGES = ("nanolab", "numpy", "pandas", "pyarrow", "tifffile")
 
 
@@ -92,6 +94,7 @@ class DatasetWriter:
         extra: Mapping[str, Any] | None = None,
         *,
         maps: Mapping[str, npt.NDArray[Any]] = {},
+        looked_at: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Write one image, complete or not at all.
 
@@ -111,6 +114,8 @@ class DatasetWriter:
             The record of the values drawn for this image, enough to make it again; kept in the manifest.
         maps
             Further maps of the same shape by the name of their folder: label maps if integer, float32 otherwise.
+        looked_at
+            True where somebody looked at what the label map says, same shape; all of it counts if None.
         """
         stem = _name(image_name)
         check_label_map(labels, stem)
@@ -122,6 +127,9 @@ class DatasetWriter:
             write = write_tiff if folder == "images" or values.dtype.kind == "f" else write_labels
             write(self.folder / name, values, pixel_size_nm=pixel_size_nm)
             files[name] = sha256(self.folder / name)
+        if looked_at is not None:
+            check_same_shape(image, looked_at, stem)
+            files[f"{LOOKED_AT}/{stem}.png"] = sha256(write_looked_at(self.folder, stem, looked_at))
         Part.of(stem, particles, files, extra).write(self._part_path(stem))
 
     def finish(self, images: int | Collection[str], *, left_out: Mapping[str, str] | None = None) -> Dataset:
@@ -197,7 +205,7 @@ class DatasetWriter:
         return nothing if lost else manifest
 
     def _stands(self, name: str, files: Mapping[str, str]) -> bool:
-        own = [path for path in files if path.endswith(f"/{name}.tif")]
+        own = [path for path in files if path.endswith(tuple(f"/{name}{suffix}" for suffix in _SUFFIXES))]
         return bool(own) and all(matches(self.folder / path, files[path]) for path in own)
 
     def _merge(
@@ -243,7 +251,8 @@ class DatasetWriter:
     def _sweep(self, merged: Iterable[str], dropped: Iterable[str]) -> None:
         """Remove the parts that were merged, images that are not wanted, and what killed writers left behind."""
         unwanted = [self._part_path(name) for name in (*merged, *dropped)]
-        unwanted += [path for name in dropped for path in self.folder.glob(f"[!.]*/{glob.escape(name)}.tif")]
+        of_dropped = [f"[!.]*/{glob.escape(name)}{suffix}" for name in dropped for suffix in _SUFFIXES]
+        unwanted += [path for pattern in of_dropped for path in self.folder.glob(pattern)]
         for path in (*unwanted, *self.folder.glob("*/.*.part.*")):
             path.unlink(missing_ok=True)
         if not any((self.folder / ".parts").glob("*.parquet")):
