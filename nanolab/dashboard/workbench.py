@@ -3,10 +3,11 @@
 import hashlib
 import logging
 import re
+import threading
 import zipfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -22,7 +23,8 @@ from nanolab.core.seeds import generator
 from nanolab.core.tables import write_csv
 from nanolab.core.typing import LabelMap
 from nanolab.core.words import count_words
-from nanolab.dashboard.edits import Edit, apply_edits
+from nanolab.dashboard.corrected import CorrectedLabels
+from nanolab.dashboard.edits import Edit, Window
 from nanolab.dashboard.saved_work import SavedImage, SavedWork
 from nanolab.images.folders import image_files
 from nanolab.images.labels import write_labels
@@ -31,6 +33,7 @@ from nanolab.images.micrograph import Micrograph, read
 from nanolab.images.pixel_size import PixelSize
 from nanolab.images.trust import Trust
 from nanolab.measurement.fits import Fit, fit
+from nanolab.measurement.remeasuring import remeasure
 from nanolab.measurement.size_sample import Border, SampleOptions, SizeSample, size_sample
 from nanolab.measurement.statistics import statistics
 from nanolab.measurement.summary import MeasuredImage, SizeReport, measure_image, particles_of, summarise_sizes
@@ -89,6 +92,10 @@ def safe_name(given: str, taken: Iterable[str] = ()) -> str:
     return unique
 
 
+def _digest(found: LabelMap) -> str:
+    return hashlib.sha256(np.ascontiguousarray(found).data).hexdigest()
+
+
 def _found(finder: Finder, micrograph: Micrograph) -> tuple[LabelMap, dict[str, int], Trust | None]:
     """Return the particles of a micrograph, how many more were left out as what, and trust in the others."""
     found = finder.find(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
@@ -107,8 +114,11 @@ class WorkbenchImage:
         As shown, see `safe_name`.
     micrograph
         Without data bar.
+    corrected
+        The particles, shape (height, width) of the micrograph. It is shared with the image as it was before a
+        correction, and shows the last state.
     found
-        Label map of the network, shape (height, width) of the micrograph.
+        SHA-256 of what the network found.
     bar_rows
         Rows of the file below it: the data bar.
     model
@@ -125,7 +135,8 @@ class WorkbenchImage:
 
     name: str
     micrograph: Micrograph
-    found: npt.NDArray[np.int32]
+    corrected: CorrectedLabels
+    found: str
     bar_rows: int = 0
     model: str = ""
     sha256: str = ""
@@ -133,10 +144,10 @@ class WorkbenchImage:
     left_out: Mapping[str, int] = field(default_factory=dict)
     trust: Trust | None = None
 
-    @cached_property
+    @property
     def labels(self) -> npt.NDArray[np.int32]:
         """The label map after corrections."""
-        return apply_edits(self.found, self.edits)
+        return self.corrected.labels
 
     @property
     def particles(self) -> pd.DataFrame:
@@ -145,31 +156,66 @@ class WorkbenchImage:
 
     @cached_property
     def measured(self) -> MeasuredImage:
-        """What a report takes; particles that a person has merged are believed."""
-        about, trust = self.micrograph, self.trust
-        made_by = f"{self.model or 'an unnamed model'}, {count_words(len(self.edits), 'correction')}"
-        if trust is not None:
-            merged = {edit.labels[0] for edit in self.edits if edit.action == "merge"}
-            believed = tuple(1.0 if label in merged else each for label, each in enumerate(trust.particles, start=1))
-            trust = trust.model_copy(update={"particles": believed})
+        """What a report takes; particles that a person has shaped are believed."""
+        about = self.micrograph
         return measure_image(
-            self.name, self.labels, pixel_size=about.pixel_size, image=about.pixels, made_by=made_by, trust=trust
+            self.name,
+            self.labels,
+            pixel_size=about.pixel_size,
+            image=about.pixels,
+            made_by=self._made_by,
+            trust=self._trust,
         )
+
+    @property
+    def _made_by(self) -> str:
+        return f"{self.model or 'an unnamed model'}, {count_words(len(self.edits), 'correction')}"
+
+    @property
+    def _trust(self) -> Trust | None:
+        if self.trust is None:
+            return None
+        shaped, count = self.corrected.shaped, len(self.corrected.boxes) - 1
+        known = self.trust.particles + (1.0,) * (count - len(self.trust.particles))
+        believed = tuple(1.0 if label in shaped else each for label, each in enumerate(known, start=1))
+        return self.trust.model_copy(update={"particles": believed})
 
     @property
     def saved(self) -> SavedImage:
         """What is kept of it in a file."""
-        found = hashlib.sha256(self.found.tobytes()).hexdigest()
         size = self.micrograph.pixel_size
         return SavedImage(
-            name=self.name, sha256=self.sha256, found=found, model=self.model, pixel_size=size, edits=self.edits
+            name=self.name, sha256=self.sha256, found=self.found, model=self.model, pixel_size=size, edits=self.edits
         )
 
     def edited(self, edits: tuple[Edit, ...]) -> "WorkbenchImage":
         """Return it with these corrections instead, or raise the InputError that says why they are impossible."""
+        windows = self.corrected.change_to(edits)
         changed = replace(self, edits=edits)
-        _ = changed.labels
+        if "measured" in vars(self) and len(windows) == 1:  # quicker than measuring all of it
+            vars(changed)["measured"] = changed._measured_from(self.measured, windows[0])
         return changed
+
+    def hold(self) -> None:
+        """See to it that later corrections leave what `measured` holds as it is."""
+        _ = self.measured
+        self.corrected.held = True
+
+    def _measured_from(self, before: MeasuredImage, window: Window) -> MeasuredImage:
+        about, boxes = self.micrograph, self.corrected.boxes
+        table = remeasure(
+            before.particles,
+            self.labels,
+            boxes,
+            window,
+            pixel_size=about.pixel_size,
+            image=about.pixels,
+            name=self.name,
+        )
+        trust = self._trust
+        if trust is not None:
+            table["trust"] = np.array(trust.particles, dtype=np.float64)[table["label"] - 1]
+        return replace(before, labels=self.labels, particles=table, made_by=self._made_by, trust=trust)
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,8 +266,10 @@ class Workbench:
     where: str = ""
     images: dict[str, WorkbenchImage] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    _undone: list[tuple[str, tuple[Edit, ...]]] = field(default_factory=list)
+    _undo: list[tuple[str, tuple[Edit, ...]]] = field(default_factory=list)
+    _redo: list[tuple[str, tuple[Edit, ...]]] = field(default_factory=list)
     _saved: dict[str, SavedImage] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(
         self,
@@ -258,7 +306,10 @@ class Workbench:
             self.failures[name] = f"could not be used ({type(error).__name__}); please report it with the file"
         else:
             bar_rows = len(whole.pixels) - len(micrograph.pixels)
-            image = WorkbenchImage(name, micrograph, found, bar_rows, model, sha256(path), (), left_out, trust)
+            digest, corrected = _digest(found), CorrectedLabels(found)
+            image = WorkbenchImage(
+                name, micrograph, corrected, digest, bar_rows, model, sha256(path), (), left_out, trust
+            )
             # a new dict: others may be walking through the one that is there
             self.images = {**self.images, name: self._taken_up(image)}
             return name
@@ -271,7 +322,10 @@ class Workbench:
         found, left_out, trust = _found(finder, micrograph)
         if name in self.images:  # it may have been removed meanwhile
             kept = self.images[name]
-            self.images[name] = replace(kept, found=found, left_out=left_out, trust=trust, model=model, edits=())
+            digest, corrected = _digest(found), CorrectedLabels(found)
+            self.images[name] = replace(
+                kept, corrected=corrected, found=digest, left_out=left_out, trust=trust, model=model, edits=()
+            )
             self._forget(name)
 
     def saved_work(self) -> SavedWork:
@@ -307,13 +361,13 @@ class Workbench:
             return image
         if saved.pixel_size.source == "typed" and saved.pixel_size.nm is not None:
             image = replace(image, micrograph=image.micrograph.with_pixel_size(saved.pixel_size.nm))
-        if saved.edits and saved.found != image.saved.found:  # the numbers of particles would mean others
-            self.failures[image.name] = (
-                f"{count_words(len(saved.edits), 'correction')} left out, of particles found by {saved.model}; "
-                "choose that and open the session again"
-            )
+        try:
+            if saved.edits and saved.found != image.found:  # the numbers of particles would mean others
+                raise InputError(f"made of particles found by {saved.model}; choose that and open the project again")
+            return image.edited(saved.edits)
+        except InputError as error:
+            self.failures[image.name] = f"{count_words(len(saved.edits), 'correction')} left out: {error}"
             return image
-        return image.edited(saved.edits)
 
     def remove(self, name: str) -> None:
         """Take an image away."""
@@ -322,41 +376,64 @@ class Workbench:
 
     def clear(self) -> None:
         """Take everything away."""
-        self.images, self._saved, self._undone = {}, {}, []
+        self.images, self._saved, self._undo, self._redo = {}, {}, [], []
         self.failures.clear()
 
     def _forget(self, name: str) -> None:
-        self._undone = [each for each in self._undone if each[0] != name]
+        for kept in (self._undo, self._redo):
+            kept[:] = [each for each in kept if each[0] != name]
 
     def drop(self, name: str, labels: Iterable[int]) -> None:
         """Drop wrong particles of an image."""
-        self._correct(name, (*self.images[name].edits, Edit("drop", tuple(labels))))
+        self.correct(name, Edit("drop", tuple(labels)))
 
     def merge(self, name: str, first: int, second: int) -> None:
         """Make one particle of two neighbours."""
-        self._correct(name, (*self.images[name].edits, Edit("merge", (first, second))))
+        self.correct(name, Edit("merge", (first, second)))
+
+    def correct(self, name: str, edit: Edit) -> None:
+        """Make a correction of an image, or raise the InputError that says why it is impossible."""
+        self._change(name, (*self.images[name].edits, edit))
 
     def restore(self, name: str) -> None:
         """Take all corrections of an image back."""
         if self.images[name].edits:
-            self._correct(name, ())
+            self._change(name, ())
 
-    def _correct(self, name: str, edits: tuple[Edit, ...]) -> None:
-        image = self.images[name]
-        self.images[name] = image.edited(edits)
-        self._undone.append((name, image.edits))
+    def _change(self, name: str, edits: tuple[Edit, ...]) -> None:
+        before = self.images[name].edits
+        self._make(name, edits)
+        self._undo.append((name, before))
+        self._redo.clear()
+
+    def _make(self, name: str, edits: tuple[Edit, ...]) -> None:
+        with self._lock:
+            self.images[name] = self.images[name].edited(edits)
 
     @property
     def can_undo(self) -> bool:
         """Whether there is anything to undo."""
-        return bool(self._undone)
+        return bool(self._undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether anything was undone that can be done again."""
+        return bool(self._redo)
 
     def undo(self) -> str | None:
         """Take the last change back, in whatever image it was, and return the image's name; None if there is none."""
-        if not self._undone:
+        return self._step(self._undo, self._redo)
+
+    def redo(self) -> str | None:
+        """Do again what was undone last, and return the image's name; None if there is nothing."""
+        return self._step(self._redo, self._undo)
+
+    def _step(self, of: list[tuple[str, tuple[Edit, ...]]], to: list[tuple[str, tuple[Edit, ...]]]) -> str | None:
+        if not of:
             return None
-        name, edits = self._undone.pop()
-        self.images[name] = self.images[name].edited(edits)
+        name, edits = of.pop()
+        to.append((name, self.images[name].edits))
+        self._make(name, edits)
         return name
 
     def set_pixel_size(self, nm: float, names: Iterable[str] | None = None) -> None:
@@ -413,31 +490,37 @@ class Workbench:
 
         `particles.csv`, `sizes.xlsx`, `sizes.json`, `report.pdf`, `.html` and `.png`, `labels.zip`, `corrections.json`.
         """
-        out, report = output_folder(out), self._report()
+        out, held = output_folder(out), self._held()
+        report = held._report()
         write_tables(report, out)
-        write_page(report, self._measured(), out)
-        self.write_label_maps(out / "labels.zip")
-        corrections = {
-            name: {"model": each.model, "edits": [asdict(edit) for edit in each.edits]}
-            for name, each in self.images.items()
-        }
+        write_page(report, held._measured(), out)
+        held.write_label_maps(out / "labels.zip")
+        saved = self.saved_work().model_dump(mode="json", exclude_defaults=True)["images"]
+        corrections = {each["name"]: {"model": each["model"], "edits": each["edits"]} for each in saved}
         write_json(out / "corrections.json", {"images": corrections, "failures": self.failures})
         return sorted(path for path in out.iterdir() if path.is_file())
 
     def write_file(self, file: File, folder: Path) -> Path:
         """Write one of `FILES` into a folder and return its path."""
-        path = output_folder(folder) / file
+        path, held = output_folder(folder) / file, self._held()
         if file == "particles.csv":
-            return write_csv(path, self._explained_particles())
+            return write_csv(path, held._explained_particles())
         if file == "labels.zip":
-            return self.write_label_maps(path)
+            return held.write_label_maps(path)
         if file == "session.json":
-            write_json(path, self.saved_work().model_dump(mode="json"))
+            write_json(path, self.saved_work().model_dump(mode="json", exclude_defaults=True))
         elif file == "sizes.xlsx":
-            write_tables(self._report(), folder)
+            write_tables(held._report(), folder)
         else:
-            write_page(self._report(), self._measured(), folder, png=False)
+            write_page(held._report(), held._measured(), folder, png=False)
         return path
+
+    def _held(self) -> "Workbench":
+        """Return it as it is now: what writes a file may take its time, while corrections go on."""
+        with self._lock:
+            for each in self.images.values():
+                each.hold()
+            return replace(self, images=dict(self.images))
 
     def _explained_particles(self) -> pd.DataFrame:
         """Return the particles with what made them and how much each counts; nothing counts where units differ."""
@@ -465,9 +548,10 @@ class Workbench:
         """Write the label maps, each of the size of its file, as TIFFs in an archive."""
         with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             for number, each in enumerate(self.images.values()):
-                whole = np.pad(each.labels, ((0, each.bar_rows), (0, 0)))
+                labels = each.measured.labels
+                whole = np.pad(labels, ((0, each.bar_rows), (0, 0)))
                 tiff = path.with_name(f".labels-{number}.tif")
-                about, rows = each.micrograph, len(each.labels)
+                about, rows = each.micrograph, len(labels)
                 write_labels(
                     tiff,
                     whole,

@@ -11,7 +11,7 @@ import pandas as pd
 from nanolab.core.typing import FloatArray
 from nanolab.measurement.regions import Regions
 
-__all__ = ["SIGNS", "TREES", "fractions_of", "signs", "visible_fractions"]
+__all__ = ["REACH_PX", "SIGNS", "TREES", "fractions_of", "signs", "visible_fractions"]
 
 #: What is looked at in each particle that touches another one. `contact`: share of its outline that does. `hull` and
 #: `ellipse`: logarithm of 1 plus the area in neighbours, in areas of the particle, of its convex hull and of the
@@ -22,8 +22,10 @@ SIGNS = ("contact", "hull", "ellipse", "size", "aspect", "solidity")
 #: `tests/benchmarks/bench_hidden.py`. A node goes left where its sign is at most the threshold; leaves have no sign.
 TREES = Path(__file__).with_suffix(".csv")
 
-_REACH_PX = 2  # particles are often cut apart by a line one pixel wide
-_NEIGHBOURHOOD = np.ones((2 * _REACH_PX + 1, 2 * _REACH_PX + 1), dtype=np.uint8)
+#: So close particles touch: they are often cut apart by a line one pixel wide.
+REACH_PX = 2
+
+_NEIGHBOURHOOD = np.ones((2 * REACH_PX + 1, 2 * REACH_PX + 1), dtype=np.uint8)
 _FEWEST_POINTS = 8  # of a free outline to which an ellipse is fitted
 _LONGEST = 6.0  # axis of such an ellipse in sides of the window; longer ones are no particle
 _LEAST = 0.05  # below, nobody can tell
@@ -57,7 +59,7 @@ def signs(labels: npt.NDArray[np.integer], found: Regions) -> FloatArray:
     table = np.full((len(found.label), len(SIGNS)), np.nan)
     for at in np.flatnonzero(np.isin(found.label, _touching(labels))):
         top, left, height, width = (int(each[at]) for each in (found.top, found.left, found.height, found.width))
-        margin = max(height, width) + _REACH_PX
+        margin = max(height, width) + REACH_PX
         rows = slice(max(top - margin, 0), top + height + margin)
         window = labels[rows, max(left - margin, 0) : left + width + margin]
         own = (window == found.label[at]).astype(np.uint8)

@@ -16,7 +16,16 @@ from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.hidden import visible_fractions
 from nanolab.measurement.regions import Regions, find_regions
 
-__all__ = ["DESCRIPTORS", "LEAST_SHAPE_PX", "Descriptor", "check_length", "equivalent_diameter", "measure", "sizes_of"]
+__all__ = [
+    "DESCRIPTORS",
+    "LEAST_SHAPE_PX",
+    "Descriptor",
+    "check_length",
+    "equivalent_diameter",
+    "measure",
+    "nearest_distances",
+    "sizes_of",
+]
 
 
 def equivalent_diameter(area: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -179,7 +188,7 @@ def _descriptors(found: Regions, seen: FloatArray) -> dict[str, npt.NDArray[Any]
         "box_width": found.width,
         "box_height": found.height,
         "box_aspect_ratio": found.width / found.height,
-        "nearest_neighbour": _nearest(found),
+        "nearest_neighbour": nearest_distances(found.row, found.col),
     }
     shapeless = area < LEAST_SHAPE_PX
     return {
@@ -188,10 +197,11 @@ def _descriptors(found: Regions, seen: FloatArray) -> dict[str, npt.NDArray[Any]
     }
 
 
-def _nearest(found: Regions) -> npt.NDArray[Any]:
-    if len(found.row) < 2:
-        return np.full(len(found.row), np.nan)
-    points = np.column_stack([found.row, found.col])
+def nearest_distances(row: npt.ArrayLike, col: npt.ArrayLike) -> FloatArray:
+    """Return the distance of each of N points from the nearest other one, shape (N,); NaN for a single one."""
+    points = np.column_stack([row, col])
+    if len(points) < 2:
+        return np.full(len(points), np.nan)
     return np.asarray(KDTree(points).query(points, k=2)[0][:, 1])
 
 

@@ -71,7 +71,7 @@ def test_corrections_of_other_particles_are_left_out_and_said(session: bytes, tm
     page = Page(BrightModels())
     asyncio.run(page.take({"s.json": json.dumps(content).encode(), "a.tif": (tmp_path / "a.tif").read_bytes()}))
     assert len(page.bench.images["a"].particles) == 4
-    assert "left out, of particles found by" in page.ui.failures.object
+    assert "left out: made of particles found by" in page.ui.failures.object
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.dashboard import drawings
 from nanolab.dashboard.drawings import outline_polygons
-from nanolab.dashboard.edits import MOST_GAP_PX, Edit, apply_edits
 from nanolab.dashboard.page import Page
 from nanolab.dashboard.session import Models, VisitorFolder
 from nanolab.dashboard.workbench import Finder, Workbench, safe_name
@@ -53,43 +52,6 @@ def bench(tmp_path: Path) -> Workbench:
 
 def count(bench: Workbench, name: str = "a") -> int:
     return len(bench.images[name].particles)
-
-
-# corrections
-
-
-def test_a_dropped_particle_is_gone_and_the_others_keep_their_numbers() -> None:
-    found = np.array([[1, 0, 2], [0, 0, 2], [3, 0, 0]], dtype=np.int32)
-    np.testing.assert_array_equal(apply_edits(found, [Edit("drop", (2,))]), [[1, 0, 0], [0, 0, 0], [3, 0, 0]])
-    assert found[0, 2] == 2  # what was found stays
-
-
-def test_two_that_touch_become_one() -> None:
-    found = np.array([[1, 1, 2, 2, 3]], dtype=np.int32).repeat(3, axis=0)
-    np.testing.assert_array_equal(apply_edits(found, [Edit("merge", (2, 1))])[0], [2, 2, 2, 2, 3])
-
-
-def test_a_gap_between_two_is_filled_but_nothing_of_a_third_is_taken() -> None:
-    found = np.zeros((20, 24), dtype=np.int32)
-    found[5:15, 2:10], found[5:15, 13:21] = 1, 2
-    found[9:11, 11] = 3  # lies in the gap
-    merged = apply_edits(found, [Edit("merge", (1, 2))])
-    assert (merged[6:8, 2:21] == 1).all()
-    assert (merged[9:11, 11] == 3).all()
-    assert set(np.unique(merged)) == {0, 1, 3}
-
-
-def test_what_lies_far_apart_is_not_merged() -> None:
-    found = np.zeros((10, 60), dtype=np.int32)
-    found[:, :5], found[:, 10 + MOST_GAP_PX :] = 1, 2
-    with pytest.raises(InputError, match="apart"):
-        apply_edits(found, [Edit("merge", (1, 2))])
-
-
-@pytest.mark.parametrize("edit", [Edit("drop", (7,)), Edit("drop", (0,)), Edit("merge", (1, 7)), Edit("merge", (1, 1))])
-def test_a_correction_of_what_is_not_there_is_refused(edit: Edit) -> None:
-    with pytest.raises(InputError, match=r"number|different"):
-        apply_edits(np.ones((4, 4), dtype=np.int32), [edit])
 
 
 # the workbench
