@@ -8,7 +8,9 @@ from .datasets.opening import open_images as open_images
 from .datasets.public import public_images as public_images
 from .figures.images import plot_images as plot_images
 from .figures.images import plot_particles as plot_particles
+from .figures.movies import plot_sizes_over_time as plot_sizes_over_time
 from .figures.sizes import plot_sizes as plot_sizes
+from .images.formats.image_file import list_frames as list_frames
 from .images.labels import read_labels as read_labels
 from .images.labels import write_labels as write_labels
 from .images.micrograph import Micrograph as Micrograph

@@ -8,7 +8,7 @@ import typer
 from nanolab.cli.app import PixelSizeNm, app, data, report_errors
 from nanolab.core.words import count_words
 
-__all__ = ["data_get", "data_list", "data_weights", "export", "import_labels"]
+__all__ = ["data_frames", "data_get", "data_list", "data_weights", "export", "import_labels"]
 
 
 @data.command("list")
@@ -33,6 +33,16 @@ def data_get(
     from nanolab.datasets.public import get
 
     typer.echo(get(name, source=source))
+
+
+@data.command("frames")
+def data_frames(file: Annotated[Path, typer.Argument(help="A stack, a movie, or another file with images.")]) -> None:
+    """List the images in a file: number, name and size."""
+    from nanolab.images.formats.frames import frame_lines
+    from nanolab.images.formats.image_file import list_frames
+
+    for line in frame_lines(list_frames(file)):
+        typer.echo(line)
 
 
 @data.command("weights")

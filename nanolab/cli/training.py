@@ -1,7 +1,7 @@
 """Training networks and segmenting with them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from nanolab.cli.app import (
 )
 from nanolab.core.checks import InputError
 from nanolab.core.words import count_words
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["segment", "train"]
 
@@ -157,6 +160,14 @@ def segment(
         bool, typer.Option("--outlines", help="Also write whole, overlapping outlines (networks with stardist only).")
     ] = False,
     overlays: Annotated[bool, typer.Option(help="Write each image with its particles outlined, as PNG.")] = True,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHICH",
+            help="Of files with several images (stacks, movies, EMD): all, a number counted from 0, a range such as "
+            "0:100:10, or a name. `nanolab data frames FILE` lists them.",
+        ),
+    ] = None,
 ) -> None:
     """Find the particles in micrographs and measure them."""
     from nanolab.images.folders import image_files
@@ -200,6 +211,7 @@ def segment(
         find_scale_bar=find_scale_bar,
         outlines=outlines,
         overlays=overlays,
+        frames=frames,
     )
     say_unused(typed)
     if len(done.table):
@@ -207,10 +219,21 @@ def segment(
         for row in done.table[done.table["notes"] != ""].itertuples():
             typer.echo(f"{row.image}: {row.notes}")
         typer.echo(f"{output}: {count_words(len(done.table), 'label map')}, images.csv and particles.csv")
+        _draw_movies(done.table, output)
         if dropped := done.table["too_small"].sum():
             typer.echo(f"too small and left out: {count_words(dropped, 'particle')}; see --min-diameter")
         if unlikely := done.table["unlikely"].sum():
             typer.echo(f"far less trusted and left out: {count_words(unlikely, 'particle')}; see --keep-unlikely")
         if letters := done.table["lettering"].sum():
             typer.echo(f"{letters} left out: lettering")
-    report_errors(done.failures, count_words(len(files), "image"))
+    report_errors(done.failures, count_words(max(len(files), len(done.table) + len(done.failures)), "image"))
+
+
+def _draw_movies(images: "pd.DataFrame", output: Path) -> None:
+    """Draw sizes over time where a file has given several images."""
+    if "frame" not in images or images["frame"].nunique() < 2:
+        return
+    from nanolab.core.results import save_figure
+    from nanolab.figures.movies import plot_sizes_over_time
+
+    typer.echo(save_figure(output, "sizes_over_time", plot_sizes_over_time(images)))

@@ -12,6 +12,7 @@ from .images import plot_images as plot_images
 from .images import plot_particles as plot_particles
 from .images import plot_results as plot_results
 from .images import results_text as results_text
+from .movies import plot_sizes_over_time as plot_sizes_over_time
 from .panels import mark_stand_in as mark_stand_in
 from .realism import plot_differences as plot_differences
 from .realism import plot_lines as plot_lines

@@ -5,6 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from nanolab.core.checks import InputError
+from nanolab.images.formats.frames import split_frame
 from nanolab.images.formats.image_file import IMAGE_SUFFIXES
 
 __all__ = ["LABEL_SUFFIXES", "bare_stems", "by_stem", "find_files", "image_files", "label_files"]
@@ -28,7 +29,8 @@ def find_files(
     Parameters
     ----------
     where
-        A folder, a pattern such as ``run*/*.tif``, or a file; whether that can be read is for its reader to say.
+        A folder, a pattern such as ``run*/*.tif``, a file, or an image of one, ``movie.tif[3]``; whether that can be
+        read is for its reader to say.
     suffixes
         In lower case; files may have them in upper case.
     what
@@ -43,6 +45,8 @@ def find_files(
     """
     path = Path(where)
     root = path
+    if split_frame(path)[1] is not None:
+        return [path]
     if path.is_dir():
         found = path.rglob("*") if recursive else path.iterdir()
     elif not path.exists() and any(sign in str(where) for sign in "*?["):

@@ -73,6 +73,8 @@ class LabelFile:
         What has found the particles, in words.
     trust
         How far they can be believed; None where the file does not say.
+    frame
+        Which of several images of the file, counted from 0, if it is one of these.
     """
 
     labels: LabelMap
@@ -81,6 +83,7 @@ class LabelFile:
     image_rows: int | None = None
     made_by: str = ""
     trust: Trust | None = None
+    frame: int | None = None
 
 
 def read_labels(path: Path | str, *, kind: MaskKind = "auto", shape: tuple[int, int] | None = None) -> LabelMap:
@@ -132,7 +135,7 @@ def read_label_file(path: Path | str) -> LabelFile:
             f"{path}: its trust must be of all {labels.max()} particles, got {len(record.trust.particles)}; "
             "segment the image again"
         )
-    return LabelFile(labels, pixel_size, record.image, record.image_rows, record.made_by, record.trust)
+    return LabelFile(labels, pixel_size, record.image, record.image_rows, record.made_by, record.trust, record.frame)
 
 
 def write_labels(
@@ -145,6 +148,7 @@ def write_labels(
     image_rows: int | None = None,
     made_by: str = "",
     trust: Trust | None = None,
+    frame: int | None = None,
 ) -> None:
     """Write a label map as a calibrated TIFF, atomically: uint16, or uint32 beyond 65535 particles.
 
@@ -156,7 +160,7 @@ def write_labels(
         Edge of a pixel, where nothing else is known of it.
     pixel_size
         The same with its source, which the file then carries.
-    image, image_rows, made_by, trust
+    image, image_rows, made_by, trust, frame
         Carried by the file, see `LabelFile`.
 
     Examples
@@ -169,7 +173,9 @@ def write_labels(
     """
     check_label_map(labels, str(path))
     largest = labels.max() if labels.size else 0
-    record = ImageRecord(image=image, image_rows=image_rows, pixel_size=pixel_size, made_by=made_by, trust=trust)
+    record = ImageRecord(
+        image=image, image_rows=image_rows, pixel_size=pixel_size, made_by=made_by, trust=trust, frame=frame
+    )
     write_tiff(
         path,
         labels.astype(np.uint16 if largest < 2**16 else np.uint32),

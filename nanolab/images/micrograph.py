@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nanolab.images.formats.data_bar import find_data_bar
+from nanolab.images.formats.frames import frame_name, split_frame
 from nanolab.images.formats.grey import robust_range, stretch
 from nanolab.images.formats.image_file import read_grey
 from nanolab.images.pixel_size import PixelSize, pixel_size_from_metadata
@@ -31,7 +32,8 @@ class Micrograph:
         ``format``; ``dtype`` as stored; ``grey_range``, the stored values that became 0 and 1, and ``stretched``,
         whether it was found in the values; ``vendor``, what the instrument wrote; and once `crop_data_bar` has cut
         one off, ``data_bar_rows``: the first row cut and the one after the last; where text was read, ``lettering``,
-        the boxes of it and of the scale bar.
+        the boxes of it and of the scale bar; of a file with several images ``frame``, the number of this one where it
+        was asked for, and ``images``, how many there are, where none was.
 
     Examples
     --------
@@ -52,8 +54,8 @@ class Micrograph:
 
     @property
     def name(self) -> str:
-        """The file name without folder and suffix."""
-        return self.path.stem
+        """The file name without folder and suffix, with the number of one of several images: movie_f0003."""
+        return frame_name(self.path.stem, self.metadata.get("frame"))
 
     @property
     def pixel_size_nm(self) -> float | None:
@@ -94,17 +96,25 @@ class Micrograph:
         return replace(self, pixels=pixels, metadata=metadata)
 
 
-def read(path: Path | str, *, pixel_size_nm: float | None = None, find_scale_bar: bool = False) -> Micrograph:
+def read(
+    path: Path | str,
+    *,
+    frame: int | str | None = None,
+    pixel_size_nm: float | None = None,
+    find_scale_bar: bool = False,
+) -> Micrograph:
     """Read a micrograph from a TIFF, PNG, JPEG, BMP, DM3, DM4, EMD, SER or MRC file.
 
     Grey values become float32 in [0, 1]: 8-bit images keep the range of their type, in others the range that the image
     uses is stretched over [0, 1] (see `nanolab.images.formats.grey.to_grey`). Colour becomes luma. A stack is refused;
-    of a file with several signals the first image is read.
+    of a file with several signals the first image is read; `frame` chooses (see `list_frames`).
 
     Parameters
     ----------
     path
-        The image file.
+        The image file; ``movie.tif[3]`` is its image 3.
+    frame
+        Of a file with several images, which: its number, counted from 0, or its name.
     pixel_size_nm
         Pixel size typed by hand, in nm; it overrides what the file says.
     find_scale_bar
@@ -114,7 +124,7 @@ def read(path: Path | str, *, pixel_size_nm: float | None = None, find_scale_bar
     ------
     InputError
         If the file is missing, empty, truncated, of another type, too large for the free memory, or holds no single
-        picture; or if `pixel_size_nm` is not a number above zero.
+        picture; there is no such `frame`; or if `pixel_size_nm` is not a number above zero.
 
     Examples
     --------
@@ -125,10 +135,10 @@ def read(path: Path | str, *, pixel_size_nm: float | None = None, find_scale_bar
     ...     read(Path(folder, "a.tif")).pixel_size_nm
     2.5
     """
-    path = Path(path)
+    path, asked = split_frame(path)
     typed = None if pixel_size_nm is None else PixelSize.typed(pixel_size_nm)
-    pixels, metadata = read_grey(path)
-    pixel_size = typed or pixel_size_from_metadata(path)
+    pixels, metadata = read_grey(path, asked if frame is None else frame)
+    pixel_size = typed or pixel_size_from_metadata(path, metadata.get("frame"))
     if pixel_size.nm is None and find_scale_bar:
         from nanolab.images.lettering import read_lettering
 

@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +12,9 @@ from pydantic import BaseModel
 
 from nanolab.core.checks import InputError, check_between, check_positive
 from nanolab.core.validation import validated
-from nanolab.images.formats.image_file import file_kind, open_picture
+from nanolab.images.formats.image_file import file_kind, list_frames, open_picture
 from nanolab.images.formats.sidecars import sidecar_calibration
-from nanolab.images.formats.signals import signal_calibration
+from nanolab.images.formats.signals import axes_calibration, is_single, open_signals
 from nanolab.images.formats.vendors import Calibration, Undecided, has_other_tags, tiff_calibration
 from nanolab.images.tiff import open_tiff, read_description
 from nanolab.images.trust import Trust
@@ -108,6 +110,7 @@ class ImageRecord(BaseModel):
     pixel_size: PixelSize | None = None
     made_by: str = ""
     trust: Trust | None = None
+    frame: int | None = None
 
 
 def image_record(path: Path) -> ImageRecord | None:
@@ -123,13 +126,14 @@ def image_record(path: Path) -> ImageRecord | None:
     return None if record is None else validated(ImageRecord, record, where)
 
 
-def pixel_size_from_metadata(path: Path | str) -> PixelSize:
+def pixel_size_from_metadata(path: Path | str, frame: int | None = None) -> PixelSize:
     """Return the pixel size that an image file, or an instrument's text file next to it, records.
 
     A label map that nanolab wrote carries the pixel size with the source it once had: typed, scale bar, metadata.
 
     Unknown, with the reason, where there is no record or where it cannot be right: pixels that are not square, an image
-    resized since, a resolution meant for a printer. Print resolutions of PNG and JPEG are never used.
+    resized since, a resolution meant for a printer. Print resolutions of PNG and JPEG are never used. `frame` is the
+    number of one of several images, the signals of which have pixel sizes of their own.
 
     Raises
     ------
@@ -140,7 +144,8 @@ def pixel_size_from_metadata(path: Path | str) -> PixelSize:
     record = image_record(path)
     if record and record.pixel_size:
         return record.pixel_size
-    readers = {"tiff": _of_tiff, "picture": _of_picture, "signal": signal_calibration}
+    readers: dict[str, Callable[[Path], Calibration | None]]
+    readers = {"tiff": _of_tiff, "picture": _of_picture, "signal": partial(_of_signal, frame=frame)}
     try:
         found = readers[file_kind(path)](path)
     except Undecided as why:
@@ -152,12 +157,21 @@ def _of_tiff(path: Path) -> Calibration | None:
     with open_tiff(path) as tif:
         found = tiff_calibration(tif) or sidecar_calibration(path, tif.pages.first.imagewidth)
         others = found is None and has_other_tags(tif)
-    return signal_calibration(path) if others else found
+    return _of_signal(path) if others else found
 
 
 def _of_picture(path: Path) -> Calibration | None:
     with open_picture(path) as picture:
         return sidecar_calibration(path, picture.width)
+
+
+def _of_signal(path: Path, frame: int | None = None) -> Calibration | None:
+    signals = open_signals(path)
+    if frame is None:
+        signal = next((each for each in signals if is_single(each)), signals[0])
+    else:
+        signal = signals[list_frames(path)[frame].place[0]]
+    return axes_calibration(signal, path.suffix[1:].upper())
 
 
 def _square(found: Calibration) -> PixelSize:

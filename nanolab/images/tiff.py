@@ -20,6 +20,7 @@ from nanolab.images.limits import check_size
 
 __all__ = [
     "SOFTWARE",
+    "check_complete",
     "description_of",
     "first_pages",
     "open_tiff",
@@ -131,16 +132,18 @@ def read_tiff(path: Path | str) -> npt.NDArray[Any]:
         return page.asarray()
 
 
-def first_pages(tif: tifffile.TiffFile) -> list[tifffile.TiffPage]:
-    """Return the pages of a TIFF, of many only the first 16; directories that run in a circle are refused."""
+def first_pages(tif: tifffile.TiffFile, most: int = _MOST_PAGES) -> list[tifffile.TiffPage]:
+    """Return the pages of a TIFF, of many only the first; directories that run in a circle are refused."""
     pages: list[Any] = []
-    for index in range(_MOST_PAGES):
+    offsets: set[int] = set()
+    for index in range(most):
         try:
             page = tif.pages[index]
         except IndexError:
             break
-        if any(page.offset == other.offset for other in pages):
+        if page.offset in offsets:
             raise ValueError("its directories run in a circle")
+        offsets.add(page.offset)
         pages.append(page)
     return pages
 
@@ -166,7 +169,7 @@ def open_tiff(path: Path | str) -> Iterator[tifffile.TiffFile]:
     path = check_file(path, "TIFF")
     try:
         with quiet(tifffile.logger()), tifffile.TiffFile(path) as tif:
-            _check_complete(tif, path)
+            check_complete(tif.pages.first, path)
             yield tif
     except InputError:
         raise
@@ -185,9 +188,8 @@ def quiet(logger: logging.Logger) -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _check_complete(tif: tifffile.TiffFile, path: Path) -> None:
-    """Require the file to reach as far as its first page says; tifffile may pad a shorter one with zeros."""
-    page = tif.pages.first
+def check_complete(page: tifffile.TiffPage, path: Path) -> None:
+    """Require the file to reach as far as a page says; tifffile may pad a shorter one with zeros."""
     end = max((start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=False)), default=0)
     size = path.stat().st_size
     if end == 0 or end > size:

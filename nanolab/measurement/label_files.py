@@ -6,6 +6,7 @@ from pathlib import Path
 from nanolab.core.checks import InputError
 from nanolab.core.words import count_words
 from nanolab.images.folders import find_files, label_files
+from nanolab.images.formats.frames import frame_name
 from nanolab.images.formats.image_file import IMAGE_SUFFIXES
 from nanolab.images.labels import LabelFile, read_label_file
 from nanolab.images.micrograph import Micrograph, read
@@ -57,7 +58,7 @@ def _measured(
     path: Path, images: Path | str | None, pixel_size_nm: float | Mapping[str, float] | None
 ) -> MeasuredImage:
     file, name = read_label_file(path), path.stem.removesuffix(_SUFFIX)
-    micrograph = _recorded(path, file) if images is None else read(_image_of(name, Path(images)))
+    micrograph = _recorded(path, file) if images is None else _named(name, Path(images), file.frame)
     known = file.pixel_size if file.pixel_size.nm is not None or micrograph is None else micrograph.pixel_size
     nm = typed_scale(pixel_size_nm, name, Path(file.image).name)
     pixel_size = known if nm is None else PixelSize.typed(nm)
@@ -84,10 +85,14 @@ def _recorded(path: Path, file: LabelFile) -> Micrograph | None:
     if not (file.image and image.suffix.lower() in IMAGE_SUFFIXES and image.is_file()):
         return None
     try:
-        micrograph = read(image)
+        micrograph = read(image, frame=file.frame)
     except InputError:
         return None
     return micrograph if micrograph.pixels.shape == file.labels.shape else None
+
+
+def _named(name: str, folder: Path, frame: int | None) -> Micrograph:
+    return read(_image_of(name.removesuffix(frame_name("", frame)), folder), frame=frame)
 
 
 def _image_of(name: str, folder: Path) -> Path:

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -21,9 +21,11 @@ from nanolab.core.seeds import generator
 from nanolab.core.tables import read_csv, significant, write_csv
 from nanolab.core.typing import Image, LabelMap
 from nanolab.images.folders import image_files
+from nanolab.images.formats.frames import Frame, frame_name, select_frames, split_frame
+from nanolab.images.formats.image_file import list_frames
 from nanolab.images.labels import LabelFile, read_label_file, write_labels
 from nanolab.images.lettering import without_lettering
-from nanolab.images.micrograph import read
+from nanolab.images.micrograph import Micrograph, read
 from nanolab.images.pixel_size import PixelSize
 from nanolab.images.scale_table import typed_scale
 from nanolab.images.trust import Trust, hatching
@@ -37,6 +39,7 @@ __all__ = ["SegmentedFiles", "segment_files"]
 
 _BAR = "{desc}: {percentage:3.0f} %|{bar}| of {total} [{elapsed}<{remaining}]"
 _MASK = "a mask, not a micrograph"
+_FIRST = "the first of"
 _ABOUT = ("magnification", "too_small", "unlikely", "lettering")  # what is known of an image but by its label map
 # Okabe & Ito's colours, told apart with any colour vision (jfly.uni-koeln.de/color)
 _COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167)])
@@ -49,13 +52,15 @@ class SegmentedFiles:
     Attributes
     ----------
     table
-        One row per image done: image, particles, d50 (median ECD by number, corrected for the border as in the report
-        on sizes) with the ends of its 95 % interval over the particles, unit, scale with its source, magnification,
+        One row per image done: image, of several in a file its frame and, of a movie, time_s; particles, d50 (median
+        ECD by number, corrected for the border as in the report on sizes) with the ends of its 95 % interval over the
+        particles, unit, scale with its source, magnification,
         how many were left out as too_small, unlikely (see `keep_unlikely` of
         `nanolab.segmentation.segmenter.Segmenter`) or lettering, trust (`nanolab.segmentation.trust`), and notes on
         what speaks against the result.
     failures
-        What was wrong with each file that could not be used, by its path; the others are done.
+        What was wrong with each file that could not be used, by its path, of one of several images with its number
+        behind it, as in ``movie.tif[3]``; the others are done.
     """
 
     table: pd.DataFrame
@@ -72,6 +77,7 @@ def segment_files(
     outlines: bool = False,
     overlays: bool = True,
     keep: bool = False,
+    frames: int | str | None = None,
     progress: bool = True,
 ) -> SegmentedFiles:
     """Find and measure the particles of many micrographs.
@@ -101,6 +107,9 @@ def segment_files(
     keep
         Do not segment an image again whose label map is there and was made in the same way since the image was
         written, whatever its pixel size was said to be; with `find_scale_bar`, where it has one.
+    frames
+        Of files with several images, which: "all", a number counted from 0, a range such as ``0:100:10`` (every tenth
+        below 100), or a name; each becomes an image named such as ``movie_f0003``. One image is read at a time.
     progress
         Show a progress bar.
 
@@ -109,58 +118,31 @@ def segment_files(
     InputError
         If the model cannot be loaded, the folder cannot be written, or the disk is full.
     """
-    names = _names(image_files(*images))
+    failures: dict[str, str] = {}
+    sources = _sources(image_files(*images), frames, failures)
     segmenter = model if isinstance(model, Segmenter) else Segmenter(model)
     if outlines:
         segmenter.check_outlines()
-        from nanolab.models.readouts.outlines import write_outlines
     is_new = not Path(out).exists()
     out = output_folder(out)
+    options = _Options(out, pixel_size_nm, find_scale_bar=find_scale_bar, outlines=outlines, overlays=overlays)
     tables: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
-    failures: dict[str, str] = {}
     earlier = _earlier(out / "images.csv") if keep else {}
-    shown = tqdm(total=len(names), desc="segment", bar_format=_BAR, smoothing=0, disable=not progress)
-    for done, (path, name) in enumerate(names.items()):
-        tell, target = partial(_tell, shown, done), out / f"{name}.labels.tif"
-        typed = typed_scale(pixel_size_nm, path.name, path.stem)
-        kept = _kept(target, path, segmenter.made_by, with_scale=find_scale_bar) if keep else None
-        if kept is not None:
-            measured = _measured(name, kept, typed)
-            tables.append(measured.particles)
-            rows.append(_row_again(measured, earlier.get(name, {})))
-            tell(1.0)
-            continue
+    shown = tqdm(total=len(sources), desc="segment", bar_format=_BAR, smoothing=0, disable=not progress)
+    for done, source in enumerate(sources):
+        tell = partial(_tell, shown, done)
+        kept = _kept(source, segmenter.made_by, options) if keep else None
         try:
-            check_file_name(f"{name}.outlines.json", str(path))
-            micrograph = read(path, pixel_size_nm=typed, find_scale_bar=find_scale_bar)
-            cropped = micrograph.crop_data_bar()
-            with segmenter.on_tile(cropped.pixels.shape, tell):
-                found = segmenter.find(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm, outlines=outlines)
+            if kept is None:
+                particles, row = _segment_one(source, segmenter, options, tell)
+            else:
+                particles, row = _again(source, kept, options, earlier.get(source.name, {}))
         except InputError as error:
-            failures[str(path)] = _naming(path, error)
+            failures[str(source)] = _naming(source.path, error)
             continue
-        labels, letters = without_lettering(found.labels, micrograph.lettering)
-        trust = found.trust.of_kept(found.labels, labels)
-        whole = np.pad(labels, ((0, len(micrograph.pixels) - len(labels)), (0, 0)))
-        write_labels(
-            target,
-            whole,
-            pixel_size=micrograph.pixel_size,
-            image=_seen_from(out, path),
-            image_rows=len(labels),
-            made_by=segmenter.made_by,
-            trust=trust,
-        )
-        if overlays:
-            _write_overlay(out / f"{name}.overlay.png", cropped.pixels, labels, trust)
-        if found.outlines is not None:
-            write_outlines(out / f"{name}.outlines.json", found.outlines, whole.shape, path.name)
-        measured = measure_image(name, labels, pixel_size=cropped.pixel_size, trust=trust)
-        tables.append(measured.particles)
-        is_mask = len(np.unique(cropped.pixels)) <= 2
-        counts = round(found.evidence.best, 3), found.dropped, found.unlikely, letters
-        rows.append(_row(measured, dict(zip(_ABOUT, counts, strict=True)), is_mask=is_mask))
+        tables.append(particles)
+        rows.append(row)
         tell(1.0)
     shown.close()
     if tables:
@@ -170,20 +152,150 @@ def segment_files(
     return SegmentedFiles(pd.DataFrame(rows), failures)
 
 
+@dataclass(frozen=True)
+class _Options:
+    """What `segment_files` was asked for, of all images."""
+
+    out: Path
+    pixel_size_nm: float | Mapping[str, float] | None
+    _: KW_ONLY
+    find_scale_bar: bool
+    outlines: bool
+    overlays: bool
+
+    def typed_nm(self, path: Path) -> float | None:
+        return typed_scale(self.pixel_size_nm, path.name, path.stem)
+
+    def labels_of(self, source: "_Source") -> Path:
+        return self.out / f"{source.name}.labels.tif"
+
+
+_Result = tuple[pd.DataFrame, dict[str, Any]]  # the particles of an image, and its row
+
+
+def _segment_one(source: "_Source", segmenter: Segmenter, options: _Options, tell: Callable[[float], None]) -> _Result:
+    """Segment an image and write what belongs to it."""
+    path, name, out = source.path, source.name, options.out
+    check_file_name(f"{name}.outlines.json", str(path))
+    micrograph = read(
+        path,
+        frame=source.number,
+        pixel_size_nm=options.typed_nm(path),
+        find_scale_bar=options.find_scale_bar,
+    )
+    cropped = micrograph.crop_data_bar()
+    with segmenter.on_tile(cropped.pixels.shape, tell):
+        found = segmenter.find(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm, outlines=options.outlines)
+    labels, letters = without_lettering(found.labels, micrograph.lettering)
+    trust = found.trust.of_kept(found.labels, labels)
+    whole = np.pad(labels, ((0, len(micrograph.pixels) - len(labels)), (0, 0)))
+    write_labels(
+        options.labels_of(source),
+        whole,
+        pixel_size=micrograph.pixel_size,
+        image=_seen_from(out, path),
+        image_rows=len(labels),
+        made_by=segmenter.made_by,
+        trust=trust,
+        frame=source.number,
+    )
+    if options.overlays:
+        _write_overlay(out / f"{name}.overlay.png", cropped.pixels, labels, trust)
+    if found.outlines is not None:
+        from nanolab.models.readouts.outlines import write_outlines
+
+        write_outlines(out / f"{name}.outlines.json", found.outlines, whole.shape, path.name)
+    measured = measure_image(name, labels, pixel_size=cropped.pixel_size, trust=trust)
+    counts = round(found.evidence.best, 3), found.dropped, found.unlikely, letters
+    row = _row(measured, dict(zip(_ABOUT, counts, strict=True)), _seen(cropped))
+    return measured.particles, source.row(row)
+
+
+def _seen(micrograph: Micrograph) -> list[str]:
+    """Return what speaks against an image itself."""
+    several = micrograph.metadata.get("images")
+    is_mask = len(np.unique(micrograph.pixels)) <= 2
+    return [_MASK] * is_mask + ([f"{_FIRST} {several} images in the file"] if several else [])
+
+
+def _again(source: "_Source", kept: LabelFile, options: _Options, before: Mapping[str, Any]) -> _Result:
+    """Measure a label map that was kept."""
+    measured = _measured(source.name, kept, options.typed_nm(source.path))
+    return measured.particles, source.row(_row_again(measured, before))
+
+
 def _tell(shown: "tqdm[Any]", done: int, part: float) -> None:
     """Show how much is done, an image in parts: one alone may take a minute."""
     shown.update(done + part - shown.n)
 
 
-def _kept(path: Path, image: Path, made_by: str, *, with_scale: bool) -> LabelFile | None:
+@dataclass(frozen=True)
+class _Source:
+    """An image to segment: a file, or one of the images in it, and what its results are called."""
+
+    path: Path
+    name: str
+    frame: Frame | None = None
+
+    @property
+    def number(self) -> int | None:
+        return None if self.frame is None else self.frame.number
+
+    def __str__(self) -> str:
+        """The file, and which of its images."""
+        return str(self.path) if self.frame is None else f"{self.path}[{self.frame.number}]"
+
+    def row(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the row of its image with which of the file's images that is."""
+        if self.frame is None:
+            return row
+        time = {} if self.frame.time_s is None else {"time_s": self.frame.time_s}
+        return {"image": row["image"], "frame": self.frame.number, **time, **row}
+
+
+def _sources(paths: list[Path], frames: int | str | None, failures: dict[str, str]) -> list[_Source]:
+    """Return the images to segment of each file; what is wrong with a file goes to the failures."""
+    asked: dict[Path, list[int | str | None]] = {}
+    given: dict[Path, Path] = {}
+    for each in paths:
+        path, which = split_frame(each)
+        asked.setdefault(given.setdefault(path.resolve(), path), []).append(frames if which is None else which)
+    sources: dict[str, _Source] = {}
+    for path, name in _names(asked).items():
+        try:
+            for source in _of_file(path, name, asked[path]):
+                if (other := sources.setdefault(source.name.casefold(), source)) is not source:
+                    failures[str(source)] = f"{source}: would be called like {other}; rename the file"
+        except InputError as error:
+            failures[str(path)] = _naming(path, error)
+    return list(sources.values())
+
+
+def _of_file(path: Path, name: str, asked: list[int | str | None]) -> list[_Source]:
+    if all(which is None for which in asked):
+        return [_Source(path, name)]
+    every = list_frames(path)
+    if len(every) == 1 and set(asked) <= {None, "all"}:
+        return [_Source(path, name)]
+    chosen = {
+        frame.number: frame
+        for which in asked
+        for frame in select_frames(every, "all" if which is None else which, path)
+    }
+    return [_Source(path, frame_name(name, number), frame) for number, frame in sorted(chosen.items())]
+
+
+def _kept(source: _Source, made_by: str, options: _Options) -> LabelFile | None:
     """Return the label map that is there, if it is of this image as it is now, and made in the same way."""
+    path, image = options.labels_of(source), source.path
     try:
         file = read_label_file(path)
     except InputError:  # there is none, or a damaged one
         return None
     of_image = image.is_file() and (path.parent / file.image).resolve() == image.resolve()
+    of_image = of_image and file.frame == source.number
     same = of_image and file.made_by == made_by and image.stat().st_mtime <= path.stat().st_mtime
-    return None if not same or file.trust is None or (with_scale and file.pixel_size.nm is None) else file
+    return None if not same or file.trust is None or (options.find_scale_bar and file.pixel_size.nm is None) else file
 
 
 def _measured(name: str, file: LabelFile, typed_nm: float | None) -> MeasuredImage:
@@ -205,10 +317,9 @@ def _earlier(path: Path) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _row(image: MeasuredImage, about: Mapping[str, Any], *, is_mask: bool) -> dict[str, Any]:
+def _row(image: MeasuredImage, about: Mapping[str, Any], seen: list[str]) -> dict[str, Any]:
     particles, trust = image.particles, image.trust
     doubts = {
-        _MASK: is_mask,
         "no scale": image.pixel_size.nm is None,
         "no particles": not len(particles),
         f"few particles (below {FEW_PARTICLES})": 0 < len(particles) < FEW_PARTICLES,
@@ -221,14 +332,18 @@ def _row(image: MeasuredImage, about: Mapping[str, Any], *, is_mask: bool) -> di
         "scale": str(image.pixel_size),
         **about,
         "trust": trust and trust.image,
-        "notes": ", ".join([*(doubt for doubt, is_so in doubts.items() if is_so), *(trust.notes if trust else ())]),
+        "notes": ", ".join(
+            [*seen, *(doubt for doubt, is_so in doubts.items() if is_so), *(trust.notes if trust else ())]
+        ),
     }
 
 
 def _row_again(image: MeasuredImage, before: Mapping[str, Any]) -> dict[str, Any]:
     """Return the row of a label map that was kept; what the map does not say is as it was in its row before, if any."""
     about = {key: before.get(key) for key in _ABOUT}
-    return _row(image, about, is_mask=_MASK in str(before.get("notes")))
+    notes = str(before.get("notes"))
+    first = [note for note in notes.split(", ") if note.startswith(_FIRST)]
+    return _row(image, about, [*([_MASK] if _MASK in notes else []), *first])
 
 
 def _median(particles: pd.DataFrame) -> dict[str, float | None]:

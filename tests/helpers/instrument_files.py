@@ -11,11 +11,11 @@ __all__ = ["write_dm", "write_emd", "write_mrc", "write_ser"]
 
 def write_mrc(path: Path, data: np.ndarray, pixel_size_nm: float) -> None:
     """MRC2014: a header of 1024 bytes; the pixel size is the cell's edge over the number of intervals, in angstrom."""
-    height, width = data.shape
+    *stack, height, width = data.shape
     edge = 10 * pixel_size_nm
     header = bytearray(1024)
     mode = {"int16": 1, "float32": 2, "uint16": 6}[data.dtype.name]
-    struct.pack_into("<10i", header, 0, width, height, 1, mode, 0, 0, 0, width, height, 1)
+    struct.pack_into("<10i", header, 0, width, height, *(stack or [1]), mode, 0, 0, 0, width, height, 1)
     struct.pack_into("<6f", header, 40, edge * width, edge * height, 1.0, 90, 90, 90)
     struct.pack_into("<3i", header, 64, 1, 2, 3)
     header[208:216] = b"MAP \x44\x44\x00\x00"
@@ -46,16 +46,19 @@ def write_ser(path: Path, data: np.ndarray, pixel_size_nm: float) -> None:
     path.write_bytes(header + calibration + values + struct.pack("<2HI", 0x4152, 0, 0))
 
 
-def write_dm(path: Path, data: np.ndarray, pixel_size: float, unit: str = "nm", *, version: int = 3) -> None:
-    """DigitalMicrograph 3 or 4: a tree of tags, here of one float32 or RGB image and its calibration."""
-    colours = data.ndim == 3  # 4 bytes a pixel: blue, green, red, transparency
+def write_dm(
+    path: Path, data: np.ndarray, pixel_size: float, unit: str = "nm", *, version: int = 3, interval_s: float = 0
+) -> None:
+    """DigitalMicrograph 3 or 4: a tree of tags, here of one float32 or RGB image, or a movie, and its calibration."""
+    colours = data.ndim == 3 and not interval_s  # 4 bytes a pixel: blue, green, red, transparency
     stored = np.pad(data[..., ::-1], ((0, 0), (0, 0), (0, 1))).view("<u4") if colours else data.astype("<f4")
-    axis = {"Origin": 0.0, "Scale": pixel_size, "Units": unit}
+    axes = [{"Origin": 0.0, "Scale": pixel_size, "Units": unit}] * 2
+    axes += [{"Origin": 0.0, "Scale": interval_s, "Units": "s"}] if interval_s else []
     image = {
-        "Calibrations": {"Brightness": {"Origin": 0.0, "Scale": 1.0, "Units": ""}, "Dimension": [axis, axis]},
+        "Calibrations": {"Brightness": {"Origin": 0.0, "Scale": 1.0, "Units": ""}, "Dimension": axes},
         "Data": stored,
         "DataType": 23 if colours else 2,
-        "Dimensions": [data.shape[1], data.shape[0]],
+        "Dimensions": [*data.shape[1::-1]] if colours else [*data.shape[::-1]],
         "PixelDepth": 4,
     }
     tree = {"ImageList": [{"ImageData": image, "ImageTags": {}, "Name": "image", "UniqueID": [1, 2, 3, 4]}]}

@@ -237,11 +237,12 @@ class TestBadInput:
     def test_stacks(self, tmp_path, picture):
         path = tmp_path / "a.tif"
         tifffile.imwrite(path, np.stack([picture] * 5), photometric="minisblack")
-        self.fails(path, "must hold one image, got a stack; save the one")
+        listed = r"must hold one image, got 5 images: 0 to 4 \(64 x 48 px\); choose one with frame=0 in Python"
+        self.fails(path, listed)
         tifffile.imwrite(path, np.stack([picture] * 5), imagej=True)
-        self.fails(path, "got a stack")
+        self.fails(path, listed)
         write_emd(tmp_path / "a.emd", np.stack([picture] * 3), 1.0)
-        self.fails(tmp_path / "a.emd", r"must hold an image, shape \(height, width\), got \(3, 48, 64\)")
+        self.fails(tmp_path / "a.emd", r"got 3 images: 0 to 2 \('image', 64 x 48 px\)")
 
     @pytest.mark.parametrize("shape", [(1, 40), (40, 1), (1, 1)])
     def test_lines_and_points(self, tmp_path, shape):

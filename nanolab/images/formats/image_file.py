@@ -11,13 +11,21 @@ import numpy.typing as npt
 import tifffile
 
 from nanolab.core.checks import InputError, check_file
+from nanolab.images.formats.frames import (
+    Frame,
+    one_frame,
+    page_of_many,
+    refusal,
+    signal_frames,
+    tiff_frames,
+)
 from nanolab.images.formats.grey import resolve_palette, to_grey
-from nanolab.images.formats.signals import SIGNAL_SUFFIXES, open_signal
+from nanolab.images.formats.signals import SIGNAL_SUFFIXES, image_of, is_single, open_signals
 from nanolab.images.formats.vendors import image_page
 from nanolab.images.limits import check_size
-from nanolab.images.tiff import SOFTWARE, first_pages, open_tiff
+from nanolab.images.tiff import SOFTWARE, check_complete, first_pages, open_tiff
 
-__all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "open_picture", "oriented", "page_values", "read_grey"]
+__all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "list_frames", "open_picture", "oriented", "page_values", "read_grey"]
 
 #: Suffixes of the files that can be read, in lower case.
 IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"} | SIGNAL_SUFFIXES)
@@ -30,18 +38,36 @@ _PICTURE_STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"BM")
 _DIRECT_MODES = ("L", "LA", "RGB", "RGBA", "I", "I;16", "F")  # Pillow's; the others are palettes and print colours
 
 
-def read_grey(path: Path | str) -> Grey:
+def list_frames(path: Path | str) -> list[Frame]:
+    """Return the images in a file: pages of a TIFF, images and stacks of an EMD, DM3, DM4, SER or MRC file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or holds no image.
+    """
+    path = Path(path)
+    kind = file_kind(path)
+    if kind == "picture":
+        with open_picture(path) as picture:
+            return [Frame(0, "", (picture.height, picture.width), None, (0, None))]
+    return tiff_frames(path) if kind == "tiff" else signal_frames(path)
+
+
+def read_grey(path: Path | str, frame: int | str | None = None) -> Grey:
     """Read one image as grey values, shape (height, width), float32 in [0, 1], with what its file says.
 
     `nanolab.images.formats.grey.to_grey` says how values become grey; a TIFF that nanolab wrote keeps the range of its
     type. Of a TIFF with smaller pictures behind the first (thumbnails) the first is read; a stack is refused. Of a file
-    with several signals, such as an EMD, the first image is read.
+    with several signals, such as an EMD, the first image is read. `frame` chooses another, by its number counted from 0
+    or its name.
 
     Returns
     -------
     pixels, metadata
         ``metadata`` has ``format``, the record of `to_grey` (``dtype`` is the one stored), and ``vendor``: what the
-        instrument wrote, as parsed.
+        instrument wrote, as parsed. Where there are several images, also ``frame``, the number of the one asked for, or
+        ``images``, how many there are, if none was.
 
     Raises
     ------
@@ -50,9 +76,16 @@ def read_grey(path: Path | str) -> Grey:
         else than one grey or colour image with finite values that are not all the same.
     """
     path = Path(path)
-    readers: dict[Kind, Callable[[Path], Grey]] = {"tiff": _read_tiff, "picture": _read_picture, "signal": _read_signal}
+    readers: dict[Kind, Callable[[Path, Frame | None], Grey]] = {
+        "tiff": _read_tiff,
+        "picture": _read_picture,
+        "signal": _read_signal,
+    }
     try:
-        return readers[file_kind(path)](path)
+        kind = file_kind(path)
+        chosen = None if frame is None else one_frame(list_frames(path), frame, path)
+        pixels, metadata = readers[kind](path, chosen)
+        return pixels, metadata if chosen is None else {**metadata, "frame": chosen.number}
     except MemoryError as error:
         raise InputError(f"{path}: does not fit into memory ({error}); crop or bin it first") from error
 
@@ -80,11 +113,14 @@ def file_kind(path: Path | str) -> Kind:
     )
 
 
-def _read_tiff(path: Path) -> Grey:
+def _read_tiff(path: Path, frame: Frame | None) -> Grey:
     with open_tiff(path) as tif:
-        page = image_page(tif)
-        _refuse_stack(tif, page, path)
-        array = page_values(page, path)
+        page: Any = image_page(tif) if frame is None else tif.pages[frame.place[0]]
+        check_complete(page, path)
+        if frame is None:
+            _refuse_stack(tif, page, path)
+        one_of = None if frame is None else frame.place[1]
+        array = page_values(page, path) if one_of is None else page_of_many(page, one_of, path)
         own = page.software == SOFTWARE and array.dtype.kind == "u"
         pixels, record = to_grey(array, str(path), (0.0, float(np.iinfo(array.dtype).max)) if own else None)
         if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
@@ -114,7 +150,7 @@ def _refuse_stack(tif: tifffile.TiffFile, first: tifffile.TiffPage, path: Path) 
     alike = sum(page.shape == first.shape for page in first_pages(tif))
     images = max(alike, first.imagedepth, int((tif.imagej_metadata or {}).get("images", 1)))
     if images > 1:
-        raise InputError(f"{path}: must hold one image, got a stack; save the one to use as a file of its own")
+        raise refusal(tiff_frames(path), path)
 
 
 def oriented(array: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
@@ -143,7 +179,7 @@ def open_picture(path: Path) -> Iterator[Any]:
         Image.MAX_IMAGE_PIXELS = limit
 
 
-def _read_picture(path: Path) -> Grey:
+def _read_picture(path: Path, _: Frame | None) -> Grey:
     from PIL import ImageOps
 
     with open_picture(path) as picture:
@@ -154,9 +190,12 @@ def _read_picture(path: Path) -> Grey:
         return pixels, {"format": picture.format, **record, "vendor": {}}
 
 
-def _read_signal(path: Path) -> Grey:
-    signal = open_signal(path)
-    data = signal["data"]
+def _read_signal(path: Path, frame: Frame | None) -> Grey:
+    frames, signals = signal_frames(path), open_signals(path)
+    several = {} if frame or len(frames) == 1 else {"images": len(frames)}
+    frame = frame or _first_image(signals, frames, path)
+    signal, within = signals[frame.place[0]], frame.place[1] or 0
+    data = image_of(signal, within)
     check_size(data.shape, data.dtype, str(path))
     try:
         array = np.asarray(data)
@@ -165,4 +204,12 @@ def _read_signal(path: Path) -> Grey:
     if {*"RGB"} <= {*(array.dtype.names or ())}:  # DigitalMicrograph's colours are a record each
         array = np.stack([array[channel] for channel in "RGB"], axis=-1)
     pixels, record = to_grey(array, str(path))
-    return pixels, {"format": path.suffix[1:].upper(), **record, "vendor": dict(signal["original_metadata"])}
+    return pixels, {"format": path.suffix[1:].upper(), **record, "vendor": dict(signal["original_metadata"]), **several}
+
+
+def _first_image(signals: list[dict[str, Any]], frames: list[Frame], path: Path) -> Frame:
+    """Return the first image that is none of a stack; where there is none, somebody has to choose."""
+    first = next((frame for frame in frames if is_single(signals[frame.place[0]])), None)
+    if first is None:
+        raise refusal(frames, path)
+    return first

@@ -7,23 +7,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nanolab.core.checks import InputError
 from nanolab.images.formats.vendors import Calibration, length_nm
 from nanolab.images.tiff import quiet
 
-__all__ = ["SIGNAL_SUFFIXES", "open_signal", "signal_calibration"]
+__all__ = ["SIGNAL_SUFFIXES", "axes_calibration", "image_of", "is_single", "open_signals"]
 
 _MODULES = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".emd": "emd", ".ser": "tia", ".mrc": "mrc"}
 SIGNAL_SUFFIXES = frozenset(_MODULES)
 
 
-def open_signal(path: Path) -> dict[str, Any]:
-    """Open the first image in a DM3, DM4, EMD, SER or MRC file; anything else is taken for a TIFF.
+def open_signals(path: Path) -> list[dict[str, Any]]:
+    """Open the images and stacks of images in a DM3, DM4, EMD, SER or MRC file; anything else is taken for a TIFF.
 
     Returns
     -------
-    signal
-        RosettaSciIO's dictionary: ``data`` (not yet loaded but for a TIFF), ``axes``, ``original_metadata`` and more.
+    signals
+        RosettaSciIO's dictionaries: ``data`` (not yet loaded but for a TIFF), shape (..., height, width), ``axes``,
+        ``original_metadata`` and more.
 
     Raises
     ------
@@ -43,11 +46,22 @@ def open_signal(path: Path) -> dict[str, Any]:
             problem = repr(error)  # kept as text, so that the files which the parser left open are closed here
     if problem:
         raise InputError(f"{path}: not a readable {path.suffix[1:].upper()} file ({problem}); export the image as TIFF")
-    images = [signal for signal in signals if signal["data"].ndim == 2 and not _is_profile(signal)]
+    images = [dict(signal) for signal in signals if _shows_images(signal)]
     if not images:
         shapes = ", ".join(str(signal["data"].shape) for signal in signals) or "nothing"
         raise InputError(f"{path}: must hold an image, shape (height, width), got {shapes}; export one as TIFF")
-    return dict(images[0])
+    return images
+
+
+def is_single(signal: dict[str, Any]) -> bool:
+    """Tell one image from a stack of several."""
+    return bool(np.prod(signal["data"].shape[:-2]) == 1)
+
+
+def image_of(signal: dict[str, Any], index: int) -> Any:
+    """Return one image of a stack of any number of dimensions, not yet loaded."""
+    data = signal["data"]
+    return data[np.unravel_index(index, data.shape[:-2])] if data.ndim > 2 else data
 
 
 def _signals(reader: Callable[..., Any], path: Path, *, lazy: bool) -> list[dict[str, Any]]:
@@ -60,9 +74,12 @@ def _signals(reader: Callable[..., Any], path: Path, *, lazy: bool) -> list[dict
         return list(reader(str(path), lazy=False))  # DigitalMicrograph's colours
 
 
-def _is_profile(signal: dict[str, Any]) -> bool:
-    """Tell a line of spectra from an image: it is stepped along one axis."""
-    return any(axis.get("navigate") for axis in signal["axes"])
+def _shows_images(signal: dict[str, Any]) -> bool:
+    """Tell images from spectra, which are stepped along one of the last two axes, or have an energy on the last."""
+    last = signal["axes"][-2:]
+    units = {str(axis.get("units")) for axis in last}
+    flat = signal["data"].ndim == 2
+    return len(last) == 2 and not any(axis.get("navigate") for axis in last) and (flat or len(units) == 1)
 
 
 def _emd_signals(path: Path) -> list[dict[str, Any]]:
@@ -101,8 +118,8 @@ def _refuse_other_files(file: Any, path: Path) -> None:
         raise InputError(f"{path}: {name} lies in another file, which is not read; export the image as TIFF")
 
 
-def signal_calibration(path: Path) -> Calibration | None:
-    """Return the pixel size on the axes of the image; None where they carry no unit of length."""
-    axes = open_signal(path)["axes"][-2:]
+def axes_calibration(signal: dict[str, Any], what: str) -> Calibration | None:
+    """Return the pixel size on the axes of `what`; None where they carry no unit of length."""
+    axes = signal["axes"][-2:]
     y_nm, x_nm = (length_nm(float(axis["scale"]), str(axis.get("units") or "")) for axis in axes)
-    return Calibration(x_nm, y_nm, f"{path.suffix[1:].upper()} axis in {axes[1]['units']}") if x_nm and y_nm else None
+    return Calibration(x_nm, y_nm, f"{what} axis in {axes[1]['units']}") if x_nm and y_nm else None

@@ -25,6 +25,7 @@ __all__ = [
     "length_nm",
     "positive",
     "require_width",
+    "seconds",
     "tiff_calibration",
 ]
 
@@ -38,6 +39,7 @@ _NM_PER = {
     "pm": 1e-3,
     "fm": 1e-6,
 }
+_SECONDS_PER = {"s": 1.0, "sec": 1.0, "ms": 1e-3, "us": 1e-6, "\u00b5s": 1e-6, "ns": 1e-9, "min": 60.0, "h": 3600.0}
 _SIS = 33560  # tag of Olympus SIS
 _COARSEST_PLAIN_NM = 1000.0  # a bare TIFF resolution coarser than this is meant for a printer or is a film scanner's
 
@@ -59,6 +61,11 @@ def length_nm(value: float, unit: str) -> float | None:
     """Convert a length to nm; None for a unit that is no length, such as 1/nm or pixel."""
     factor = _NM_PER.get(unit.strip(" []").replace("_", "").lower())  # Berkeley's EMD writes n_m, in brackets or not
     return None if factor is None else value * factor
+
+
+def seconds(unit: str) -> float | None:
+    """Return how long a unit of time is, in s; None for another unit."""
+    return _SECONDS_PER.get(unit.strip(" []").lower())
 
 
 def positive(value: object) -> float | None:
