@@ -11,6 +11,9 @@ from .figures.images import plot_particles as plot_particles
 from .figures.movies import plot_sizes_over_time as plot_sizes_over_time
 from .figures.sizes import plot_sizes as plot_sizes
 from .images.formats.image_file import list_frames as list_frames
+from .images.interchange import to_napari as to_napari
+from .images.interchange import to_signal as to_signal
+from .images.interchange import write_ome_zarr as write_ome_zarr
 from .images.labels import read_labels as read_labels
 from .images.labels import write_labels as write_labels
 from .images.micrograph import Micrograph as Micrograph

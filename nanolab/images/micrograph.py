@@ -1,6 +1,7 @@
 """A micrograph: grey values, pixel size with provenance, source and metadata."""
 
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy.typing as npt
 from nanolab.images.formats.data_bar import find_data_bar
 from nanolab.images.formats.frames import frame_name, split_frame
 from nanolab.images.formats.grey import robust_range, stretch
-from nanolab.images.formats.image_file import read_grey
-from nanolab.images.pixel_size import PixelSize, pixel_size_from_metadata
+from nanolab.images.formats.image_file import read_grey, signals_grey
+from nanolab.images.formats.in_memory import name_of_signal, signals_of
+from nanolab.images.pixel_size import PixelSize, pixel_size_from_metadata, pixel_size_of_signals
 
 __all__ = ["Micrograph", "PixelSize", "read"]
 
@@ -97,13 +99,13 @@ class Micrograph:
 
 
 def read(
-    path: Path | str,
+    image: Path | str | npt.NDArray[np.generic] | Any,
     *,
     frame: int | str | None = None,
     pixel_size_nm: float | None = None,
     find_scale_bar: bool = False,
 ) -> Micrograph:
-    """Read a micrograph from a TIFF, PNG, JPEG, BMP, DM3, DM4, EMD, SER or MRC file.
+    """Read a micrograph from a TIFF, PNG, JPEG, BMP, DM3, DM4, EMD, SER or MRC file, an array, or a signal.
 
     Grey values become float32 in [0, 1]: 8-bit images keep the range of their type, in others the range that the image
     uses is stretched over [0, 1] (see `nanolab.images.formats.grey.to_grey`). Colour becomes luma. A stack is refused;
@@ -111,8 +113,9 @@ def read(
 
     Parameters
     ----------
-    path
-        The image file; ``movie.tif[3]`` is its image 3.
+    image
+        The image file; ``movie.tif[3]`` is its image 3. An array, shape (height, width) or with channels behind. A
+        signal of HyperSpy or RosettaSciIO's dictionary: its axes have the pixel size.
     frame
         Of a file with several images, which: its number, counted from 0, or its name.
     pixel_size_nm
@@ -135,10 +138,16 @@ def read(
     ...     read(Path(folder, "a.tif")).pixel_size_nm
     2.5
     """
-    path, asked = split_frame(path)
     typed = None if pixel_size_nm is None else PixelSize.typed(pixel_size_nm)
-    pixels, metadata = read_grey(path, asked if frame is None else frame)
-    pixel_size = typed or pixel_size_from_metadata(path, metadata.get("frame"))
+    if isinstance(image, str | PathLike):
+        path, asked = split_frame(Path(image))
+        pixels, metadata = read_grey(path, asked if frame is None else frame)
+        pixel_size = typed or pixel_size_from_metadata(path, metadata.get("frame"))
+    else:
+        signals = signals_of(image)
+        path = name_of_signal(signals[0])
+        pixels, metadata = signals_grey(signals, frame, path)
+        pixel_size = typed or pixel_size_of_signals(signals, metadata.get("frame"))
     if pixel_size.nm is None and find_scale_bar:
         from nanolab.images.lettering import read_lettering
 

@@ -6,20 +6,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from nanolab.core.checks import InputError, check_between, check_positive
 from nanolab.core.validation import validated
-from nanolab.images.formats.image_file import file_kind, list_frames, open_picture
+from nanolab.images.formats.frames import frames_of
+from nanolab.images.formats.image_file import file_kind, open_picture
 from nanolab.images.formats.sidecars import sidecar_calibration
 from nanolab.images.formats.signals import axes_calibration, is_single, open_signals
 from nanolab.images.formats.vendors import Calibration, Undecided, has_other_tags, tiff_calibration
 from nanolab.images.tiff import open_tiff, read_description
 from nanolab.images.trust import Trust
 
-__all__ = ["ImageRecord", "PixelSize", "Source", "image_record", "parse_nm", "pixel_size_from_metadata"]
+__all__ = [
+    "ImageRecord",
+    "PixelSize",
+    "Source",
+    "image_record",
+    "parse_nm",
+    "pixel_size_from_metadata",
+    "pixel_size_of_signals",
+]
 
 Source = Literal["metadata", "scale bar", "typed", "unknown"]
 
@@ -165,13 +174,22 @@ def _of_picture(path: Path) -> Calibration | None:
         return sidecar_calibration(path, picture.width)
 
 
+def pixel_size_of_signals(signals: list[dict[str, Any]], frame: int | None) -> PixelSize:
+    """Return the pixel size on the axes of signals in memory, as `pixel_size_from_metadata`."""
+    found = _of_signals(signals, frame, "signal")
+    return PixelSize.unknown("no length on the axes of the signal") if found is None else _square(found)
+
+
 def _of_signal(path: Path, frame: int | None = None) -> Calibration | None:
-    signals = open_signals(path)
+    return _of_signals(open_signals(path), frame, path.suffix[1:].upper())
+
+
+def _of_signals(signals: list[dict[str, Any]], frame: int | None, what: str) -> Calibration | None:
     if frame is None:
         signal = next((each for each in signals if is_single(each)), signals[0])
     else:
-        signal = signals[list_frames(path)[frame].place[0]]
-    return axes_calibration(signal, path.suffix[1:].upper())
+        signal = signals[frames_of(signals)[frame].place[0]]
+    return axes_calibration(signal, what)
 
 
 def _square(found: Calibration) -> PixelSize:

@@ -13,7 +13,7 @@ import tifffile
 
 from nanolab.core.checks import InputError
 from nanolab.core.words import count_words
-from nanolab.images.formats.signals import open_signals
+from nanolab.images.formats.signals import open_signals, stacked_shape
 from nanolab.images.formats.vendors import image_page, positive, seconds
 from nanolab.images.tiff import first_pages, open_tiff
 
@@ -21,6 +21,7 @@ __all__ = [
     "Frame",
     "frame_lines",
     "frame_name",
+    "frames_of",
     "one_frame",
     "page_of_many",
     "refusal",
@@ -129,13 +130,24 @@ def _refuse_broken_chain(tif: tifffile.TiffFile, path: Path) -> None:
 
 @lru_cache(maxsize=16)
 def _signal_frames(path: Path, *_: int) -> list[Frame]:
+    return frames_of(open_signals(path))
+
+
+def frames_of(signals: Sequence[dict[str, Any]]) -> list[Frame]:
+    """Return the images of signals, in their order; images of one signal together."""
     images = [
         (signal, index, within)
-        for index, signal in enumerate(open_signals(path))
-        for within in range(int(np.prod(signal["data"].shape[:-2])))
+        for index, signal in enumerate(signals)
+        for within in range(int(np.prod(stacked_shape(signal))))
     ]
     return [
-        Frame(number, _title(signal), signal["data"].shape[-2:], _time_s(signal, within), (index, within))
+        Frame(
+            number,
+            _title(signal),
+            signal["data"].shape[len(stacked_shape(signal)) :][:2],
+            _time_s(signal, within),
+            (index, within),
+        )
         for number, (signal, index, within) in enumerate(images)
     ]
 
@@ -189,10 +201,8 @@ def one_frame(frames: Sequence[Frame], which: int | str, where: Path | str) -> F
 
 def refusal(frames: Sequence[Frame], path: Path) -> InputError:
     """Return what to say where one image was expected, and there are several."""
-    return InputError(
-        f"{path}: must hold one image, got {_listed(frames)}; choose one with frame={frames[0].number} in Python, "
-        f"{path.name}[{frames[0].number}] in the shell, or take them with --frames all"
-    )
+    shell = f", {path.name}[0] in the shell, or take them with --frames all" if path.is_file() else ""
+    return InputError(f"{path}: must hold one image, got {_listed(frames)}; choose one with frame=0 in Python{shell}")
 
 
 def _listed(frames: Sequence[Frame]) -> str:

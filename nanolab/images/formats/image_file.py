@@ -13,6 +13,7 @@ import tifffile
 from nanolab.core.checks import InputError, check_file
 from nanolab.images.formats.frames import (
     Frame,
+    frames_of,
     one_frame,
     page_of_many,
     refusal,
@@ -25,7 +26,17 @@ from nanolab.images.formats.vendors import image_page
 from nanolab.images.limits import check_size
 from nanolab.images.tiff import SOFTWARE, check_complete, first_pages, open_tiff
 
-__all__ = ["IMAGE_SUFFIXES", "Kind", "file_kind", "list_frames", "open_picture", "oriented", "page_values", "read_grey"]
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Kind",
+    "file_kind",
+    "list_frames",
+    "open_picture",
+    "oriented",
+    "page_values",
+    "read_grey",
+    "signals_grey",
+]
 
 #: Suffixes of the files that can be read, in lower case.
 IMAGE_SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp"} | SIGNAL_SUFFIXES)
@@ -45,6 +56,14 @@ def list_frames(path: Path | str) -> list[Frame]:
     ------
     InputError
         If the file cannot be read, or holds no image.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     tifffile.imwrite(Path(folder, "movie.tif"), np.zeros((3, 32, 48), np.uint8), photometric="minisblack")
+    ...     [frame.number for frame in list_frames(Path(folder, "movie.tif"))]
+    [0, 1, 2]
     """
     path = Path(path)
     kind = file_kind(path)
@@ -191,7 +210,12 @@ def _read_picture(path: Path, _: Frame | None) -> Grey:
 
 
 def _read_signal(path: Path, frame: Frame | None) -> Grey:
-    frames, signals = signal_frames(path), open_signals(path)
+    pixels, metadata = signal_grey(open_signals(path), signal_frames(path), frame, path)
+    return pixels, {"format": path.suffix[1:].upper(), **metadata}
+
+
+def signal_grey(signals: list[dict[str, Any]], frames: list[Frame], frame: Frame | None, path: Path) -> Grey:
+    """Read one image of signals, the first that is none of a stack if no `frame` is asked for."""
     several = {} if frame or len(frames) == 1 else {"images": len(frames)}
     frame = frame or _first_image(signals, frames, path)
     signal, within = signals[frame.place[0]], frame.place[1] or 0
@@ -204,7 +228,15 @@ def _read_signal(path: Path, frame: Frame | None) -> Grey:
     if {*"RGB"} <= {*(array.dtype.names or ())}:  # DigitalMicrograph's colours are a record each
         array = np.stack([array[channel] for channel in "RGB"], axis=-1)
     pixels, record = to_grey(array, str(path))
-    return pixels, {"format": path.suffix[1:].upper(), **record, "vendor": dict(signal["original_metadata"]), **several}
+    return pixels, {**record, "vendor": dict(signal["original_metadata"]), **several}
+
+
+def signals_grey(signals: list[dict[str, Any]], which: int | str | None, path: Path) -> Grey:
+    """Read one image of signals in memory, see `read_grey`."""
+    frames = frames_of(signals)
+    chosen = None if which is None else one_frame(frames, which, path)
+    pixels, metadata = signal_grey(signals, frames, chosen, path)
+    return pixels, {"format": "signal", **metadata, **({} if chosen is None else {"frame": chosen.number})}
 
 
 def _first_image(signals: list[dict[str, Any]], frames: list[Frame], path: Path) -> Frame:

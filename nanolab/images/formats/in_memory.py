@@ -1,17 +1,22 @@
-"""Images that are no files: HyperSpy's signals, and the dictionaries that RosettaSciIO reads and writes."""
+"""Images that are no files: arrays, HyperSpy's signals, and the dictionaries that RosettaSciIO reads and writes."""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from nanolab.core.checks import InputError
 
 __all__ = ["name_of_signal", "signals_of"]
 
+_PLAIN = {"scale": 1.0, "units": "px", "navigate": False}  # axis of an array
+_ARRAY = {"General": {"title": "array"}}
+
 
 def signals_of(source: Any) -> list[dict[str, Any]]:
-    """Return what has `data` and `axes_manager`, a dictionary with ``data`` and ``axes``, or a list of these.
+    """Return an array, what has `data` and `axes_manager`, a dictionary with ``data`` and ``axes``, or a list of these.
 
     Returns
     -------
@@ -27,7 +32,7 @@ def signals_of(source: Any) -> list[dict[str, Any]]:
     signals = [_as_dictionary(each) for each in several]
     if not signals or any(signal is None for signal in signals):
         raise InputError(
-            "image: must be a path, an array, a Micrograph, a HyperSpy signal or RosettaSciIO's dictionary, "
+            "image: must be a path, an array, a HyperSpy signal or RosettaSciIO's dictionary, "
             f"got {type(source).__name__}"
         )
     for signal in filter(None, signals):
@@ -36,6 +41,8 @@ def signals_of(source: Any) -> list[dict[str, Any]]:
 
 
 def _as_dictionary(source: Any) -> dict[str, Any] | None:
+    if isinstance(source, np.ndarray):
+        return {"data": source, "axes": [_PLAIN] * source.ndim, "metadata": _ARRAY, "original_metadata": {}}
     if isinstance(source, Mapping) and {"data", "axes"} <= source.keys():
         return {"metadata": {}, "original_metadata": {}, **source}
     if not (hasattr(source, "data") and hasattr(source, "axes_manager")):
@@ -46,7 +53,7 @@ def _as_dictionary(source: Any) -> dict[str, Any] | None:
 
 def _tree(signal: Any, name: str) -> dict[str, Any]:
     """Return HyperSpy's tree of metadata as dictionaries."""
-    tree = getattr(signal, name, None)
+    tree: Any = getattr(signal, name, None)
     return dict(tree.as_dictionary()) if hasattr(tree, "as_dictionary") else {}
 
 

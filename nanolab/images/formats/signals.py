@@ -13,10 +13,11 @@ from nanolab.core.checks import InputError
 from nanolab.images.formats.vendors import Calibration, length_nm
 from nanolab.images.tiff import quiet
 
-__all__ = ["SIGNAL_SUFFIXES", "axes_calibration", "image_of", "is_single", "open_signals"]
+__all__ = ["SIGNAL_SUFFIXES", "axes_calibration", "image_of", "is_single", "open_signals", "stacked_shape"]
 
 _MODULES = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".emd": "emd", ".ser": "tia", ".mrc": "mrc"}
 SIGNAL_SUFFIXES = frozenset(_MODULES)
+_MOST_CHANNELS = 4
 
 
 def open_signals(path: Path) -> list[dict[str, Any]]:
@@ -55,13 +56,19 @@ def open_signals(path: Path) -> list[dict[str, Any]]:
 
 def is_single(signal: dict[str, Any]) -> bool:
     """Tell one image from a stack of several."""
-    return bool(np.prod(signal["data"].shape[:-2]) == 1)
+    return bool(np.prod(stacked_shape(signal)) == 1)
+
+
+def stacked_shape(signal: dict[str, Any]) -> tuple[int, ...]:
+    """Return the shape of the stack that a signal is; few values behind height and width are channels."""
+    shape: tuple[int, ...] = signal["data"].shape
+    return () if len(shape) == 3 and shape[2] <= _MOST_CHANNELS else shape[:-2]
 
 
 def image_of(signal: dict[str, Any], index: int) -> Any:
     """Return one image of a stack of any number of dimensions, not yet loaded."""
-    data = signal["data"]
-    return data[np.unravel_index(index, data.shape[:-2])] if data.ndim > 2 else data
+    shape = stacked_shape(signal)
+    return signal["data"][np.unravel_index(index, shape)] if shape else signal["data"]
 
 
 def _signals(reader: Callable[..., Any], path: Path, *, lazy: bool) -> list[dict[str, Any]]:

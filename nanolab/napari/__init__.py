@@ -1,0 +1,1 @@
+"""The plugin for napari: its reader, and particles found as labels."""
