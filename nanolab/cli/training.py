@@ -76,7 +76,9 @@ def train(
         raise InputError(f"--validate-mask: {validate_mask} is the annotation of what --validate names; give both")
     changes = {key: parse_yaml(text, key) for key, text in pairs(settings).items()}
     if start_from is not None:
-        changes["start_from"] = start_from
+        from nanolab.models.checkpoint import network_settings
+
+        changes = {**network_settings(start_from), "start_from": start_from, **changes}
     chosen = preset_settings(preset or ("default" if start_from is None else "adapt"), changes)
     parts = [split_count(text) for text in datasets]
     shares: list[float] | list[None] = share or [None] * len(parts)

@@ -25,6 +25,7 @@ __all__ = [
     "epochs_of",
     "load_checkpoint",
     "load_network",
+    "network_settings",
     "save_checkpoint",
     "selected_epoch",
 ]
@@ -81,6 +82,17 @@ def load_network(path: Path | str) -> tuple[nn.Module, Readout, dict[str, Any]]:
     except (InputError, RuntimeError) as error:
         raise InputError(f"{path}: the weights fit no network that this nanolab can build ({error})") from error
     return network.eval(), readout, record
+
+
+def network_settings(model: "Path | str | PathLike[str]") -> dict[str, Any]:
+    """Return the settings of the network of a model (see `checkpoint_of`), as a training that starts from it has them.
+
+    Raises
+    ------
+    InputError
+        If there is no such model, or its file is damaged.
+    """
+    return NetworkSettings.of(load_network(checkpoint_of(model))[2]["settings"]).model_dump()
 
 
 def copy_network(source: Path | str, target: Path | str, readout_options: Mapping[str, Any] = {}) -> None:

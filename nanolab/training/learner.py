@@ -55,14 +55,29 @@ def plateau_factor(losses: Sequence[float]) -> float:
 
 
 def loss_function(settings: TrainingSettings, readout: Readout) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return the loss of logits and targets that the settings ask for."""
-    if settings.loss == "bce":
-        return functional.binary_cross_entropy_with_logits
-    if settings.loss == "dice":
-        return soft_dice_loss
-    if settings.loss == "class dice":
-        return class_dice_loss
-    return readout.loss
+    """Return the loss of logits and targets that the settings ask for.
+
+    Pixels whose first target is NaN are unknown: the loss is that of the other pixels alone, as if there were no more,
+    so that it must be one that pools pixels. Read-outs with outlines have none of that kind.
+    """
+    losses: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+        "bce": functional.binary_cross_entropy_with_logits,
+        "dice": soft_dice_loss,
+        "class dice": class_dice_loss,
+        "readout": readout.loss,
+    }
+    loss = losses[settings.loss]
+
+    def of_known(logits: Tensor, targets: Tensor) -> Tensor:
+        known = ~targets[:, 0].isnan()
+        if known.all():
+            return loss(logits, targets)
+        if not known.any():
+            return 0 * logits.sum()
+        row = (each.movedim(1, 0)[None, :, None, known] for each in (logits, targets))
+        return loss(*row)
+
+    return of_known
 
 
 def predicted_logits(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:

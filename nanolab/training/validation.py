@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from nanolab.core.checks import check_image, check_same_shape
+from nanolab.core.checks import InputError, check_image, check_same_shape
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.models.normalisation import normalise
 from nanolab.models.registry import SIZE_MULTIPLE_PX
@@ -34,13 +34,18 @@ class ValidationImage:
     Raises
     ------
     InputError
-        If there is nothing to see in the image, or its label map has another size.
+        If there is nothing to see in the image, only a part of it was looked at, or its label map has another size.
     """
 
     def __init__(self, sample: AnnotatedImage, settings: TrainingSettings) -> None:
         check_image(sample.image, sample.name)
         if sample.labels is not None:
             check_same_shape(sample.image, sample.labels, sample.name)
+        if sample.looked_at is not None and not sample.looked_at.all():
+            raise InputError(
+                f"{sample.path}: only a part of it was looked at, so it cannot validate a training; choose an image "
+                "that was looked at as a whole"
+            )
         self.name, self._labels = sample.name, sample.labels
         self.image = normalise(sample.image, sample.name, clahe=settings.clahe, stretch=settings.stretch)
         self.foreground = np.zeros_like(self.image)

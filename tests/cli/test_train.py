@@ -6,6 +6,7 @@ from helpers.discs import TINY, disc_sample
 from typer.testing import CliRunner
 
 from nanolab.cli import app
+from nanolab.datasets.looked_at import write_looked_at
 from nanolab.images.labels import write_labels
 from nanolab.images.tiff import write_tiff
 from nanolab.models.registry import NETWORKS
@@ -48,6 +49,28 @@ def test_a_preset_with_changes_on_a_mix(folders: list[str], tmp_path: Path) -> N
     assert (run.settings.loss, run.settings.patch_px, run.settings.augmentation.noise) == ("bce", 33, 0.01)
     log = run.log()
     assert run.selected_epoch == log["epoch"][log["dice"].fillna(-1).idxmax()]
+
+
+def test_a_training_goes_on_with_the_network_of_another_and_learns_only_where_somebody_looked(
+    folders: list[str], tmp_path: Path
+) -> None:
+    other = [*QUICK, "readout=foreground", "readout_options.threshold=0.4", "stretch=[0, 100]"]
+    code, shown = train(folders[0], "-o", str(tmp_path / "first"), settings=other)
+    assert code == 0, shown
+    seen = np.zeros((96, 96), dtype=bool)
+    for seed in range(4):
+        write_looked_at(Path(folders[1]), str(seed), seen)
+    words = [folders[1], "--from", str(tmp_path / "first"), "-o", str(tmp_path / "then")]
+    code, shown = train(*words, settings=QUICK[1:])
+    assert code == 2
+    assert "part of an image that somebody looked at" in shown
+    seen[:48] = True
+    write_looked_at(Path(folders[1]), "2", seen)
+    code, shown = train(*words, settings=QUICK[1:])
+    assert code == 0, shown
+    then = TrainingRun(tmp_path / "then").settings
+    assert (then.network, then.readout, then.readout_options) == ("tiny", "foreground", {"threshold": 0.4})
+    assert (then.stretch, then.anchor) == ((0, 100), 0.01)
 
 
 def test_leave_one_out(folders: list[str], tmp_path: Path) -> None:

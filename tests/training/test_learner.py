@@ -57,6 +57,39 @@ def test_a_plateau_halves_the_rate_after_40_epochs_without_a_record() -> None:
     assert plateau_factor([1.0] * 40 + [0.9] + [1.0] * 39) == 1
 
 
+def unknown_from(targets: np.ndarray, col: int) -> torch.Tensor:
+    marked = torch.from_numpy(targets.copy())
+    marked[:, 0, :, col:] = torch.nan
+    return marked
+
+
+@pytest.mark.parametrize(
+    ("loss", "readout"),
+    [("readout", "interior+border"), *((loss, "foreground") for loss in ("readout", "bce", "dice", "class dice"))],
+)
+def test_the_loss_is_that_of_the_known_pixels_alone(loss: str, readout: str, rng: np.random.Generator) -> None:
+    made = make_readout(readout)
+    loss_of = loss_function(TrainingSettings(loss=loss, readout=readout), made)
+    targets = rng.random((2, made.channels, 32, 32), dtype=np.float32)
+    logits = torch.from_numpy(rng.standard_normal(targets.shape, dtype=np.float32)).requires_grad_()
+    found = loss_of(logits, unknown_from(targets, 20))
+    alone = loss_of(logits[..., :20], torch.from_numpy(targets[..., :20]))
+    assert found.item() == pytest.approx(alone.item(), rel=1e-5)  # summed in another order
+    found.backward()
+    assert logits.grad is not None
+    assert not logits.grad[..., 20:].any()
+    assert logits.grad[..., :20].all()
+
+
+def test_a_batch_of_which_nothing_is_known_teaches_nothing(rng: np.random.Generator) -> None:
+    logits = torch.from_numpy(rng.random((1, 1, 32, 32), dtype=np.float32)).requires_grad_()
+    loss = loss_function(SETTINGS, READOUT)(logits, torch.full((1, 1, 32, 32), torch.nan))
+    loss.backward()
+    assert loss.item() == 0
+    assert logits.grad is not None
+    assert not logits.grad.any()
+
+
 def test_losses_are_those_of_their_formulas() -> None:
     logits = torch.tensor([[[[0.0, np.log(3)]]]])  # probabilities 1/2 and 3/4
     targets = torch.tensor([[[[0.0, 1.0]]]])
