@@ -18,6 +18,7 @@ from .images.labels import read_labels as read_labels
 from .images.labels import write_labels as write_labels
 from .images.micrograph import Micrograph as Micrograph
 from .images.micrograph import read as read
+from .images.micrograph import read_panels as read_panels
 from .images.pixel_size import PixelSize as PixelSize
 from .measurement.particles import measure as measure
 from .metrics.comparison import compare as compare

@@ -170,6 +170,10 @@ def segment(
             "0:100:10, or a name. `nanolab data frames FILE` lists them.",
         ),
     ] = None,
+    panels: Annotated[
+        bool,
+        typer.Option("--panels", help="Take each panel of a figure, such as a paper's, as an image with its own bar."),
+    ] = False,
 ) -> None:
     """Find the particles in micrographs and measure them."""
     from nanolab.images.folders import image_files
@@ -214,6 +218,7 @@ def segment(
         outlines=outlines,
         overlays=overlays,
         frames=frames,
+        panels=panels,
     )
     say_unused(typed)
     if len(done.table):

@@ -13,6 +13,7 @@ from nanolab.core.typing import LabelMap
 from nanolab.images.formats.image_file import file_kind, open_picture, page_values
 from nanolab.images.label_values import MaskKind, labels_from_mask, labels_from_values
 from nanolab.images.limits import check_size
+from nanolab.images.panels import Box
 from nanolab.images.pixel_size import ImageRecord, PixelSize, image_record, pixel_size_from_metadata
 from nanolab.images.tiff import SOFTWARE, description_of, first_pages, open_tiff, write_tiff
 from nanolab.images.trust import Trust
@@ -75,6 +76,8 @@ class LabelFile:
         How far they can be believed; None where the file does not say.
     frame
         Which of several images of the file, counted from 0, if it is one of these.
+    panel
+        Which part of the image, if it is a panel of a figure.
     """
 
     labels: LabelMap
@@ -84,6 +87,7 @@ class LabelFile:
     made_by: str = ""
     trust: Trust | None = None
     frame: int | None = None
+    panel: Box | None = None
 
 
 def read_labels(path: Path | str, *, kind: MaskKind = "auto", shape: tuple[int, int] | None = None) -> LabelMap:
@@ -135,7 +139,8 @@ def read_label_file(path: Path | str) -> LabelFile:
             f"{path}: its trust must be of all {labels.max()} particles, got {len(record.trust.particles)}; "
             "segment the image again"
         )
-    return LabelFile(labels, pixel_size, record.image, record.image_rows, record.made_by, record.trust, record.frame)
+    about = record.model_dump(exclude={"pixel_size", "trust"})
+    return LabelFile(labels, pixel_size, trust=record.trust, **about)
 
 
 def write_labels(
@@ -149,6 +154,7 @@ def write_labels(
     made_by: str = "",
     trust: Trust | None = None,
     frame: int | None = None,
+    panel: Box | None = None,
 ) -> None:
     """Write a label map as a calibrated TIFF, atomically: uint16, or uint32 beyond 65535 particles.
 
@@ -160,7 +166,7 @@ def write_labels(
         Edge of a pixel, where nothing else is known of it.
     pixel_size
         The same with its source, which the file then carries.
-    image, image_rows, made_by, trust, frame
+    image, image_rows, made_by, trust, frame, panel
         Carried by the file, see `LabelFile`.
 
     Examples
@@ -174,7 +180,13 @@ def write_labels(
     check_label_map(labels, str(path))
     largest = labels.max() if labels.size else 0
     record = ImageRecord(
-        image=image, image_rows=image_rows, pixel_size=pixel_size, made_by=made_by, trust=trust, frame=frame
+        image=image,
+        image_rows=image_rows,
+        pixel_size=pixel_size,
+        made_by=made_by,
+        trust=trust,
+        frame=frame,
+        panel=panel,
     )
     write_tiff(
         path,

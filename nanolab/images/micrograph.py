@@ -13,9 +13,10 @@ from nanolab.images.formats.frames import frame_name, split_frame
 from nanolab.images.formats.grey import robust_range, stretch
 from nanolab.images.formats.image_file import read_grey, signals_grey
 from nanolab.images.formats.in_memory import name_of_signal, signals_of
+from nanolab.images.panels import Box, find_panels, panel_name
 from nanolab.images.pixel_size import PixelSize, pixel_size_from_metadata, pixel_size_of_signals
 
-__all__ = ["Micrograph", "PixelSize", "read"]
+__all__ = ["Micrograph", "PixelSize", "read", "read_panels"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,7 +36,7 @@ class Micrograph:
         whether it was found in the values; ``vendor``, what the instrument wrote; and once `crop_data_bar` has cut
         one off, ``data_bar_rows``: the first row cut and the one after the last; where text was read, ``lettering``,
         the boxes of it and of the scale bar; of a file with several images ``frame``, the number of this one where it
-        was asked for, and ``images``, how many there are, where none was.
+        was asked for, and ``images``, how many there are, where none was; of a figure's panel ``panel``, its number.
 
     Examples
     --------
@@ -56,8 +57,9 @@ class Micrograph:
 
     @property
     def name(self) -> str:
-        """The file name without folder and suffix, with the number of one of several images: movie_f0003."""
-        return frame_name(self.path.stem, self.metadata.get("frame"))
+        """The file name without folder and suffix, with the number of one of several images or panels: movie_f0003."""
+        name = frame_name(self.path.stem, self.metadata.get("frame"))
+        return panel_name(name, self.metadata["panel"]) if "panel" in self.metadata else name
 
     @property
     def pixel_size_nm(self) -> float | None:
@@ -90,12 +92,35 @@ class Micrograph:
         top = find_data_bar(self.pixels)
         if top is None:
             return self
-        pixels, metadata = self.pixels[:top].copy(), {**self.metadata, "data_bar_rows": (top, len(self.pixels))}
+        return self._crop((0, 0, top, self.pixels.shape[1]), data_bar_rows=(top, len(self.pixels)))
+
+    def crop_panel(self, number: int, box: Box) -> "Micrograph":
+        """Return one panel of a figure, see `nanolab.images.panels.find_panels`; text is to be read in it anew."""
+        return replace(self, metadata={**self.metadata, "lettering": ()})._crop(box, panel=number)
+
+    def _crop(self, box: Box, **about: Any) -> "Micrograph":
+        """Cut out a part; where the grey range was taken from the values, it is taken anew."""
+        top, left, low, right = box
+        pixels, metadata = self.pixels[top:low, left:right].copy(), {**self.metadata, **about}
         if metadata.get("stretched"):
-            limits, (low, high) = robust_range(pixels), metadata["grey_range"]
+            limits, (dark, bright) = robust_range(pixels), metadata["grey_range"]
             stretch(pixels, limits)
-            metadata["grey_range"] = tuple(low + limit * (high - low) for limit in limits)
+            metadata["grey_range"] = tuple(dark + limit * (bright - dark) for limit in limits)
         return replace(self, pixels=pixels, metadata=metadata)
+
+    def with_scale_bar(self) -> "Micrograph":
+        """Return this micrograph with the pixel size of the scale bar in it, and what text there is; see `lettering`.
+
+        A pixel size that is known stays.
+        """
+        if self.pixel_size.nm is not None:
+            return self
+        from nanolab.images.lettering import read_lettering
+
+        found, lettering = read_lettering(self.pixels)
+        unknown = PixelSize.unknown(f"{self.pixel_size.detail}; {found.detail}")
+        metadata = {**self.metadata, "lettering": lettering}
+        return replace(self, pixel_size=unknown if found.nm is None else found, metadata=metadata)
 
 
 def read(
@@ -148,9 +173,29 @@ def read(
         path = name_of_signal(signals[0])
         pixels, metadata = signals_grey(signals, frame, path)
         pixel_size = typed or pixel_size_of_signals(signals, metadata.get("frame"))
-    if pixel_size.nm is None and find_scale_bar:
-        from nanolab.images.lettering import read_lettering
+    micrograph = Micrograph(pixels, pixel_size, path, metadata)
+    return micrograph.with_scale_bar() if find_scale_bar else micrograph
 
-        found, metadata["lettering"] = read_lettering(pixels)
-        pixel_size = PixelSize.unknown(f"{pixel_size.detail}; {found.detail}") if found.nm is None else found
-    return Micrograph(pixels, pixel_size, path, metadata)
+
+def read_panels(
+    image: Path | str | npt.NDArray[np.generic] | Any,
+    *,
+    frame: int | str | None = None,
+    pixel_size_nm: float | None = None,
+    find_scale_bar: bool = False,
+) -> list[Micrograph]:
+    """Read a figure of several panels, such as a screenshot of a paper, as a micrograph each; any other image as one.
+
+    See `nanolab.images.panels.find_panels` for what is taken for panels, and `read` for what the others mean. With
+    `find_scale_bar` each panel's own bar is read.
+
+    Examples
+    --------
+    >>> figure = np.ones((100, 210))
+    >>> figure[:, :100], figure[:, 110:] = np.random.default_rng(0).uniform(0.2, 0.8, (2, 100, 100))
+    >>> [(panel.name, panel.pixels.shape) for panel in read_panels(figure)]
+    [('array_p0', (100, 100)), ('array_p1', (100, 100))]
+    """
+    whole = read(image, frame=frame, pixel_size_nm=pixel_size_nm)
+    panels = [whole.crop_panel(number, box) for number, box in enumerate(find_panels(whole.pixels))] or [whole]
+    return [panel.with_scale_bar() for panel in panels] if find_scale_bar else panels

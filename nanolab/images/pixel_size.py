@@ -17,6 +17,7 @@ from nanolab.images.formats.image_file import file_kind, open_picture
 from nanolab.images.formats.sidecars import sidecar_calibration
 from nanolab.images.formats.signals import axes_calibration, is_single, open_signals
 from nanolab.images.formats.vendors import Calibration, Undecided, has_other_tags, tiff_calibration
+from nanolab.images.panels import Box
 from nanolab.images.tiff import open_tiff, read_description
 from nanolab.images.trust import Trust
 
@@ -120,6 +121,7 @@ class ImageRecord(BaseModel):
     made_by: str = ""
     trust: Trust | None = None
     frame: int | None = None
+    panel: Box | None = None
 
 
 def image_record(path: Path) -> ImageRecord | None:

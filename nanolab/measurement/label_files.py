@@ -58,7 +58,7 @@ def _measured(
     path: Path, images: Path | str | None, pixel_size_nm: float | Mapping[str, float] | None
 ) -> MeasuredImage:
     file, name = read_label_file(path), path.stem.removesuffix(_SUFFIX)
-    micrograph = _recorded(path, file) if images is None else _named(name, Path(images), file.frame)
+    micrograph = _recorded(path, file) if images is None else _named(name, Path(images), file)
     known = file.pixel_size if file.pixel_size.nm is not None or micrograph is None else micrograph.pixel_size
     nm = typed_scale(pixel_size_nm, name, Path(file.image).name)
     pixel_size = known if nm is None else PixelSize.typed(nm)
@@ -85,14 +85,19 @@ def _recorded(path: Path, file: LabelFile) -> Micrograph | None:
     if not (file.image and image.suffix.lower() in IMAGE_SUFFIXES and image.is_file()):
         return None
     try:
-        micrograph = read(image, frame=file.frame)
+        micrograph = _part(read(image, frame=file.frame), file)
     except InputError:
         return None
     return micrograph if micrograph.pixels.shape == file.labels.shape else None
 
 
-def _named(name: str, folder: Path, frame: int | None) -> Micrograph:
-    return read(_image_of(name.removesuffix(frame_name("", frame)), folder), frame=frame)
+def _named(name: str, folder: Path, file: LabelFile) -> Micrograph:
+    stem = name if file.panel is None else name.rpartition("_p")[0]
+    return _part(read(_image_of(stem.removesuffix(frame_name("", file.frame)), folder), frame=file.frame), file)
+
+
+def _part(micrograph: Micrograph, file: LabelFile) -> Micrograph:
+    return micrograph if file.panel is None else micrograph.crop_panel(0, file.panel)
 
 
 def _image_of(name: str, folder: Path) -> Path:

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -26,6 +26,7 @@ from nanolab.images.formats.image_file import list_frames
 from nanolab.images.labels import LabelFile, read_label_file, write_labels
 from nanolab.images.lettering import without_lettering
 from nanolab.images.micrograph import Micrograph, read
+from nanolab.images.panels import Box, find_panels, panel_name
 from nanolab.images.pixel_size import PixelSize
 from nanolab.images.scale_table import typed_scale
 from nanolab.images.trust import Trust, hatching
@@ -39,7 +40,7 @@ __all__ = ["SegmentedFiles", "segment_files"]
 
 _BAR = "{desc}: {percentage:3.0f} %|{bar}| of {total} [{elapsed}<{remaining}]"
 _MASK = "a mask, not a micrograph"
-_FIRST = "the first of"
+_FIRST, _PANELS = "the first of", "looks like a figure of"
 _ABOUT = ("magnification", "too_small", "unlikely", "lettering")  # what is known of an image but by its label map
 # Okabe & Ito's colours, told apart with any colour vision (jfly.uni-koeln.de/color)
 _COLOURS = np.array([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167)])
@@ -78,6 +79,7 @@ def segment_files(
     overlays: bool = True,
     keep: bool = False,
     frames: int | str | None = None,
+    panels: bool = False,
     progress: bool = True,
 ) -> SegmentedFiles:
     """Find and measure the particles of many micrographs.
@@ -110,6 +112,9 @@ def segment_files(
     frames
         Of files with several images, which: "all", a number counted from 0, a range such as ``0:100:10`` (every tenth
         below 100), or a name; each becomes an image named such as ``movie_f0003``. One image is read at a time.
+    panels
+        Take each panel of a figure (`nanolab.images.panels.find_panels`) as an image of its own, ``figure_p0``, with
+        its own scale bar.
     progress
         Show a progress bar.
 
@@ -119,7 +124,7 @@ def segment_files(
         If the model cannot be loaded, the folder cannot be written, or the disk is full.
     """
     failures: dict[str, str] = {}
-    sources = _sources(image_files(*images), frames, failures)
+    sources = _sources(image_files(*images), frames, failures, panels=panels)
     segmenter = model if isinstance(model, Segmenter) else Segmenter(model)
     if outlines:
         segmenter.check_outlines()
@@ -177,12 +182,7 @@ def _segment_one(source: "_Source", segmenter: Segmenter, options: _Options, tel
     """Segment an image and write what belongs to it."""
     path, name, out = source.path, source.name, options.out
     check_file_name(f"{name}.outlines.json", str(path))
-    micrograph = read(
-        path,
-        frame=source.number,
-        pixel_size_nm=options.typed_nm(path),
-        find_scale_bar=options.find_scale_bar,
-    )
+    micrograph = source.read(options)
     cropped = micrograph.crop_data_bar()
     with segmenter.on_tile(cropped.pixels.shape, tell):
         found = segmenter.find(cropped.pixels, pixel_size_nm=cropped.pixel_size_nm, outlines=options.outlines)
@@ -198,6 +198,7 @@ def _segment_one(source: "_Source", segmenter: Segmenter, options: _Options, tel
         made_by=segmenter.made_by,
         trust=trust,
         frame=source.number,
+        panel=source.panel,
     )
     if options.overlays:
         _write_overlay(out / f"{name}.overlay.png", cropped.pixels, labels, trust)
@@ -207,15 +208,20 @@ def _segment_one(source: "_Source", segmenter: Segmenter, options: _Options, tel
         write_outlines(out / f"{name}.outlines.json", found.outlines, whole.shape, path.name)
     measured = measure_image(name, labels, pixel_size=cropped.pixel_size, trust=trust)
     counts = round(found.evidence.best, 3), found.dropped, found.unlikely, letters
-    row = _row(measured, dict(zip(_ABOUT, counts, strict=True)), _seen(cropped))
+    row = _row(measured, dict(zip(_ABOUT, counts, strict=True)), _seen(micrograph, source))
     return measured.particles, source.row(row)
 
 
-def _seen(micrograph: Micrograph) -> list[str]:
+def _seen(micrograph: Micrograph, source: "_Source") -> list[str]:
     """Return what speaks against an image itself."""
     several = micrograph.metadata.get("images")
-    is_mask = len(np.unique(micrograph.pixels)) <= 2
-    return [_MASK] * is_mask + ([f"{_FIRST} {several} images in the file"] if several else [])
+    panels = [] if source.panel else find_panels(micrograph.pixels)
+    notes = {
+        _MASK: len(np.unique(micrograph.pixels)) <= 2,
+        f"{_FIRST} {several} images in the file": several,
+        f"{_PANELS} {len(panels)} panels: --panels takes each by itself": panels,
+    }
+    return [note for note, is_so in notes.items() if is_so]
 
 
 def _again(source: "_Source", kept: LabelFile, options: _Options, before: Mapping[str, Any]) -> _Result:
@@ -236,6 +242,15 @@ class _Source:
     path: Path
     name: str
     frame: Frame | None = None
+    panel: Box | None = None
+
+    def read(self, options: _Options) -> Micrograph:
+        """Return the image; of a panel its own scale bar counts."""
+        typed, bar = options.typed_nm(self.path), options.find_scale_bar
+        if self.panel is None:
+            return read(self.path, frame=self.number, pixel_size_nm=typed, find_scale_bar=bar)
+        panel = read(self.path, frame=self.number, pixel_size_nm=typed).crop_panel(0, self.panel)
+        return panel.with_scale_bar() if bar else panel
 
     @property
     def number(self) -> int | None:
@@ -253,7 +268,7 @@ class _Source:
         return {"image": row["image"], "frame": self.frame.number, **time, **row}
 
 
-def _sources(paths: list[Path], frames: int | str | None, failures: dict[str, str]) -> list[_Source]:
+def _sources(paths: list[Path], frames: int | str | None, failures: dict[str, str], *, panels: bool) -> list[_Source]:
     """Return the images to segment of each file; what is wrong with a file goes to the failures."""
     asked: dict[Path, list[int | str | None]] = {}
     given: dict[Path, Path] = {}
@@ -263,7 +278,7 @@ def _sources(paths: list[Path], frames: int | str | None, failures: dict[str, st
     sources: dict[str, _Source] = {}
     for path, name in _names(asked).items():
         try:
-            for source in _of_file(path, name, asked[path]):
+            for source in _of_file(path, name, asked[path], panels=panels):
                 if (other := sources.setdefault(source.name.casefold(), source)) is not source:
                     failures[str(source)] = f"{source}: would be called like {other}; rename the file"
         except InputError as error:
@@ -271,7 +286,18 @@ def _sources(paths: list[Path], frames: int | str | None, failures: dict[str, st
     return list(sources.values())
 
 
-def _of_file(path: Path, name: str, asked: list[int | str | None]) -> list[_Source]:
+def _of_file(path: Path, name: str, asked: list[int | str | None], *, panels: bool) -> list[_Source]:
+    images = _images_of(path, name, asked)
+    return [each for image in images for each in _panels_of(image)] if panels else images
+
+
+def _panels_of(image: _Source) -> list[_Source]:
+    boxes = find_panels(read(image.path, frame=image.number).pixels)
+    named = [replace(image, name=panel_name(image.name, index), panel=box) for index, box in enumerate(boxes)]
+    return named or [image]
+
+
+def _images_of(path: Path, name: str, asked: list[int | str | None]) -> list[_Source]:
     if all(which is None for which in asked):
         return [_Source(path, name)]
     every = list_frames(path)
@@ -293,7 +319,7 @@ def _kept(source: _Source, made_by: str, options: _Options) -> LabelFile | None:
     except InputError:  # there is none, or a damaged one
         return None
     of_image = image.is_file() and (path.parent / file.image).resolve() == image.resolve()
-    of_image = of_image and file.frame == source.number
+    of_image = of_image and (file.frame, file.panel) == (source.number, source.panel)
     same = of_image and file.made_by == made_by and image.stat().st_mtime <= path.stat().st_mtime
     return None if not same or file.trust is None or (options.find_scale_bar and file.pixel_size.nm is None) else file
 
@@ -342,7 +368,7 @@ def _row_again(image: MeasuredImage, before: Mapping[str, Any]) -> dict[str, Any
     """Return the row of a label map that was kept; what the map does not say is as it was in its row before, if any."""
     about = {key: before.get(key) for key in _ABOUT}
     notes = str(before.get("notes"))
-    first = [note for note in notes.split(", ") if note.startswith(_FIRST)]
+    first = [note for note in notes.split(", ") if note.startswith((_FIRST, _PANELS))]
     return _row(image, about, [*([_MASK] if _MASK in notes else []), *first])
 
 

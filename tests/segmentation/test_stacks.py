@@ -127,3 +127,25 @@ def test_the_first_of_several_signals_is_said_to_be_it(model: Path, tmp_path: Pa
         assert table["notes"][0].startswith("the first of 2 images in the file, ")
     named = run([path], model, tmp_path / "named", frames="second")
     assert named["image"].tolist() == ["two_f0001"]
+
+
+def test_panels_of_a_figure_are_images_of_their_own(model: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    figure = np.full((120, 250), 255, np.uint8)
+    figure[:, :120], figure[:, 130:] = growing(2)
+    Image.fromarray(figure).save(tmp_path / "figure.png")
+    options = {"pixel_size_nm": 2.0}
+    whole = run([tmp_path / "figure.png"], model, tmp_path / "whole", **options)
+    assert "looks like a figure of 2 panels" in whole["notes"][0]
+    for _ in range(2):  # the second time all is kept
+        table = run([tmp_path / "figure.png"], model, tmp_path / "out", panels=True, keep=True, **options)
+        assert table["image"].tolist() == ["figure_p0", "figure_p1"]
+        assert table["particles"].tolist() == [9, 9]
+        assert not table["notes"].str.contains("figure of").any()
+    for where in ({}, {"images": tmp_path}):
+        measured, failures = measure_files([tmp_path / "out"], **where)
+        assert failures == {}
+        for each, shown in zip(measured, growing(2), strict=True):
+            assert each.image is not None
+            np.testing.assert_allclose(each.image, shown / 255, atol=1e-6)
