@@ -55,7 +55,7 @@ def find_panels(image: AnyImage) -> list[Box]:
     step = -(-max(image.shape) // _LOOKED_AT_PX)
     seen = image[::step, ::step]
     least = max(_LEAST_PX, round(_LEAST_PART * max(seen.shape)))
-    whole = (0, 0, *seen.shape)
+    whole = (0, 0, seen.shape[0], seen.shape[1])
     boxes = [box for level in _LEVELS for box in _split(seen, _trimmed(seen, whole, level), level, least)]
     panels = sorted({box for box in boxes if _is_picture(seen, box, least)})
     if len(panels) < 2:
