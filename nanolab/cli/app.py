@@ -41,6 +41,7 @@ _PAIRS = ("-p", "--parameter", "--set")
 _DOES_THE_REST = "what is finished stays; the same command again does the rest"
 _GO_ON = {
     **dict.fromkeys(("render", "cutpaste", "sweep", "data", "analyse", "benchmark"), _DOES_THE_REST),
+    "segment": "the same command with --resume does the rest",
     "train": "the same command with --resume goes on after the last finished epoch",
     "run": "the same command with --run-name and the name of its folder goes on there",
 }

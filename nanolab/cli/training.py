@@ -174,6 +174,10 @@ def segment(
         bool,
         typer.Option("--panels", help="Take each panel of a figure, such as a paper's, as an image with its own bar."),
     ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Leave out what an earlier run has done in the same way; after a stop.")
+    ] = False,
+    parquet: Annotated[bool, typer.Option("--parquet", help="Also write particles.parquet, for very many.")] = False,
 ) -> None:
     """Find the particles in micrographs and measure them."""
     from nanolab.images.folders import image_files
@@ -219,6 +223,8 @@ def segment(
         overlays=overlays,
         frames=frames,
         panels=panels,
+        keep=resume,
+        parquet=parquet,
     )
     say_unused(typed)
     if len(done.table):

@@ -14,7 +14,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from nanolab.core.checks import InputError, check_file
 from nanolab.core.files import atomic
 
-__all__ = ["read_csv", "significant", "write_csv", "write_excel"]
+__all__ = ["read_csv", "significant", "write_csv", "write_excel", "write_parquet"]
 
 #: What a spreadsheet takes for the beginning of a formula (OWASP, CSV injection).
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -56,6 +56,17 @@ def write_csv(path: Path | str, table: pd.DataFrame) -> Path:
         safe[column] = safe[column].map(_as_text)
     with atomic(path) as temporary:
         safe.to_csv(temporary, index=False)
+    return path
+
+
+def write_parquet(path: Path | str, table: pd.DataFrame) -> Path:
+    """Write a table as a Parquet file, atomically; return its path. Needs the package pyarrow."""
+    path = Path(path)
+    with atomic(path) as temporary:
+        try:
+            table.to_parquet(temporary, index=False)
+        except ImportError as error:
+            raise InputError(f"{path}: Parquet needs pyarrow; pip install pyarrow, or take the CSV file") from error
     return path
 
 

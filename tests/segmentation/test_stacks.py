@@ -149,3 +149,23 @@ def test_panels_of_a_figure_are_images_of_their_own(model: Path, tmp_path: Path)
         for each, shown in zip(measured, growing(2), strict=True):
             assert each.image is not None
             np.testing.assert_allclose(each.image, shown / 255, atol=1e-6)
+
+
+def test_a_stopped_command_goes_on_and_writes_parquet(model: Path, movie: Path, tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from nanolab.cli import app
+
+    out = tmp_path / "out"
+    run([movie], model, out, frames="0:3")
+    first = out / "movie_f0000.labels.tif"
+    done_at = first.stat().st_mtime_ns
+    asked = ["segment", str(movie), "--model", str(model), "-o", str(out), "--frames", "all", "--resume", "--parquet"]
+    result = CliRunner().invoke(app, asked)
+    assert result.exit_code == 0, result.output
+    assert first.stat().st_mtime_ns == done_at
+    assert (out / "sizes_over_time.png").is_file()
+    particles = pd.read_parquet(out / "particles.parquet")
+    # four digits are right to half a unit of the last one
+    np.testing.assert_allclose(pd.read_csv(out / "particles.csv")["ecd_nm"], particles["ecd_nm"], rtol=5e-4)
+    assert set(particles["image"]) == {f"movie_f{number:04d}" for number in range(5)}
