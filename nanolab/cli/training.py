@@ -155,7 +155,7 @@ def segment(
         bool,
         typer.Option(
             "--keep-unlikely",
-            help="With magnification auto, keep particles that are far less trusted than the others in the image too.",
+            help="With magnification auto, keep what is hardly a particle too.",
         ),
     ] = False,
     outlines: Annotated[
@@ -236,7 +236,7 @@ def segment(
         if dropped := done.table["too_small"].sum():
             typer.echo(f"too small and left out: {count_words(dropped, 'particle')}; see --min-diameter")
         if unlikely := done.table["unlikely"].sum():
-            typer.echo(f"far less trusted and left out: {count_words(unlikely, 'particle')}; see --keep-unlikely")
+            typer.echo(f"hardly particles and left out: {unlikely}; see --keep-unlikely")
         if letters := done.table["lettering"].sum():
             typer.echo(f"{letters} left out: lettering")
     report_errors(done.failures, count_words(max(len(files), len(done.table) + len(done.failures)), "image"))

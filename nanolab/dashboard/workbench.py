@@ -64,7 +64,7 @@ class Found(Protocol):
 
     @property
     def unlikely(self) -> int:
-        """How many more were left out, far less trusted than the others."""
+        """How many more were left out, hardly particles."""
         ...
 
 
@@ -100,7 +100,7 @@ def _found(finder: Finder, micrograph: Micrograph) -> tuple[LabelMap, dict[str, 
     """Return the particles of a micrograph, how many more were left out as what, and trust in the others."""
     found = finder.find(micrograph.pixels, pixel_size_nm=micrograph.pixel_size_nm)
     labels, letters = without_lettering(found.labels, micrograph.lettering)
-    left_out = {"lettering": letters, "far less trusted than the others": found.unlikely}
+    left_out = {"lettering": letters, "hardly particles": found.unlikely}
     return labels, left_out, None if found.trust is None else found.trust.of_kept(found.labels, labels)
 
 

@@ -58,10 +58,10 @@ class Canvas:
         self._labels = np.zeros(shape, dtype=np.int32)
         # of the probabilities in each particle; the background is the first
         self._sums: list[npt.NDArray[np.generic]] = [np.zeros(1)]
-        self._rows: list[FloatArray] = []
+        self._likelihoods: list[FloatArray] = []
         self._count = 0
 
-    def paste(self, found: LabelMap, probability: Image, block: Block, rows: FloatArray) -> None:
+    def paste(self, found: LabelMap, probability: Image, block: Block, likelihoods: FloatArray) -> None:
         """Take over the particles whose middle lies in the block's own pixels.
 
         Parameters
@@ -70,8 +70,8 @@ class Canvas:
             Label map of what is seen of the block, numbered 1 to N.
         probability
             Of the same shape; `particles` gives its mean in each particle.
-        rows
-            What else is known of the particles, shape (N, anything).
+        likelihoods
+            Of the particles, shape (N,).
         """
         numbers = np.where(_owned(found, block), self._count + np.arange(int(found.max(initial=0)) + 1), 0)
         view = self._labels[block.seen]
@@ -81,18 +81,18 @@ class Canvas:
         kept = fresh > 0
         sums = np.bincount(found[kept], probability[kept], minlength=len(numbers))
         self._sums.append(sums[1:])
-        self._rows.append(rows)
+        self._likelihoods.append(likelihoods)
         self._count += len(numbers) - 1
 
     def particles(self) -> tuple[LabelMap, Image, FloatArray]:
-        """Return the label map, numbered 1 to N, the mean probability in each particle, shape (N,), and its row."""
+        """Return the label map, numbered 1 to N, and mean probability and likelihood of each particle, both (N,)."""
         areas = np.bincount(self._labels.ravel(), minlength=self._count + 1)
         sums = np.concatenate(self._sums).astype(np.float64, copy=False)
         there = areas > 0
         there[0] = False
         labels = self._labels if there[1:].all() else relabel_sequential(self._labels)[0]
         scores = (sums[there] / areas[there]).astype(np.float32)
-        return labels.astype(np.int32, copy=False), scores, np.concatenate(self._rows)[there[1:]]
+        return labels.astype(np.int32, copy=False), scores, np.concatenate(self._likelihoods)[there[1:]]
 
 
 def count_owned(found: LabelMap, block: Block) -> int:

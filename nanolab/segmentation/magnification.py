@@ -13,6 +13,7 @@ from skimage.segmentation import relabel_sequential
 
 from nanolab.core.checks import InputError, check_between
 from nanolab.core.typing import FloatArray, Image, LabelMap
+from nanolab.images.labels import remove_small
 from nanolab.metrics.instance import match, overlaps
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "magnified",
     "parse_magnification",
     "pixels_seen",
+    "steadiest",
     "survey",
     "worth_looking",
 ]
@@ -128,24 +130,61 @@ class Fused:
     ----------
     labels
         Shape (height, width).
-    likeness
-        Shape (N, 2): largest IoU with a particle of the next higher and of the next lower magnification; NaN where
-        there was none to compare with.
-    magnification
-        Shape (N,): where each is from.
+    scores
+        Shape (N,), by which each was preferred to others; NaN where there was nothing to choose from.
     """
 
     labels: LabelMap
-    likeness: FloatArray
-    magnification: FloatArray
+    scores: FloatArray
 
-    def rows(self, min_area_px: int) -> FloatArray:
-        """Return likeness and magnification, shape (N, 3), of the particles of at least so many pixels."""
-        areas = np.bincount(self.labels.ravel(), minlength=len(self.magnification) + 1)[1:]
-        return np.column_stack([self.likeness, self.magnification])[areas >= max(min_area_px, 1)]
+    def without_small(self, min_area_px: int) -> "Fused":
+        """Return the particles of at least so many pixels."""
+        areas = np.bincount(self.labels.ravel(), minlength=len(self.scores) + 1)[1:]
+        return Fused(remove_small(self.labels, min_area_px), self.scores[areas >= max(min_area_px, 1)])
 
 
-def fused(found: Mapping[float, LabelMap], agreement: Mapping[float, float]) -> Fused:
+def fused(
+    found: Mapping[float, LabelMap], scores: Mapping[float, FloatArray], shape: tuple[int, ...], least: float = 0.0
+) -> Fused:
+    """Return the particles of highest score, from whichever magnification, that do not lie on those taken before.
+
+    Parameters
+    ----------
+    found
+        Label map of each magnification, numbered 1 to N.
+    scores
+        Of each particle, shape (N,).
+    shape
+        Of all label maps, (height, width).
+    least
+        Score that a particle needs.
+    """
+    ranked = sorted(
+        (
+            (score, each, label)
+            for each, of_it in scores.items()
+            for label, score in enumerate(of_it.tolist(), start=1)
+            if score >= least
+        ),
+        reverse=True,
+    )
+    boxes = {each: ndimage.find_objects(found[each]) for each in scores}
+    result = np.zeros(shape, dtype=np.int32)
+    for number, (_, each, label) in enumerate(ranked, start=1):
+        box = boxes[each][label - 1] if label <= len(boxes[each]) else None
+        if box is None:  # nothing is left of it in this shape
+            continue
+        mask = found[each][box] == label
+        there = result[box]
+        if np.count_nonzero(there[mask]) <= _SHARED * np.count_nonzero(mask):
+            there[mask & (there == 0)] = number
+    labels, _, taken = relabel_sequential(result)
+    return Fused(
+        labels.astype(np.int32, copy=False), np.array([ranked[number - 1][0] for number in np.asarray(taken)[1:]])
+    )
+
+
+def steadiest(found: Mapping[float, LabelMap], agreement: Mapping[float, float]) -> Fused:
     """Return the particles that are steady from one magnification to the next, each from where it is steadiest.
 
     One magnification serves particles of one size; of others, what is found there at neighbouring magnifications as
@@ -162,45 +201,22 @@ def fused(found: Mapping[float, LabelMap], agreement: Mapping[float, float]) -> 
         Of `survey`; only of its magnifications particles are taken.
     """
     if len(found) == 1:
-        magnification, labels = next(iter(found.items()))
-        count = int(labels.max(initial=0))
-        return Fused(labels, np.full((count, 2), np.nan), np.full(count, magnification))
+        labels = next(iter(found.values()))
+        return Fused(labels, np.full(int(labels.max(initial=0)), np.nan))
     order = sorted(found, reverse=True)
-    likeness = _likeness(found, order)
-    best = max(agreement.values())
-    candidates = [
-        (steadiness, each, label)
-        for each in agreement.keys() & found.keys()
-        for label, steadiness in enumerate(np.fmax(*likeness[each].T) + _CAUTION * (agreement[each] - best))
-        if label and steadiness >= _BELIEVED
-    ]
-    ranked = sorted(candidates, reverse=True)
-    boxes = {each: ndimage.find_objects(found[each]) for each in order}
-    result = np.zeros_like(found[order[0]])
-    for number, (_, each, label) in enumerate(ranked, start=1):
-        box = boxes[each][label - 1]
-        mask = found[each][box] == label
-        there = result[box]
-        if np.count_nonzero(there[mask]) <= _SHARED * np.count_nonzero(mask):
-            there[mask & (there == 0)] = number
-    labels, _, taken = relabel_sequential(result)
-    sources = [ranked[number - 1][1:] for number in np.asarray(taken)[1:]]
-    return Fused(
-        labels.astype(np.int32, copy=False),
-        np.array([likeness[each][label] for each, label in sources]).reshape(-1, 2),
-        np.array([each for each, _ in sources]),
-    )
+    best, likeness = max(agreement.values()), _likeness(found, order)
+    scores = {each: likeness[each] + _CAUTION * (agreement[each] - best) for each in order if each in agreement}
+    return fused(found, scores, found[order[0]].shape, _BELIEVED)
 
 
 def _likeness(found: Mapping[float, LabelMap], order: list[float]) -> dict[float, FloatArray]:
-    """Return for each magnification `Fused.likeness` of all its labels, that of the background first."""
-    result = {each: np.zeros((int(found[each].max(initial=0)) + 1, 2)) for each in order}
-    result[order[0]][:, 0] = result[order[-1]][:, 1] = np.nan
+    """Return for each particle of each magnification the largest IoU with one of a neighbouring magnification."""
+    result = {each: np.zeros(int(found[each].max(initial=0)) + 1) for each in order}
     for higher, lower in pairwise(order):
         both = overlaps(found[higher], found[lower])
-        np.maximum.at(result[higher][:, 1], both.true_labels[both.rows], both.ious)
-        np.maximum.at(result[lower][:, 0], both.found_labels[both.cols], both.ious)
-    return result
+        np.maximum.at(result[higher], both.true_labels[both.rows], both.ious)
+        np.maximum.at(result[lower], both.found_labels[both.cols], both.ious)
+    return {each: of_it[1:] for each, of_it in result.items()}
 
 
 def pixels_seen(shape: tuple[int, ...], magnification: Magnification) -> float:

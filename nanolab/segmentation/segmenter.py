@@ -28,25 +28,28 @@ from nanolab.models.checkpoint import checkpoint_of, load_network
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
 from nanolab.models.normalisation import normalise
 from nanolab.models.readouts.base import MIN_AREA_PX, HasOutlines
-from nanolab.models.readouts.interior_border import with_dynamic
+from nanolab.models.readouts.interior_border import InteriorBorder, with_dynamic
 from nanolab.models.registry import SIZE_MULTIPLE_PX
 from nanolab.models.settings import NetworkSettings
 from nanolab.models.shipped import shipped_model
 from nanolab.models.tiling import OVERLAP_PX, TILE_PX, predict
 from nanolab.segmentation.blocks import BLOCK_PX, Canvas, blocks, count_owned, own_outlines
+from nanolab.segmentation.candidates import BELIEVED, Candidates, find_candidates, likeliest, likelihood
 from nanolab.segmentation.magnification import (
     MAGNIFICATION_RANGE,
+    Fused,
     Magnification,
     best_of,
     fused,
     in_shape,
     magnified,
     pixels_seen,
+    steadiest,
     survey,
     worth_looking,
 )
 from nanolab.segmentation.postprocessing import make_postprocessing
-from nanolab.segmentation.trust import Evidence, Sightings, assess, believable
+from nanolab.segmentation.trust import Evidence, Sightings, assess
 
 if TYPE_CHECKING:
     from nanolab.models.readouts.outlines import Outlines
@@ -59,6 +62,7 @@ _Seen = tuple[Image, LabelMap]
 
 _VIEWS = 8  # mirrored and turned
 _NEARLY_ALL = 0.97  # how many pixels a network will see is known about; what remains is told when it is done
+_LEAST_LIKELY = 0.1  # of candidates that `keep_unlikely` keeps
 #: From so many channels on, blocks are half as long.
 _MANY_CHANNELS = 8
 
@@ -77,7 +81,7 @@ class Segmentation:
     dropped
         How many more were found and are too small to be kept.
     unlikely
-        How many more were found and left out because they are far less trusted than the others.
+        How many more were found and left out because they are hardly particles, by their likelihood.
     evidence
         What tells how far the particles can be believed, for `nanolab.segmentation.trust.assess`.
     outlines
@@ -131,10 +135,12 @@ class Segmenter:
         eight times as long.
     magnification
         By how much images are enlarged before the network sees them, or made smaller: for particles that are far from
-        the size in px of those it was trained on. `auto` tries several on each image and keeps the particles that are
-        steady from one to the next (`nanolab.segmentation.magnification.survey` and `fused`), without those far less
-        trusted than the others (`nanolab.segmentation.trust.believable`); it takes two to eight times as long. The
-        label map always has the size of the image; `min_area_px` counts its pixels and those that the network saw.
+        the size in px of those it was trained on. `auto` tries several on each image and keeps the regions
+        that are the likeliest to be particles, of whatever magnification and however they are cut apart
+        (`nanolab.segmentation.candidates`; with other read-outs, a `dynamic` or a `postprocessing` those that are
+        steady from one magnification to the next, `nanolab.segmentation.magnification.steadiest`); it takes three to
+        nine times as long. The label map always has the size of the image; `min_area_px` counts its pixels and those
+        that the network saw.
     postprocessing
         One of `nanolab.segmentation.postprocessing.POSTPROCESSING`, to find the particles in the predicted foreground
         by a published method instead of the read-out's own.
@@ -143,7 +149,7 @@ class Segmenter:
         `nanolab.models.readouts.interior_border.InteriorBorder`): higher where particles come in pieces, lower where
         neighbours stay together.
     keep_unlikely
-        With `auto`, keep the particles too that are far less trusted than the others.
+        With `auto`, keep unlikely particles too, down to a likelihood of 0.1 instead of 0.3.
 
     Attributes
     ----------
@@ -210,6 +216,8 @@ class Segmenter:
         self._min_area_px, self._min_diameter = min_area_px, (min_diameter_nm, min_diameter_px)
         self._tile_px, self._flips, self._magnification = tile_px, flips, magnification
         self._keep_unlikely = keep_unlikely
+        own_way = postprocessing is None and dynamic is None
+        self._nested = readout if own_way and isinstance(readout, InteriorBorder) else None
 
     def probabilities(self, image: npt.NDArray[np.floating]) -> Image:
         """Return what the network predicts, shape (C, height, width); channel names are in `readout.names`.
@@ -276,21 +284,19 @@ class Segmenter:
             part = grey[block.seen]
             known = whole if part.shape == grey.shape else {}
             seen = {each: known.get(each) or self._seen(part, each, pixel_size_nm) for each in worth_looking(agreement)}
-            kept = {each: remove_small(every, self._min_area_px) for each, (_, every) in seen.items()}
-            maps = {each: in_shape(labels, part.shape) for each, labels in kept.items()}
-            fusion = fused(maps, agreement)
-            found = fusion.labels
-            large = remove_small(found, least := self._least_area_px(pixel_size_nm))
-            dropped += count_owned(seen[best][1], block) - count_owned(kept[best], block)
-            dropped += count_owned(found, block) - count_owned(large, block)
+            maps, every = self._brought_together(seen, part, agreement)
+            large = every.without_small(self._least_area_px(pixel_size_nm))
+            small = seen[best][1]
+            dropped += count_owned(small, block) - count_owned(remove_small(small, self._min_area_px), block)
+            dropped += count_owned(every.labels, block) - count_owned(large.labels, block)
             probabilities = self._unmagnified(seen[best][0], part.shape)
-            canvas.paste(large, probabilities[0], block, fusion.rows(least))
-            sightings.add(maps, large, probabilities[0])
+            canvas.paste(large.labels, probabilities[0], block, large.scores)
+            sightings.add(maps, large.labels, probabilities[0])
             if outlining is not None:
                 parts.append(own_outlines(outlining.outlines(probabilities), block))
-        labels, scores, rows = canvas.particles()
-        evidence = Evidence(self._calibration, agreement, best, scores, rows, sightings)
-        believed = believable(evidence, labels) | self._keep_unlikely
+        labels, scores, likelihoods = canvas.particles()
+        evidence = Evidence(self._calibration, agreement, best, scores, likelihoods, sightings)
+        believed = ~(likelihoods < BELIEVED) | self._keep_unlikely
         labels, scores, evidence = only(labels, believed), scores[believed], evidence.of(believed)
         unlikely = int(np.count_nonzero(~believed))
         if outlining is None:
@@ -324,6 +330,39 @@ class Segmenter:
         if not isinstance(self.readout, HasOutlines):
             raise InputError("outlines: this network has none; train one with the read-out stardist, or leave them out")
         return self.readout
+
+    def candidates(self, image: npt.NDArray[np.floating]) -> list[Candidates]:
+        """Return among which regions of an image, shape (height, width), `auto` chooses, for each magnification.
+
+        Raises
+        ------
+        InputError
+            If the network has another read-out than `interior+border`, or the options settle what is found.
+        """
+        if self._nested is None:
+            raise InputError(
+                "candidates: only the read-out interior+border has some, without dynamic and postprocessing"
+            )
+        grey = self._normalised(image)
+        whole: dict[float, _Seen] = {}
+        agreement = self._agreement(grey, whole)
+        seen = {each: whole.get(each) or self._seen(grey, each, None) for each in worth_looking(agreement)}
+        return find_candidates(seen, grey, self._nested, agreement, self._min_area_px)
+
+    def _brought_together(
+        self, seen: dict[float, _Seen], part: Image, agreement: dict[float, float]
+    ) -> tuple[dict[float, LabelMap], Fused]:
+        """Return the particles of each magnification in the shape of a part of an image, and of all together."""
+        if self._nested is None or len(seen) == 1:
+            kept = {each: remove_small(labels, self._min_area_px) for each, (_, labels) in seen.items()}
+            maps = {each: in_shape(labels, part.shape) for each, labels in kept.items()}
+            return maps, steadiest(maps, agreement)
+        best = {
+            each.magnification: likeliest(each, likelihood(each.features), _LEAST_LIKELY)
+            for each in find_candidates(seen, part, self._nested, agreement, self._min_area_px)
+        }
+        maps = {each: in_shape(labels, part.shape) for each, (labels, _) in best.items()}
+        return maps, fused(maps, {each: likelihoods for each, (_, likelihoods) in best.items()}, part.shape)
 
     def _instances(self, probabilities: Image, pixel_size_nm: float | None) -> LabelMap:
         if self._postprocessing is None:

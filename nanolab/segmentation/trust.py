@@ -27,9 +27,7 @@ __all__ = [
     "Evidence",
     "Sightings",
     "assess",
-    "believable",
     "image_features",
-    "likely",
     "particle_features",
     "probabilities",
     "shipped_calibration",
@@ -42,13 +40,11 @@ Calibration = dict[str, dict[str, Any]]
 
 _FILE = "trust.json"
 _UNCALIBRATED = "trust is not calibrated for this network and these options"
-_FAR_LESS = 0.6  # of the mean trust; of 0.1 to 0.7 the best on 47 images of EMPS
 _FEW, _MUCH = 10, 0.5  # particles, and share that touch the border, that are worth a note
 _CERTAIN = (0.01, 0.999)  # probabilities of which a logit is taken
-_ONE_SIDED = 0.8  # of its steadiness, where a particle has one neighbouring magnification alone
 _MISSING, _WIDE = 0.1, 1.5
-# below, or above, that it is worth saying: mean trust, agreement, lower quartile of steadiness, change of the median
-_UNLIKE, _PIECES, _UNSTEADY, _CHANGING = 0.4, 0.5, 0.85, 0.2
+# below, or above, that it is worth saying: mean trust, agreement, lower quartile of trust, change of the median
+_UNLIKE, _PIECES, _UNSURE, _CHANGING = 0.4, 0.5, 0.5, 0.2
 
 
 @dataclass(eq=False)
@@ -95,8 +91,9 @@ class Evidence:
         The magnification that agrees best.
     probability
         Shape (N,): mean probability in each particle.
-    rows
-        Of `nanolab.segmentation.magnification.Fused.rows`, shape (N, 3).
+    likelihoods
+        Shape (N,): by `nanolab.segmentation.candidates.likelihood`, or the particles' steadiness, see
+        `nanolab.segmentation.magnification.steadiest`; NaN where one magnification alone was looked at.
     sightings
         What was found at each magnification.
     """
@@ -105,17 +102,17 @@ class Evidence:
     agreement: dict[float, float]
     best: float
     probability: Image
-    rows: FloatArray
+    likelihoods: FloatArray
     sightings: Sightings
 
     @property
     def kind(self) -> str:
         """Whether several magnifications tell, "auto", or a "fixed" one does."""
-        return "auto" if len(self.sightings.areas) > 1 else "fixed"
+        return "auto" if len(self.agreement) > 1 and not np.isnan(self.likelihoods).any() else "fixed"
 
     def of(self, kept: npt.NDArray[np.bool_]) -> "Evidence":
         """Return it for some of the particles; `kept` has shape (N,)."""
-        return replace(self, probability=self.probability[kept], rows=self.rows[kept])
+        return replace(self, probability=self.probability[kept], likelihoods=self.likelihoods[kept])
 
     def facts(self) -> dict[str, float]:
         """Return what is known of the image as a whole, see `image_features`."""
@@ -155,30 +152,6 @@ def assess(evidence: Evidence, labels: LabelMap, calibration: Calibration | None
     )
 
 
-def believable(evidence: Evidence, labels: LabelMap, calibration: Calibration | None = None) -> npt.NDArray[np.bool_]:
-    """Return which particles, shape (N,), are not far less trusted than the others: debris and structure of the ground.
-
-    Far less is below 0.6 of the mean trust in the image, each particle weighted with its area, so that much debris
-    among few particles does not decide. Where one magnification alone was looked at, all are.
-
-    Parameters
-    ----------
-    evidence, labels, calibration
-        See `assess`.
-    """
-    if evidence.kind == "fixed":
-        return np.ones(len(evidence.rows), dtype=bool)
-    particles = particle_features(evidence, labels)
-    return likely(probabilities((calibration or shipped_calibration())["auto"]["particles"], particles), particles)
-
-
-def likely(trust: FloatArray, particles: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    """Return for `believable` which particles are not far less trusted, from trust in them and their features."""
-    if not len(trust):
-        return np.ones(0, dtype=bool)
-    return np.asarray(trust >= _FAR_LESS * np.average(trust, weights=particles["ecd"] ** 2))
-
-
 @cache
 def shipped_calibration() -> Calibration:
     """Return the calibration that belongs to the network that ships."""
@@ -196,23 +169,16 @@ def probabilities(model: dict[str, Any], features: pd.DataFrame) -> FloatArray:
 def particle_features(evidence: Evidence, labels: LabelMap) -> pd.DataFrame:
     """Return what trust in each particle is computed from, one row per particle.
 
-    `steadiness` and `second` are the larger and the smaller IoU with particles of the two neighbouring magnifications,
-    `agreement` is that of its magnification, `certainty` the logit of its mean probability; `solidity`, whether it
-    `touches` the border, and `ecd` in px.
+    `likelihood` is the logit of its likelihood among the candidates, `certainty` that of its mean probability;
+    `solidity`, whether it `touches` the border, and `ecd` in px.
     """
     found = find_regions(labels)
-    likeness, magnification = evidence.rows[:, :2], evidence.rows[:, 2]
-    known = np.nan_to_num(likeness)
-    steadiness = known.max(axis=1)
-    second = np.where(np.isnan(likeness).any(axis=1), _ONE_SIDED * steadiness, known.min(axis=1))
     touches = np.zeros(len(found.area), dtype=bool)
     for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
         touches[edge[edge > 0] - 1] = True
     return pd.DataFrame(
         {
-            "steadiness": steadiness,
-            "second": second,
-            "agreement": [evidence.agreement.get(each, 0.0) for each in magnification],
+            "likelihood": logit(np.clip(evidence.likelihoods, *_CERTAIN)),
             "certainty": logit(np.clip(evidence.probability, *_CERTAIN)),
             "solidity": found.area / found.hulls.pixels,
             "touches": touches.astype(float),
@@ -230,12 +196,12 @@ def image_features(facts: dict[str, float], particles: pd.DataFrame, trust: Floa
         `agreement` of the best magnification, `spread`, the largest relative difference of the median ECD at a
         neighbouring one, and `unexplained`, the part of the foreground that no particle has; of `Evidence.facts`.
     particles, trust
-        Features of the particles and trust in them. `trust` is their mean, `steady` the lower quartile of their
-        steadiness, `margin` see `_margin`, `touching` the share at the border.
+        Features of the particles and trust in them. `trust` is their mean, `least` the lower quartile of it,
+        `margin` see `_margin`, `touching` the share at the border.
     """
     row = {
         **facts,
-        "steady": float(particles["steadiness"].quantile(0.25)) if len(trust) else 0.0,
+        "least": float(np.quantile(trust, 0.25)) if len(trust) else 0.0,
         "trust": float(trust.mean()) if len(trust) else 0.0,
         "margin": _margin(particles["ecd"].to_numpy(), trust),
         "touching": float(particles["touches"].mean()) if len(trust) else 1.0,
@@ -266,7 +232,7 @@ def _reasons(image: pd.Series, count: int) -> list[str]:
         "unlike anything the network has learned": image["trust"] < _UNLIKE,
         "particles come in pieces at every scale": image["agreement"] < _PIECES,
         "sizes change with the magnification": image["spread"] > _CHANGING,
-        "outlines change with the magnification": 0 < image["steady"] < _UNSTEADY,
+        "a quarter of the particles is unsure": image["least"] < _UNSURE,
         "the median hangs on a few particles": image["margin"] < 1,
     }
     return [words for words, is_so in reasons.items() if is_so] or ["many particles are unsure"]

@@ -28,14 +28,14 @@ from nanolab.measurement.particles import equivalent_diameter
 from nanolab.metrics.instance import match
 from nanolab.models.shipped import shipped_model
 from nanolab.segmentation.segmenter import Segmenter
-from nanolab.segmentation.trust import CLOSE, Evidence, image_features, likely, particle_features, probabilities
+from nanolab.segmentation.trust import CLOSE, Evidence, image_features, particle_features, probabilities
 
 KINDS = {"auto": "auto", "fixed": 1.0}
 OF_PARTICLES = {
-    "auto": ["steadiness", "second", "agreement", "solidity"],
+    "auto": ["likelihood"],
     "fixed": ["certainty", "solidity"],
 }
-OF_IMAGES = {"auto": ["steady", "margin"], "fixed": ["trust", "margin"]}
+OF_IMAGES = {"auto": ["least", "margin", "spread", "unexplained"], "fixed": ["trust", "margin"]}
 MIN_AREA_PX = 30  # of particles that count for the median
 TUNED_WEIGHT = 3.0  # of a real image in the fit, against a rendered one
 
@@ -46,7 +46,7 @@ def record(evidence: Evidence, labels: np.ndarray, truth: np.ndarray) -> dict[st
     right = np.isin(np.arange(1, len(particles) + 1), match(truth, labels).pairs[:, 1])
     return {
         "facts": evidence.facts(),
-        "particles": particles.to_dict("list"),
+        "particles": particles.dropna(axis="columns").to_dict("list"),  # one magnification gives no likelihood
         "right": right.tolist(),
         "true": _median(equivalent_diameter(np.bincount(truth.ravel())[1:])),
     }
@@ -129,9 +129,8 @@ def calibrate(images: list[dict[str, Any]], rendered: set[str], tuned: dict[str,
     rows, ratios = [], []
     for one, part in zip(images, parts, strict=True):
         trust = probabilities(of_particles, part)
-        kept = likely(trust, part) if kind == "auto" else np.ones(len(part), dtype=bool)
-        rows.append(image_features(one[kind]["facts"], part[kept], trust[kept]))
-        ratios.append(_median(part["ecd"].to_numpy()[kept]) / one[kind]["true"])
+        rows.append(image_features(one[kind]["facts"], part, trust))
+        ratios.append(_median(part["ecd"].to_numpy()) / one[kind]["true"])
     ratios = np.array(ratios)
     about = about.join(pd.concat(rows, ignore_index=True)).assign(right=abs(ratios - 1) <= CLOSE)
     use = about[about["fitted"]]
@@ -162,9 +161,7 @@ def main() -> None:
     folders = {"_".join(Path(each).resolve().parts[-2:]): each for each in chosen.rendered}
     sets = {name: open_images(each)[: chosen.most] for name, each in folders.items()}
     sets |= {name: shuffled(public_images(name)) for name in chosen.check}
-    finders = {
-        kind: Segmenter(shipped_model(), magnification=value, keep_unlikely=True) for kind, value in KINDS.items()
-    }
+    finders = {kind: Segmenter(shipped_model(), magnification=value) for kind, value in KINDS.items()}
     found = [
         one
         for name, images in sets.items()

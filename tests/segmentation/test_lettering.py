@@ -62,5 +62,5 @@ def test_an_image_in_a_notebook_and_in_the_dashboard(model: Path, image: Path) -
 
 
 def test_the_dashboard_says_how_many() -> None:
-    left_out = {"lettering": 3, "far less trusted than the others": 0}
+    left_out = {"lettering": 3, "hardly particles": 0}
     assert left_out_words(left_out) == '<p class="hint">3 left out: lettering</p>'

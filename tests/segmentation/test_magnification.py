@@ -18,6 +18,7 @@ from nanolab.segmentation.magnification import (
     in_shape,
     magnified,
     parse_magnification,
+    steadiest,
     survey,
     worth_looking,
 )
@@ -102,18 +103,28 @@ def test_particles_are_taken_from_where_they_are_steady() -> None:
     found = {1.0: blocks_of(small, *pieces), 0.5**0.5: blocks_of(small, *other_pieces)}
     found |= {0.5: blocks_of(large), 0.5**1.5: blocks_of(large)}
     level = dict.fromkeys(found, 0.8)
-    both = fused(found, level).labels
+    both = steadiest(found, level).labels
     assert both.max() == 2
     assert match(blocks_of(small, large), both, 0.99).tp == 2
     # a magnification that agrees much worse with its neighbours is not believed
-    assert match(blocks_of(large), fused(found, level | {1.0: 0.5, 0.5**0.5: 0.5}).labels, 0.99).f1 == 1
+    assert match(blocks_of(large), steadiest(found, level | {1.0: 0.5, 0.5**0.5: 0.5}).labels, 0.99).f1 == 1
 
 
 def test_what_is_found_at_one_magnification_only_is_no_particle() -> None:
     steady, texture = (5, 5, 15, 15), (50, 50, 70, 70)
     found = {1.0: blocks_of(steady, texture), 0.5**0.5: blocks_of(steady)}
-    assert match(blocks_of(steady), fused(found, dict.fromkeys(found, 0.5)).labels, 0.99).f1 == 1
-    assert np.array_equal(fused({1.0: found[1.0]}, {1.0: 1.0}).labels, found[1.0])
+    assert match(blocks_of(steady), steadiest(found, dict.fromkeys(found, 0.5)).labels, 0.99).f1 == 1
+    assert np.array_equal(steadiest({1.0: found[1.0]}, {1.0: 1.0}).labels, found[1.0])
+
+
+def test_the_highest_score_is_taken_and_what_lies_on_it_is_not() -> None:
+    found = {1.0: blocks_of((5, 5, 15, 15), (40, 40, 90, 64)), 0.5: blocks_of((40, 40, 90, 90), (20, 20, 30, 30))}
+    every = fused(found, {1.0: np.array([0.9, 0.6]), 0.5: np.array([0.7, 0.2])}, (100, 100), 0.3)
+    assert match(blocks_of((5, 5, 15, 15), (40, 40, 90, 90)), every.labels, 0.99).f1 == 1
+    assert sorted(every.scores) == [0.7, 0.9]
+    assert every.scores[every.labels[10, 10] - 1] == 0.9
+    large = every.without_small(200)
+    assert (large.labels.max(), large.scores.tolist()) == (1, [0.7])
 
 
 def test_only_magnifications_that_may_be_believed_are_looked_at() -> None:

@@ -16,7 +16,6 @@ from nanolab.segmentation.trust import (
     Evidence,
     Sightings,
     assess,
-    believable,
     image_features,
     particle_features,
     probabilities,
@@ -69,13 +68,14 @@ def test_what_makes_a_particle_sure_raises_its_trust() -> None:
     for model in (each["particles"] for each in shipped_calibration().values()):
         assert all(weight > 0 for weight in model["weights"].values())
     for model in (each["image"] for each in shipped_calibration().values()):
-        assert all(weight > 0 for weight in model["weights"].values())
+        for name, weight in model["weights"].items():
+            assert (weight < 0) == (name in {"spread", "unexplained"})
 
 
-def evidence(count: int, *, network: str = "", likeness: float = 0.9, agreement: float = 0.9) -> Evidence:
+def evidence(count: int, *, network: str = "", likelihood: float = 0.9, agreement: float = 0.9) -> Evidence:
     sightings = Sightings({1.0: [np.full(count, 100.0)], 0.71: [np.full(count, 100.0)]}, 100.0, 95.0)
-    rows = np.column_stack([np.full((count, 2), likeness), np.ones(count)])
-    return Evidence(network, {1.0: agreement}, 1.0, np.full(count, 0.99, np.float32), rows, sightings)
+    probability, likelihoods = np.full(count, 0.99, np.float32), np.full(count, likelihood)
+    return Evidence(network, {1.0: agreement, 0.71: agreement}, 1.0, probability, likelihoods, sightings)
 
 
 def squares(count: int) -> np.ndarray:
@@ -94,23 +94,22 @@ def test_a_network_that_trust_was_not_calibrated_for_is_told() -> None:
 
 
 def test_an_image_that_is_not_believed_says_why() -> None:
-    few = assess(evidence(3, network=CALIBRATED, likeness=0.1, agreement=0.1), squares(3))
+    few = assess(evidence(3, network=CALIBRATED, likelihood=0.1, agreement=0.1), squares(3))
     assert few.image < 0.5
     assert few.notes[0] == "fewer than 10 particles"
     assert "particles come in pieces at every scale" in few.notes
     assert "unlike anything the network has learned" in few.notes
     cut = squares(3)
     cut[:10][:, cut[10] > 0] = cut[10][cut[10] > 0]
-    assert "most particles touch the border" in assess(evidence(3, likeness=0.1, agreement=0.1), cut).notes
+    assert "most particles touch the border" in assess(evidence(3, likelihood=0.1, agreement=0.1), cut).notes
 
 
 def test_known_features() -> None:
     labels = squares(4)
     about = evidence(4, agreement=0.6)
-    about.rows[1] = (np.nan, 0.5, 1.0)  # no magnification above
+    about.likelihoods[1] = 0.5
     found = particle_features(about, labels)
-    assert found["steadiness"].tolist() == [0.9, 0.5, 0.9, 0.9]
-    assert found["second"].tolist() == pytest.approx([0.9, 0.4, 0.9, 0.9])
+    assert found["likelihood"].tolist() == pytest.approx([np.log(9), 0, np.log(9), np.log(9)])
     assert found["solidity"].tolist() == [1] * 4  # a square is convex
     assert found["touches"].tolist() == [0] * 4
     # four equal ones: their median cannot move; scatter sqrt(4 * 0.25 + 0.1 * 4 + 0.25)
@@ -118,7 +117,7 @@ def test_known_features() -> None:
     assert row["margin"] == pytest.approx(2 / np.sqrt(1.65))
     assert (row["spread"], row["agreement"]) == (0, 0.6)
     assert row["unexplained"] == pytest.approx(0.05)
-    assert row["steady"] == pytest.approx(0.8)  # of 0.5, 0.9, 0.9, 0.9: a quarter of the way from the first to the last
+    assert row["least"] == 0.5
 
 
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=20), st.floats(-3, 3), st.floats(0.1, 3))
@@ -144,42 +143,17 @@ def test_only_what_is_not_trusted_is_hatched() -> None:
     assert not lines[labels != 1].any()
 
 
-def test_what_is_far_less_trusted_than_the_others_is_not_believable() -> None:
-    of = evidence(4)
-    of.rows[2:, :2] = 0.3, 0.1  # hardly the same at the neighbouring magnifications
-    trust = assess(of, squares(4)).particles
-    assert max(trust[2:]) < 0.5 * min(trust[:2])
-    assert believable(of, squares(4)).tolist() == [True, True, False, False]
-    assert believable(of.of(np.array([True, True, False, False])), squares(2)).all()
-
-
-def test_particles_that_are_all_doubted_alike_stay() -> None:
-    doubted = evidence(4, likeness=0.4, agreement=0.3)
-    assert max(assess(doubted, squares(4)).particles) < 0.1
-    assert believable(doubted, squares(4)).all()
-
-
-def test_large_particles_decide_and_not_the_number_of_specks() -> None:
-    labels = np.zeros((64, 256), np.int32)
-    labels[8:56, 8:56] = 1
-    for number in range(2, 12):
-        labels[10:16, 60 + 16 * number : 66 + 16 * number] = number
-    of = evidence(11)
-    of.rows[1:, :2] = 0.3, 0.1
-    assert np.flatnonzero(believable(of, labels)).tolist() == [0]
-
-
 def test_doubtful_particles_are_left_out_counted_and_kept_where_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "nanolab.segmentation.segmenter.believable", lambda evidence, labels: np.arange(len(evidence.rows)) >= 5
-    )
     all_of_them = Segmenter(shipped_model(), magnification="auto", keep_unlikely=True).find(discs_and_noise())
+    likelihoods = np.sort(all_of_them.evidence.likelihoods)
+    monkeypatch.setattr("nanolab.segmentation.segmenter.BELIEVED", likelihoods[5])
     found = Segmenter(shipped_model(), magnification="auto").find(discs_and_noise())
     assert (all_of_them.labels.max(), all_of_them.unlikely) == (25, 0)
     assert (found.labels.max(), found.unlikely) == (20, 5)
     assert len(found.scores) == len(found.trust.particles) == 20
-    assert ((found.labels > 0) == (all_of_them.labels > 5)).all()
+    kept = 1 + np.flatnonzero(all_of_them.evidence.likelihoods >= likelihoods[5])
+    assert np.array_equal(found.labels > 0, np.isin(all_of_them.labels, kept))
 
 
-def test_nothing_found_is_nothing_to_doubt() -> None:
-    assert believable(evidence(0), np.zeros((8, 8), np.int32)).shape == (0,)
+def test_what_one_magnification_alone_shows_is_not_doubted() -> None:
+    assert Segmenter(shipped_model()).find(discs_and_noise()).unlikely == 0

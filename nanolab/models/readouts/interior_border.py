@@ -15,7 +15,7 @@ from nanolab.core.checks import InputError, check_between
 from nanolab.models.readouts.channels import ProbabilityChannels
 from nanolab.models.readouts.losses import cross_entropy_and_dice
 
-__all__ = ["InteriorBorder", "depth", "split_touching", "with_dynamic"]
+__all__ = ["Basins", "InteriorBorder", "basins_of", "depth", "split_touching", "with_dynamic"]
 
 
 Heights = npt.NDArray[np.float32]
@@ -57,14 +57,30 @@ def split_touching(height: Heights, mask: npt.NDArray[np.bool_], dynamic: float)
     ----------
     Grimaud, New measure of contrast: the dynamics, 10.1117/12.60650.
     """
+    basins, summits, pairs, passes = basins_of(height, mask)
+    joined = _join(summits, pairs, passes, dynamic)
+    return np.unique(joined, return_inverse=True)[1].astype(np.int32)[basins]
+
+
+def basins_of(height: Heights, mask: npt.NDArray[np.bool_]) -> tuple[Basins, Heights, npt.NDArray[np.int64], Heights]:
+    """Flood `mask` from all maxima of `height`, both of shape (height, width).
+
+    Returns
+    -------
+    basins
+        Shape (height, width), 0 outside `mask`, 1..N on it.
+    summits
+        Shape (N + 1,), the height of each basin's maximum; -inf for the background.
+    pairs, passes
+        Shapes (M, 2) and (M,): the basins that touch, and the height of the pass between them, highest first.
+    """
     inside = np.where(mask, height, -np.inf).astype(np.float32)
     maxima = mask & (inside == cv2.dilate(inside, np.ones((3, 3), dtype=np.uint8)))
     markers = label(maxima, connectivity=2).astype(np.int32)
     basins = watershed(-height, markers, mask=mask, connectivity=2).astype(np.int32, copy=False)
-    summits = np.full(int(basins.max()) + 1, -np.inf, dtype=np.float32)
+    summits = np.full(int(basins.max(initial=0)) + 1, -np.inf, dtype=np.float32)
     np.maximum.at(summits, markers.ravel(), inside.ravel())
-    joined = _join(summits, *_passes(basins, inside), dynamic)
-    return np.unique(joined, return_inverse=True)[1].astype(np.int32)[basins]
+    return basins, summits, *_passes(basins, inside)
 
 
 def _passes(basins: Basins, height: Heights) -> tuple[npt.NDArray[np.int64], Heights]:
@@ -170,8 +186,11 @@ class InteriorBorder(ProbabilityChannels):
 
     def instances(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
         """Return the foreground, cut apart between the summits of the depth by a watershed."""
-        height = cv2.GaussianBlur(probabilities[1], (0, 0), self.smoothing_px)
-        return split_touching(height, probabilities[0] >= self.threshold, self.dynamic)
+        return split_touching(self.smoothed(probabilities[1]), probabilities[0] >= self.threshold, self.dynamic)
+
+    def smoothed(self, depth: Heights) -> Heights:
+        """Return the depth, shape (height, width), in which summits are sought."""
+        return np.asarray(cv2.GaussianBlur(depth, (0, 0), self.smoothing_px), dtype=np.float32)
 
 
 def with_dynamic(readout: "Readout", dynamic: float) -> InteriorBorder:
