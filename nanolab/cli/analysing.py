@@ -18,6 +18,7 @@ from nanolab.cli.app import (
     say_unused,
     typed_scales,
 )
+from nanolab.core.checks import InputError
 from nanolab.core.words import count_words
 
 __all__ = ["analyse", "twin"]
@@ -59,6 +60,10 @@ def analyse(
     from nanolab.images.folders import image_files
     from nanolab.synthesis.recipe import load_recipe
 
+    if recipe and fit_from:
+        raise InputError("--recipe, --fit-from: name a recipe, or one to begin a fit with; leave one of the two out")
+    if settings and not (recipe or fit_from):
+        raise InputError("--set: changes a training, and nothing is learned without --recipe or --fit-from")
     files, typed = image_files(*images, recursive=recursive), typed_scales(pixel_size_nm, scales)
     changes = {key: parse_yaml(text, key) for key, text in pairs(settings).items()}
     if asked := recipe or fit_from:

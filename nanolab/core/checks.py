@@ -2,7 +2,8 @@
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "check_label_map",
     "check_positive",
     "check_same_shape",
+    "reading",
 ]
 
 
@@ -58,6 +60,28 @@ def check_file(path: Path | str, what: str) -> Path:
     if found.st_size == 0:
         raise InputError(f"{path}: {what} is empty (0 bytes); copy or export it again")
     return path
+
+
+@contextmanager
+def reading(where: Path | str, what: str, remedy: str = "copy or export it again") -> Iterator[None]:
+    """Make an InputError of whatever comes up while a file is read: libraries raise anything on a damaged one.
+
+    Examples
+    --------
+    >>> with reading("a.zip", "zip"):
+    ...     {}["index"]
+    Traceback (most recent call last):
+    nanolab.core.checks.InputError: a.zip: not a readable zip (KeyError('index')); copy or export it again
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except MemoryError as error:
+        raise InputError(f"{where}: does not fit into memory ({error}); crop or bin it first") from error
+    except Exception as error:
+        said = str(error) if isinstance(error, OSError | ValueError) and str(error) else repr(error)
+        raise InputError(f"{where}: not a readable {what} ({said}); {remedy}") from error
 
 
 def check_image(image: npt.NDArray[np.generic], where: str) -> None:

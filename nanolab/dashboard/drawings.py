@@ -61,6 +61,7 @@ plot.y_range.setv({start: height / 2 + y, end: height / 2 - y, reset_start: heig
 def size_limits(particles: pd.DataFrame, quantity: str) -> Limits:
     """Return the sizes that the ends of the colour map stand for: the smallest, and all but the largest 1 %."""
     sizes = sizes_of(particles, quantity)[0] if len(particles) else np.zeros(0)
+    sizes = sizes[~np.isnan(sizes)]
     if not len(sizes):
         return 0.0, 1.0
     low, high = float(sizes.min()), float(np.quantile(sizes, 0.99))
@@ -202,7 +203,7 @@ def _columns(image: WorkbenchImage | None, quantity: str) -> dict[str, Any]:
         "alpha": np.where(cut, 0.0, 0.4),
         "dash": np.where(cut, "dashed", "solid").tolist(),
         "quantity": [_short(quantity)] * len(table),
-        "size": [f"{size:.4g} {unit}" for size in sizes],
+        "size": ["alone in its image" if np.isnan(size) else f"{size:.4g} {unit}" for size in sizes],
         "area": [f"{each:.4g} {unit}{'²' if unit == 'nm' else ''}" for each in area],
         "feret": [f"{a:.4g} / {b:.4g} {unit}" for a, b in zip(longest, shortest, strict=True)],
         "aspect": [shape_words(each) for each in table["aspect_ratio"]],

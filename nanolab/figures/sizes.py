@@ -113,6 +113,7 @@ def draw_sized(
     check_same_shape(grey, labels, title or "image and label map")
     grey, labels = grey[::step, ::step], labels[::step, ::step]
     sizes, unit = sizes_of(particles, quantity)
+    particles, sizes = particles[known := ~np.isnan(sizes)], sizes[known]
     pixel_nm = step * float(particles["pixel_size_nm"].iloc[0]) if unit == "nm" and len(sizes) else None
     draw_micrograph(axes, grey, None, pixel_nm, title)
     lookup = np.ones((int(labels.max(initial=0)) + 1, 4)) * (1, 1, 1, 0.15)

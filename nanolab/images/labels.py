@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import relabel_sequential
 
-from nanolab.core.checks import InputError, check_file, check_label_map
+from nanolab.core.checks import InputError, check_file, check_label_map, reading
 from nanolab.core.typing import LabelMap
 from nanolab.images.formats.image_file import file_kind, open_picture, page_values
 from nanolab.images.label_values import MaskKind, labels_from_mask, labels_from_values
@@ -125,8 +125,9 @@ def read_labels(path: Path | str, *, kind: MaskKind = "auto", shape: tuple[int, 
     """
     path = check_file(path, "label map")
     reader = _tiff_values if file_kind(path) == "tiff" else _picture_values
-    values, kind = reader(path, kind, shape)
-    return labels_from_values(values, str(path), kind)
+    with reading(path, "label map"):
+        values, kind = reader(path, kind, shape)
+        return labels_from_values(values, str(path), kind)
 
 
 def read_label_file(path: Path | str) -> LabelFile:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from nanolab.core.checks import reading
 from nanolab.images.formats.data_bar import find_data_bar
 from nanolab.images.formats.frames import frame_name, split_frame
 from nanolab.images.formats.grey import robust_range, stretch
@@ -117,7 +118,8 @@ class Micrograph:
             return self
         from nanolab.images.lettering import read_lettering
 
-        found, lettering = read_lettering(self.pixels)
+        with reading(self.path, "scale bar", "read it without find_scale_bar"):
+            found, lettering = read_lettering(self.pixels)
         unknown = PixelSize.unknown(f"{self.pixel_size.detail}; {found.detail}")
         metadata = {**self.metadata, "lettering": lettering}
         return replace(self, pixel_size=unknown if found.nm is None else found, metadata=metadata)

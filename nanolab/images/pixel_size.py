@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from nanolab.core.checks import InputError, check_between, check_positive
+from nanolab.core.checks import InputError, check_between, check_positive, reading
 from nanolab.core.validation import validated
 from nanolab.images.formats.frames import frames_of
 from nanolab.images.formats.image_file import file_kind, open_picture
@@ -158,7 +158,8 @@ def pixel_size_from_metadata(path: Path | str, frame: int | None = None) -> Pixe
     readers: dict[str, Callable[[Path], Calibration | None]]
     readers = {"tiff": _of_tiff, "picture": _of_picture, "signal": partial(_of_signal, frame=frame)}
     try:
-        found = readers[file_kind(path)](path)
+        with reading(path, "image"):
+            found = readers[file_kind(path)](path)
     except Undecided as why:
         return PixelSize.unknown(str(why))
     return PixelSize.unknown("no pixel size in the file") if found is None else _square(found)

@@ -2,8 +2,6 @@
 
 import json
 import logging
-import struct
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -14,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from nanolab.core.checks import InputError, check_file, check_positive
+from nanolab.core.checks import InputError, check_file, check_positive, reading
 from nanolab.core.files import atomic, parse_json
 from nanolab.images.limits import check_size
 
@@ -35,11 +33,6 @@ WRITABLE = ("uint8", "uint16", "uint32", "float32")
 _DESCRIPTION_KEY = "nanolab"
 _MOST_PAGES = 16  # that are looked at: thumbnails and masks are fewer, and a stack is a stack after two
 _LARGEST_RATIONAL = 2**31 - 1  # TIFF stores a resolution as two 32-bit integers; some readers take them as signed
-
-_BROKEN = (  # what tifffile and its decoders raise on a damaged file
-    *(tifffile.TiffFileError, ValueError, KeyError, IndexError, TypeError, AttributeError, ZeroDivisionError),
-    *(RuntimeError, OSError, OverflowError, RecursionError, struct.error, zlib.error),
-)
 
 
 def write_tiff(
@@ -167,14 +160,9 @@ def description_of(tif: tifffile.TiffFile) -> dict[str, Any]:
 def open_tiff(path: Path | str) -> Iterator[tifffile.TiffFile]:
     """Open a TIFF for reading, quietly; whatever is broken in it becomes an InputError naming the file."""
     path = check_file(path, "TIFF")
-    try:
-        with quiet(tifffile.logger()), tifffile.TiffFile(path) as tif:
-            check_complete(tif.pages.first, path)
-            yield tif
-    except InputError:
-        raise
-    except _BROKEN as error:
-        raise InputError(f"{path}: not a readable TIFF ({error}); copy or export it again") from error
+    with reading(path, "TIFF"), quiet(tifffile.logger()), tifffile.TiffFile(path) as tif:
+        check_complete(tif.pages.first, path)
+        yield tif
 
 
 @contextmanager

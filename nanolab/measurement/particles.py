@@ -222,6 +222,8 @@ def _touches_border(found: Regions, shape: tuple[int, ...]) -> npt.NDArray[np.bo
 def sizes_of(particles: pd.DataFrame, quantity: str = "ecd") -> tuple[npt.NDArray[np.float64], str]:
     """Return one length of every particle of a table, shape (particles,), and its unit: "nm", or "px" without a scale.
 
+    A particle alone in its image has no `nearest_neighbour`: NaN.
+
     Raises
     ------
     InputError
@@ -230,13 +232,8 @@ def sizes_of(particles: pd.DataFrame, quantity: str = "ecd") -> tuple[npt.NDArra
     check_length(quantity)
     unit = "nm" if f"{quantity}_nm" in particles else "px"
     values = particles[f"{quantity}_{unit}"].to_numpy(dtype=np.float64)
-    lacking = {
-        "pixel size; type it or summarise them apart": particles[f"ecd_{unit}"].isna(),
-        f"{quantity}, because they are alone in their image; choose another size": np.isnan(values),
-    }
-    for what, rows in lacking.items():
-        if rows.any():
-            raise InputError(f"{rows.sum()} of {len(values)} particles have no {what}")
+    if lacking := particles[f"ecd_{unit}"].isna().sum():
+        raise InputError(f"{lacking} of {len(values)} particles have no pixel size; type it or summarise them apart")
     return values, unit
 
 

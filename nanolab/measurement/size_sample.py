@@ -52,8 +52,9 @@ class SizeSample:
         Which size, see `nanolab.measurement.particles.DESCRIPTORS`.
     border
         What was done about particles cut by the border.
-    cut, small, refused
-        How many particles touch the border, and how many were left out as too small, and as not fulfilling a condition.
+    cut, small, refused, lonely
+        How many particles touch the border, and how many were left out as too small, as not fulfilling a condition, and
+        as having no such size, because they are alone in their image.
     rows
         Shape (N,), places of the particles in the table they are from.
     """
@@ -69,6 +70,7 @@ class SizeSample:
     cut: int
     small: int
     refused: int
+    lonely: int
     rows: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -115,6 +117,10 @@ def size_sample(
     kept = wanted if border == "keep" else wanted[~cut]
     if not len(kept):
         raise InputError(_nothing_left(len(particles), len(wanted), border))
+    known = ~np.isnan(sizes_of(kept, quantity)[0])
+    lonely, kept = int((~known).sum()), kept[known]
+    if not len(kept):
+        raise InputError(f"{quantity}: every particle is alone in its image; choose another size")
     sizes, unit = sizes_of(kept, quantity)
     order = np.argsort(sizes, kind="stable")
     weights = border_weights(kept) if border == "correct" else np.ones(len(kept))
@@ -134,6 +140,7 @@ def size_sample(
         int(cut.sum()),
         len(particles) - len(big),
         len(big) - len(wanted),
+        lonely,
         kept.index.to_numpy()[order],
     )
 

@@ -128,7 +128,8 @@ class SizeReport:
     rules
         By each rule of what becomes of particles at the border: how many count, and D50.
     budget
-        Standard uncertainties of D50, relative, by source: images (particles, where there is one image), pixel size.
+        Standard uncertainties of D50, relative, by source: images (particles, where there is one image), pixel size,
+        outline (where in its pixels it lies).
     scales
         Pixel size of each image, in words.
     settings
@@ -256,7 +257,7 @@ def summarise_sizes(
         needed,
         None if few else _nanomaterial(particles, options, seed, repeats),
         _rules(particles, options),
-        _budget(result, [each.pixel_size for each in images], pixel_size_error),
+        _budget(result, sample.quantity, [each.pixel_size for each in images], pixel_size_error),
         scales,
         settings,
         made_by,
@@ -346,15 +347,24 @@ def _rules(particles: pd.DataFrame, options: SampleOptions) -> dict[str, dict[st
     return rules
 
 
-def _budget(result: dict[str, Any], scales: list[PixelSize], pixel_size_error: float | None) -> dict[str, float]:
-    """Return relative standard uncertainties of D50 by their source; none without an interval."""
+def _budget(
+    result: dict[str, Any], quantity: str, scales: list[PixelSize], pixel_size_error: float | None
+) -> dict[str, float]:
+    """Return relative standard uncertainties of D50 by their source; none without an interval.
+
+    An outline lies somewhere in the pixels it runs through, and where depends on the focus and on what finds it, which
+    are the same for all particles: their number does not help. Half a pixel at both ends are 1 px, of which the
+    standard uncertainty is 1 / sqrt(3) (JCGM 100:2008, 4.3.7). Distances of centroids do not know it.
+    """
     interval, value = result["number"]["intervals"].get("d50"), result["number"]["d50"]
     if interval is None:
         return {}
     scatter = (interval[1] - interval[0]) / 2 / value / norm.ppf((1 + result["confidence"]) / 2)
     known = max(each.uncertainty for each in scales)
     scale = known if pixel_size_error is None or result["unit"] == "px" else pixel_size_error
-    return {result["resampled"]: float(scatter), "pixel size": scale}
+    pixel = 1.0 if result["unit"] == "px" else max(each.nm or 0.0 for each in scales)
+    outline = 0.0 if quantity == "nearest_neighbour" else pixel / np.sqrt(3) / value
+    return {result["resampled"]: float(scatter), "pixel size": scale, "outline": float(outline)}
 
 
 def _notes(report: SizeReport) -> list[str]:
@@ -371,6 +381,7 @@ def _notes(report: SizeReport) -> list[str]:
         f"{count_words(len(sample), 'particle')} of {count_words(len(sample.images), 'image')}; "
         f"{sample.cut} touch the border: {border}"
         + (f"; {sample.small} smaller than {report.settings['min_area_px']} px left out" if sample.small else "")
+        + (f"; {sample.lonely} alone in their image left out" if sample.lonely else "")
         + (f"; {sample.refused} left out that are not {report.settings['where']}." if sample.refused else "."),
         f"By volume: weighted with ECD³, as of spheres. Intervals: bootstrap over {result['resampled']}, "
         f"{result['repeats']} times.",
@@ -392,6 +403,17 @@ def _known_to(report: SizeReport) -> str:
     total = np.sqrt(np.sum(np.square(list(parts.values()))))
     named = ", ".join(f"{name} {each:.1%}" for name, each in parts.items())
     return f"{total:.1%} (k = 2: {named}), if every particle is found as it is (--twin tells)"
+
+
+def _more(report: SizeReport) -> str:
+    """Return what a wanted precision needs where it is not there: particles, or more pixels of each."""
+    needed, outline = report.needed, report.budget["outline"]
+    if 2 * outline > _ERROR:
+        across = 1 / (np.sqrt(3) * outline)
+        return f"; with {across:.3g} px across, no number of particles makes it {_ERROR:.0%}: magnify more"
+    if not needed["more_particles"]:
+        return ""
+    return f"; {_ERROR:.0%} needs about {needed['particles']} particles in {needed['images']} images like these"
 
 
 def _trust_notes(report: SizeReport) -> list[str]:
@@ -422,11 +444,10 @@ def _doubts(report: SizeReport) -> list[str]:
             f"These images do not look like one sample: {between:.0%} of the variance of sizes lies between images; "
             "report them apart."
         )
-    elif len(report.sample.images) > 1 and not any(report.budget.values()):
+    elif len(report.sample.images) > 1 and report.budget.get("images") == 0:
         notes.append("All images have the very same sizes: is one of them there twice?")
     elif needed["error_now"] is not None:
-        more = f"; {_ERROR:.0%} needs about {needed['particles']} particles in {needed['images']} images like these"
-        notes.append(f"D50 is known to {_known_to(report)}{more if needed['more_particles'] else ''}.")
+        notes.append(f"D50 is known to {_known_to(report)}{_more(report)}.")
     if goodness is not None and chosen is not None:
         tests = f"Kolmogorov-Smirnov p = {goodness.ks_p:.2g}, Anderson-Darling p = {goodness.ad_p:.2g}"
         bad = ": the sample is not of this distribution" if min(goodness.ks_p, goodness.ad_p) < _REJECTED else ""

@@ -21,6 +21,7 @@ from nanolab.synthesis.recipe import Recipe, load_recipe
 from nanolab.synthesis.rendered import rendered_dataset
 from nanolab.training.loop import train
 from nanolab.training.presets import preset_settings
+from nanolab.training.settings import TrainingSettings
 from nanolab.training.sources import Source
 from nanolab.twin.report import correct_sizes
 from nanolab.twin.twins import Counting, Network, twin_recipe
@@ -103,14 +104,15 @@ def analyse(
     failures: dict[str, str] = {}
     if known is not None and options.get("where"):
         raise InputError("where: sizes are corrected from all particles found; leave out the condition or the recipe")
-    if known is not None:
+    learning = None if known is None else preset_settings("adapt", settings)  # refuses what is wrong in them
+    if known is not None and learning is not None:
         views, failures = _views(files, pixel_size_nm, find_scale_bar)
         files = list(views)
         nm, shape = _one_view(views)
         if fit_from is not None:
             known = kept_twin(files, out / "twin", known, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar)
         fitted = twin_recipe(known, pixel_size_nm=nm, shape=shape)
-        model, chosen = _learned(fitted, rendered, out, settings), {}
+        model, chosen = _learned(fitted, rendered, out, learning), {}
     labels, segmenter = out / "labels", Segmenter(model, **chosen)
     done = segment_files(
         files, segmenter, labels, pixel_size_nm=pixel_size_nm, find_scale_bar=find_scale_bar, keep=True
@@ -165,8 +167,7 @@ def _one_view(views: Mapping[Path, _View]) -> tuple[float, tuple[int, int]]:
     return median(nm or 0 for nm, _ in views.values()), (height, width)
 
 
-def _learned(recipe: Recipe, count: int, out: Path, settings: Mapping[str, Any]) -> Path:
+def _learned(recipe: Recipe, count: int, out: Path, settings: TrainingSettings) -> Path:
     """Return a training of the network that ships on renders of a recipe: what is there of it is kept."""
     dataset = rendered_dataset(recipe, count, seed=_SEED, root=out / "rendered")
-    chosen = preset_settings("adapt", settings)
-    return train([Source(dataset[:count], name=recipe.name)], out / "training", chosen, resume=True).folder
+    return train([Source(dataset[:count], name=recipe.name)], out / "training", settings, resume=True).folder

@@ -303,7 +303,7 @@ class Segmenter:
             return Segmentation(labels, scores, dropped, unlikely, evidence)
         from nanolab.models.readouts.outlines import join
 
-        return Segmentation(labels, scores, dropped, unlikely, evidence, join(parts))
+        return Segmentation(labels, scores, dropped, unlikely, evidence, join(parts).inside(labels))
 
     def on_tile(self, shape: tuple[int, ...], tell: Callable[[float], object]) -> RemovableHandle:
         """Have `tell` called with about the part of an image that is done, after each tile that the network has seen.

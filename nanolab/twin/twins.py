@@ -110,6 +110,7 @@ class Counting:
         """Return those of a table of `nanolab.measurement.particles.measure` of one image."""
         kept = particles[particles["area_px"] >= max(self.min_area_px, least_px)]
         kept = kept if self.border == "keep" else kept[~kept["touches_border"].to_numpy(dtype=bool)]
+        kept = kept[~np.isnan(sizes_of(kept, self.quantity)[0])]
         return Counted(kept["label"].to_numpy(dtype=np.int64), sizes_of(kept, self.quantity)[0], self._weights(kept))
 
     def known(self, particles: pd.DataFrame, shape: tuple[int, int], size: str) -> Counted:

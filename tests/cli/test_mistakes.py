@@ -24,6 +24,7 @@ for words in json.loads(sys.argv[1]):
     told.append([result.exit_code, result.output, time.process_time() - start, slow])
 print(json.dumps(told))
 """
+ANALYSE = ["analyse", "a.tif", "-o", "out"]
 TRAIN = ["train", "set", "-o", "out"]
 MISTAKES = {
     (
@@ -56,6 +57,14 @@ MISTAKES = {
         "--magnification",
         "x",
     ): "error: --magnification: must be a number or auto, got 'x'",
+    (
+        *ANALYSE,
+        "--recipe",
+        "tio2_sem",
+        "--fit-from",
+        "generic_sem",
+    ): "error: --recipe, --fit-from: name a recipe, or one",
+    (*ANALYSE, "--set", "epochs", "3"): "error: --set: changes a training, and nothing is learned",
     ("segment", "a.tif", "-o", "out", "--dynamic", "7"): "Input should be less than or equal to 1",
     ("segment", "a.tif", "-o", "out", "--postprocessing", "x"): "postprocessing must be one of mill2021_sio2",
     ("segment", "a.tif", "-o", "out", "--pixel-size-nm", "nan"): "from 0.0001 to 1e+06, got nan",

@@ -3,6 +3,7 @@
 import json
 import resource
 import signal
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +39,14 @@ def damaged(content: bytes, rng: np.random.Generator) -> Iterator[tuple[str, byt
         where = rng.integers(0, min(size, 400 if number < 4 else size), 4)  # most of them in the header
         flipped[where] = rng.integers(0, 256, 4)
         yield f"four wrong bytes, {number}", flipped.tobytes()
+
+
+def boastful(content: bytes) -> Iterator[tuple[str, bytes]]:
+    """Give a binary file with a promise of far more than it holds at each place of its header."""
+    for place in range(0, min(len(content), 240) - 8, 2):
+        for number, kind in ((100_000, "<2I"), (100_000, ">2I"), (2**31 - 1, "<I"), (2**40, ">Q")):
+            promise = struct.pack(kind, *[number] * (2 if kind[1] == "2" else 1))
+            yield f"{kind} {number} at {place}", content[:place] + promise + content[place + len(promise) :]
 
 
 def damaged_json(content: bytes) -> Iterator[tuple[str, bytes]]:

@@ -14,6 +14,7 @@ from nanolab.images.labels import labels_from_mask, read_labels, relabel
 from nanolab.images.pixel_size import PixelSize
 from nanolab.measurement.particles import DESCRIPTORS, LEAST_SHAPE_PX, equivalent_diameter, measure, sizes_of
 from nanolab.measurement.regions import find_regions
+from nanolab.measurement.size_sample import size_sample
 
 TYPED = PixelSize.typed(2.0)
 UNKNOWN = PixelSize.unknown("nothing known")
@@ -320,6 +321,14 @@ def test_known_and_unknown_scales_are_not_mixed() -> None:
         sizes_of(pd.concat(tables))
 
 
-def test_a_particle_alone_in_its_image_has_no_neighbour_but_a_pixel_size() -> None:
-    with pytest.raises(InputError, match="1 of 1 particles have no nearest_neighbour, because they are alone"):
-        sizes_of(measure(relabel(disc(9)), pixel_size=TYPED), "nearest_neighbour")
+def test_a_particle_alone_in_its_image_has_no_neighbour_and_costs_no_other_image_its_own() -> None:
+    pairs = np.zeros((9, 30), dtype=np.int32)
+    pairs[3:6, 3:6], pairs[3:6, 20:23] = 1, 2
+    tables = [
+        measure(labels, pixel_size=TYPED, name=name) for name, labels in (("one", relabel(disc(2))), ("two", pairs))
+    ]
+    sample = size_sample(pd.concat(tables), "nearest_neighbour", border="keep")
+    assert sample.sizes.tolist() == [17 * 2.0] * 2
+    assert (sample.lonely, sample.images) == (1, ("two",))
+    with pytest.raises(InputError, match="nearest_neighbour: every particle is alone in its image"):
+        size_sample(tables[0], "nearest_neighbour", border="keep")

@@ -143,4 +143,7 @@ def test_what_cannot_be_analysed_is_told_before_anything_is_made(micrographs: Pa
         analyse([micrographs], tmp_path / "out", recipe="spheres_sem")
     with pytest.raises(InputError, match="recipe"):
         analyse([micrographs], tmp_path / "out", recipe="nothing_like_it")
+    (micrographs / "i2.tif").unlink()
+    with pytest.raises(InputError, match="did you mean epochs"):
+        analyse([micrographs], tmp_path / "out", recipe="spheres_sem", settings={"epoch": 3})
     assert not (tmp_path / "out").exists()

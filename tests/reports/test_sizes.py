@@ -69,7 +69,7 @@ def squares(sides: list[int]) -> np.ndarray:
 
 @pytest.mark.parametrize(("step", "asks"), [(0, False), (1, True)])
 def test_more_particles_are_asked_for_where_the_median_is_uncertain(tmp_path: Path, step: int, asks: bool) -> None:
-    labels = squares([20 + step * (k - 18) for k in range(36)])  # squares of 20 px, or of 2 to 37
+    labels = squares([40 + 2 * step * (k - 18) for k in range(36)])  # squares of 40 px, or of 4 to 74
     report = size_report([measure_image("a", labels, pixel_size=KNOWN)], tmp_path, page=False)
     (note,) = [note for note in report.notes if note.startswith("D50 is known to")]
     assert ("5% needs about" in note) is asks
@@ -371,7 +371,10 @@ def test_the_budget_of_d50_adds_the_pixel_size_to_the_scatter() -> None:
     usual, worse = (summarise_sizes(images, pixel_size_error=error) for error in (None, 0.1))
     low, high = usual.statistics["number"]["intervals"]["d50"]
     # the 97.5th percentile of a normal distribution is 1.96 SD
-    expected = {"images": (high - low) / 2 / 1.96 / usual.statistics["number"]["d50"], "pixel size": 0.01}
+    # half a pixel at both ends, of which any part is as likely
+    d50_px = usual.statistics["number"]["d50"] / 2.0
+    expected = {"outline": 1 / np.sqrt(3) / d50_px}
+    expected |= {"images": (high - low) / 2 / 1.96 / usual.statistics["number"]["d50"], "pixel size": 0.01}
     assert usual.budget == pytest.approx(expected, rel=1e-4)
     assert worse.budget == {**usual.budget, "pixel size": 0.1}
     assert any("pixel size 20.0%" in note for note in worse.notes)
@@ -384,3 +387,13 @@ def test_the_effect_of_the_rule_at_the_border_is_shown() -> None:
     assert report.rules["keep"]["count"] == len(report.particles)
     assert report.rules["correct"] == {"count": len(report.sample), "d50": report.statistics["number"]["d50"]}
     assert any("D50 by the rule at the border: correct" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(("side", "least"), [(4, 0.25), (10, 0.1), (60, 0.017)])
+def test_no_number_of_particles_makes_up_for_few_pixels(side: int, least: float) -> None:
+    # a threshold that is off by half a pixel at either end changes a diameter by 1 px; k = 2 of that is 1.15 px
+    labels = np.kron(np.arange(1, 401).reshape(20, 20), np.pad(np.ones((side, side), dtype=np.int32), 2))
+    notes = summarise_sizes([measure_image("a", labels, pixel_size=KNOWN)], repeats=99).notes
+    (note,) = [note for note in notes if note.startswith("D50 is known to")]
+    assert float(note.split()[4].rstrip("%")) / 100 >= least
+    assert ("magnify more" in note) is (side < 20)

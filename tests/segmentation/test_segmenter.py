@@ -3,14 +3,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from helpers.discs import THRESHOLD, TINY, Threshold, disc_labels, disc_sample, valleys
 from PIL import Image
 from skimage.segmentation import find_boundaries
-from torch import nn
 
 from nanolab.core.checks import InputError
-from nanolab.core.files import read_json
 from nanolab.images.labels import read_label_file, read_labels
 from nanolab.images.micrograph import read
 from nanolab.images.pixel_size import pixel_size_from_metadata
@@ -363,56 +360,6 @@ def test_flips_and_the_postprocessing_of_a_paper_can_be_asked_for(model: Path, t
         Segmenter(model, postprocessing="mill")
 
 
-class Known(nn.Module):
-    """Predicts, at every bright pixel, a particle whose outline is 8 px away, as the read-out stardist has it."""
-
-    def __init__(self, out_channels: int) -> None:
-        super().__init__()
-        self.far = nn.Parameter(torch.tensor(8.0))
-        self.rays = out_channels - 2
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        bright = 20 * (image - 0.5)
-        rays = torch.log(torch.expm1(self.far / 8)).expand(len(image), self.rays, *image.shape[2:])
-        return torch.cat([bright, bright, rays], dim=1)
-
-
-@pytest.fixture
-def outlining(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the checkpoint of a network that knows outlines."""
-    monkeypatch.setitem(NETWORKS, "known", "test_segment_networks:Known")
-    path = tmp_path / "outlining.safetensors"
-    save_checkpoint(path, Known(34).state_dict(), {"settings": {"network": "known", "readout": "stardist"}})
-    return path
-
-
-def test_outlines_overlap_and_are_written(outlining: Path, tmp_path: Path) -> None:
-    image = np.full((40, 60), 0.2, dtype=np.float32)
-    image[20, [12, 24, 46]] = 0.8
-    found = Segmenter(outlining).find(image, outlines=True).outlines
-    assert sorted(found.centres.tolist()) == [[20, 12], [20, 24], [20, 46]]
-    np.testing.assert_allclose(found.distances, 8, rtol=0.005)  # bfloat16, where it is used
-    file = write_image(tmp_path / "dots.tif", image)
-    assert segment_files([file], outlining, tmp_path / "out", outlines=True, progress=False).failures == {}
-    content = read_json(tmp_path / "out" / "dots.outlines.json")
-    areas = [each["area"] for each in content["annotations"]]
-    # a regular polygon of 32 corners has 0.9936 of its circle; its edge adds a random error of about sqrt(50) / 2 px
-    np.testing.assert_allclose(areas, [0.9936 * np.pi * 64] * 3, atol=8)
-    assert (tmp_path / "out" / "dots.labels.tif").exists()
-
-
-def test_outlines_of_blocks_are_those_of_the_whole_image(outlining: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    image = np.full((150, 190), 0.2, dtype=np.float32)
-    image[10::13, 10::17] = 0.8
-    segmenter = Segmenter(outlining)
-    whole = segmenter.find(image, outlines=True).outlines
-    monkeypatch.setattr(segment, "BLOCK_PX", 128)
-    monkeypatch.setattr(parts, "_MARGIN_PX", 24)
-    blocks = segmenter.find(image, outlines=True).outlines
-    assert sorted(blocks.centres.tolist()) == sorted(whole.centres.tolist())
-    assert len(whole) == 11 * 11
-
-
 def test_how_readily_particles_are_cut_apart_can_be_chosen(tmp_path: Path, model: Path) -> None:
     path = tmp_path / "interior.safetensors"
     record = {"settings": {"network": "threshold", "readout": "interior+border"}}
@@ -477,15 +424,6 @@ def test_a_magnified_image_has_its_particles_in_place(model: Path, magnification
     assert match(labels, found, 0.93).tp == found.max() == 1
     assert segmenter.probabilities(picture(labels)).shape == (1, 300, 400)
     assert magnification in (segmenter.magnification(picture(labels)), "auto")
-
-
-def test_rays_of_a_magnified_image_are_as_long_as_in_the_image(outlining: Path) -> None:
-    image = np.full((64, 96), 0.2, dtype=np.float32)
-    for column in (16, 48, 80):
-        image[32:34, column : column + 2] = 0.8  # one pixel of the image seen
-    found = Segmenter(outlining, magnification=0.5).find(image, outlines=True).outlines
-    # 8 px of the image seen; interpolation lets neighbouring pixels share in the one pixel that knows
-    assert found.distances[0].max() == pytest.approx(16, rel=0.1)
 
 
 @pytest.mark.parametrize("magnification", [0, -1, float("nan")])

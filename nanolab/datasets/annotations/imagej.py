@@ -1,8 +1,6 @@
 """ImageJ's regions of interest: one `.roi` file, or many in a `.zip`, for one image."""
 
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +12,7 @@ from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 from scipy import ndimage
 from skimage.measure import find_contours
 
-from nanolab.core.checks import InputError, check_file, check_label_map
+from nanolab.core.checks import InputError, check_file, check_label_map, reading
 from nanolab.core.files import atomic
 from nanolab.datasets.annotations.annotation import Annotation, Regions
 from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape, closed
@@ -54,31 +52,25 @@ def _contents(path: Path) -> Iterator[tuple[str, bytes]]:
             raise InputError(f"{path}: {path.stat().st_size} bytes are too many for a region; save it again")
         yield str(path), path.read_bytes()
         return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = [each for each in archive.infolist() if each.filename.lower().endswith(".roi")]
-            sizes = [each.file_size for each in members]
-            if len(members) > _MOST_REGIONS or max(sizes, default=0) > _MOST_BYTES_EACH or sum(sizes) > _MOST_BYTES:
-                raise InputError(
-                    f"{path}: unpacks to {len(members)} regions of {sum(sizes)} bytes, more than outlines need; "
-                    "save the regions again"
-                )
-            if any(each.compress_type not in _COMPRESSIONS for each in members):
-                raise InputError(f"{path}: not compressed as ImageJ does it; save the regions again")
-            for member in members:
-                with archive.open(member) as file:  # reads no more than it is told, whatever the header says
-                    yield f"{path}: {member.filename}", file.read(member.file_size)
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, UnicodeDecodeError, EOFError, OSError) as error:
-        raise InputError(f"{path}: not a readable zip of regions ({error}); save the regions again") from error
+    with reading(path, "zip of regions", "save the regions again"), zipfile.ZipFile(path) as archive:
+        members = [each for each in archive.infolist() if each.filename.lower().endswith(".roi")]
+        sizes = [each.file_size for each in members]
+        if len(members) > _MOST_REGIONS or max(sizes, default=0) > _MOST_BYTES_EACH or sum(sizes) > _MOST_BYTES:
+            raise InputError(
+                f"{path}: unpacks to {len(members)} regions of {sum(sizes)} bytes, more than outlines need; "
+                "save the regions again"
+            )
+        if any(each.compress_type not in _COMPRESSIONS for each in members):
+            raise InputError(f"{path}: not compressed as ImageJ does it; save the regions again")
+        for member in members:
+            with archive.open(member) as file:  # reads no more than it is told, whatever the header says
+                yield f"{path}: {member.filename}", file.read(member.file_size)
 
 
 def _shapes(content: bytes, where: str) -> list[Shape]:
-    try:
-        with np.errstate(invalid="raise"):  # a NaN as a whole number
-            roi = ImagejRoi.frombytes(content)
-            rings = [np.asarray(ring, dtype=np.float64) for ring in roi.coordinates(multi=True)]
-    except (ArithmeticError, ValueError, TypeError, IndexError, RuntimeError, struct.error) as error:
-        raise InputError(f"{where}: not a readable region ({error}); save it again") from error
+    with reading(where, "region", "save it again"), np.errstate(invalid="raise"):  # a NaN as a whole number
+        roi = ImagejRoi.frombytes(content)
+        rings = [np.asarray(ring, dtype=np.float64) for ring in roi.coordinates(multi=True)]
     if roi.subtype in _WRITTEN_ON:
         raise InputError(f"{where}: must enclose a particle, got a {roi.subtype.name.lower()}; delete it")
     if roi.roitype == ROI_TYPE.OVAL and np.abs(_rectangle(roi)).max() <= _FARTHEST_PX:

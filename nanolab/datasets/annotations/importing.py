@@ -10,7 +10,7 @@ import numpy.typing as npt
 import yaml
 from tqdm.auto import tqdm
 
-from nanolab.core.checks import InputError, check_positive
+from nanolab.core.checks import InputError, check_positive, reading
 from nanolab.core.files import locked, sha256
 from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotations.pairing import Format, Pair, find_pairs
@@ -144,7 +144,8 @@ def read_pair(
     height, width = micrograph.pixels.shape
     if pair.annotation.size is not None:
         check_shape(pair.annotation.size, (height, width), f"{pair.annotation.where} of {pair.image}")
-    labels = pair.annotation.labels((height, width))
+    with reading(pair.annotation.where, "annotation"):
+        labels = pair.annotation.labels((height, width))
     if not crop_data_bar:
         return micrograph, labels
     cropped = micrograph.crop_data_bar()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, reading
 from nanolab.datasets.annotations.annotation import Annotation, Coordinate, Lenient, Regions, read_json, validated
 from nanolab.datasets.annotations.shapes import Ellipse, Polygon, Shape, Stamp, closed, with_holes
 
@@ -83,11 +83,10 @@ def _stamp(text: str | None, points: Any, where: str) -> Stamp:
     """Decode a mask: a PNG in base64, of the box between two points, both of which belong to it."""
     (left, top), (right, bottom) = np.rint(points).astype(int).tolist()
     size = (right - left + 1, bottom - top + 1)
-    try:
-        with Image.open(io.BytesIO(base64.b64decode(text or "", validate=True)), formats=("PNG",)) as picture:
+    with reading(where, "mask", "draw it again"):
+        content = io.BytesIO(base64.b64decode(text or "", validate=True))
+        with Image.open(content, formats=("PNG",)) as picture:
             if picture.size != size:
                 raise InputError(f"{where}: its mask must have the size of its box, {size}, got {picture.size}")
             mask = np.asarray(picture.convert("L")) > 0
-    except (ValueError, OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{where}: its mask is not readable ({error}); draw it again") from error
     return Stamp((top, left), mask)

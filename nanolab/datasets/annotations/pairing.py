@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 from urllib.parse import unquote
 
-from nanolab.core.checks import InputError, check_choice, check_file
+from nanolab.core.checks import InputError, check_choice, check_file, reading
 from nanolab.core.typing import LabelMap
 from nanolab.datasets.annotations.annotation import Annotation, read_json, shortened
 from nanolab.datasets.annotations.coco import read_coco
@@ -106,7 +106,8 @@ def _pairs(
     left_out: dict[str, str] = {}
     for file in files:
         try:
-            annotations = _reader(file, format)(file)
+            with reading(file, "annotation"):
+                annotations = _reader(file, format)(file)
         except InputError as error:
             left_out[str(file)] = str(error)
             continue

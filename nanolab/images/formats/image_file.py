@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from nanolab.core.checks import InputError, check_file
+from nanolab.core.checks import InputError, check_file, reading
 from nanolab.images.formats.frames import (
     Frame,
     frames_of,
@@ -100,13 +100,11 @@ def read_grey(path: Path | str, frame: int | str | None = None) -> Grey:
         "picture": _read_picture,
         "signal": _read_signal,
     }
-    try:
+    with reading(path, "image"):
         kind = file_kind(path)
         chosen = None if frame is None else one_frame(list_frames(path), frame, path)
         pixels, metadata = readers[kind](path, chosen)
         return pixels, metadata if chosen is None else {**metadata, "frame": chosen.number}
-    except MemoryError as error:
-        raise InputError(f"{path}: does not fit into memory ({error}); crop or bin it first") from error
 
 
 def file_kind(path: Path | str) -> Kind:
@@ -188,12 +186,12 @@ def open_picture(path: Path) -> Iterator[Any]:
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None  # it guards against images too large for the memory, which `check_size` does
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=("PNG", "JPEG", "BMP")) as picture:
+        with (
+            reading(path, "image"),
+            warnings.catch_warnings(action="ignore"),
+            Image.open(path, formats=("PNG", "JPEG", "BMP")) as picture,
+        ):
             yield picture
-    except InputError:
-        raise
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InputError(f"{path}: not a readable image ({error}); copy or export it again") from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
@@ -221,10 +219,7 @@ def signal_grey(signals: list[dict[str, Any]], frames: list[Frame], frame: Frame
     signal, within = signals[frame.place[0]], frame.place[1] or 0
     data = image_of(signal, within)
     check_size(data.shape, data.dtype, str(path))
-    try:
-        array = np.asarray(data)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: truncated or damaged ({error}); copy or export it again") from error
+    array = np.asarray(data)
     if {*"RGB"} <= {*(array.dtype.names or ())}:  # DigitalMicrograph's colours are a record each
         array = np.stack([array[channel] for channel in "RGB"], axis=-1)
     pixels, record = to_grey(array, str(path))

@@ -2,6 +2,8 @@
 
 import importlib
 import logging
+import math
+import struct
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,8 @@ from nanolab.images.tiff import quiet
 __all__ = ["SIGNAL_SUFFIXES", "axes_calibration", "image_of", "is_single", "open_signals", "stacked_shape"]
 
 _MODULES = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".emd": "emd", ".ser": "tia", ".mrc": "mrc"}
+_SQUEEZED, _FEW = 1032, 2**12  # what deflate makes of one byte at most; bytes that need no question
+_SHORT_PLACES = 528  # version of a SER up to which places take 4 bytes
 SIGNAL_SUFFIXES = frozenset(_MODULES)
 _MOST_CHANNELS = 4
 
@@ -40,8 +44,9 @@ def open_signals(path: Path) -> list[dict[str, Any]]:
     signals: list[dict[str, Any]] = []
     with quiet(logging.getLogger("rsciio")), warnings.catch_warnings(action="ignore"):
         try:
+            _check_promise(path)
             signals = _emd_signals(path) if name == "emd" else _signals(module.file_reader, path, lazy=name != "tiff")
-        except InputError:
+        except (InputError, MemoryError):
             raise
         except Exception as error:  # its parsers of binary formats raise anything on a broken file
             problem = repr(error)  # kept as text, so that the files which the parser left open are closed here
@@ -81,6 +86,42 @@ def _signals(reader: Callable[..., Any], path: Path, *, lazy: bool) -> list[dict
         return list(reader(str(path), lazy=False))  # DigitalMicrograph's colours
 
 
+def _check_promise(path: Path) -> None:
+    """Refuse a file that promises more values than it has half bytes; RosettaSciIO would make room for all of them."""
+    values, held = _PROMISED.get(path.suffix.lower(), lambda _: 0)(path), path.stat().st_size
+    if values > 2 * held:
+        raise InputError(f"{path}: promises {values} values, holds {held} bytes; copy or export it again")
+
+
+def _in_series(path: Path) -> int:
+    """Return how many values a SER file promises: those of its first image, for each one; or letters of its header."""
+    with path.open("rb") as file:
+
+        def number(kind: str = "I") -> int:
+            return int(struct.unpack(f"<{kind}", file.read(struct.calcsize(kind)))[0])
+
+        version, images = struct.unpack("<4xH12xI", file.read(22))
+        place = "I" if version <= _SHORT_PLACES else "Q"
+        table = number(place)
+        for _ in range(number()):  # dimensions, each with two texts
+            for before in (24, 0):
+                file.seek(before, 1)
+                file.seek(number(), 1)
+        described = file.tell()
+        file.seek(table)
+        file.seek(number(place) + 42)  # the first image
+        return max(described, images * number() * number())
+
+
+def _in_map(path: Path) -> int:
+    """Return how many values an MRC file promises."""
+    with path.open("rb") as file:
+        return abs(math.prod(struct.unpack("<3i", file.read(12))))
+
+
+_PROMISED: dict[str, Callable[[Path], int]] = {".ser": _in_series, ".mrc": _in_map}
+
+
 def _shows_images(signal: dict[str, Any]) -> bool:
     """Tell images from spectra, which are stepped along one of the last two axes, or have an energy on the last."""
     last = signal["axes"][-2:]
@@ -100,7 +141,7 @@ def _emd_signals(path: Path) -> list[dict[str, Any]]:
             self.im_type = "Image"
 
     file = h5py.File(path, "r")  # stays open for as long as the data are not loaded
-    _refuse_other_files(file, path)
+    _check_held_here(file, path)
     if "Version" not in file or "Data/Image" not in file:
         file.close()
         return list(file_reader(str(path), lazy=True))
@@ -109,8 +150,8 @@ def _emd_signals(path: Path) -> list[dict[str, Any]]:
     return list(reader.dictionaries)
 
 
-def _refuse_other_files(file: Any, path: Path) -> None:
-    """Refuse an HDF5 file whose links or data lie in other files: reading it would read any file of this machine."""
+def _check_held_here(file: Any, path: Path) -> None:
+    """Refuse an HDF5 file whose links or data lie in other files, or nowhere: its reader would follow."""
     import h5py
 
     def leads_out(name: str, link: Any) -> str | None:
@@ -119,10 +160,19 @@ def _refuse_other_files(file: Any, path: Path) -> None:
     def lies_outside(name: str, thing: Any) -> str | None:
         return name if isinstance(thing, h5py.Dataset) and (thing.external or thing.is_virtual) else None
 
-    name = file.visititems_links(leads_out) or file.visititems(lies_outside)
-    if name is not None:
-        file.close()
-        raise InputError(f"{path}: {name} lies in another file, which is not read; export the image as TIFF")
+    def boasts(name: str, thing: Any) -> str | None:
+        if not isinstance(thing, h5py.Dataset) or not (thing.ndim == 1 or name.endswith("/Metadata")):
+            return None  # images and spectra are not read before their size is known
+        return name if thing.size > _SQUEEZED * (thing.id.get_storage_size() + _FEW) else None
+
+    outside = file.visititems_links(leads_out) or file.visititems(lies_outside)
+    for name, why in (
+        (outside, "lies in another file, which is not read"),
+        (file.visititems(boasts), "promises more values than it holds"),
+    ):
+        if name is not None:
+            file.close()
+            raise InputError(f"{path}: {name} {why}; export the image as TIFF")
 
 
 def axes_calibration(signal: dict[str, Any], what: str) -> Calibration | None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import tifffile
 
+from nanolab.core.checks import InputError
 from nanolab.images.tiff import first_pages
 
 __all__ = [
@@ -53,8 +54,8 @@ class Calibration:
     detail: str
 
 
-class Undecided(Exception):
-    """A record of the pixel size that cannot be trusted; the message says why."""
+class Undecided(InputError):
+    """A record of the pixel size that cannot be trusted; the message says why. The pixel size is then unknown."""
 
 
 def length_nm(value: float, unit: str) -> float | None:

@@ -11,7 +11,7 @@ from skimage.draw import polygon
 from stardist.geometry import dist_to_coord, polygons_to_label
 from stardist.nms import non_maximum_suppression_inds
 
-from nanolab.core.typing import Image
+from nanolab.core.typing import Image, LabelMap
 from nanolab.images.coco import coco_particle, write_coco
 
 __all__ = ["Outlines", "find_outlines", "join", "write_outlines"]
@@ -51,6 +51,10 @@ class Outlines:
     def take(self, which: npt.NDArray[np.generic]) -> "Outlines":
         """Return those that an index array or a mask of shape (N,) selects."""
         return Outlines(self.centres[which], self.distances[which], self.scores[which])
+
+    def inside(self, labels: LabelMap) -> "Outlines":
+        """Return those whose centre lies in a particle of a label map: what was left out there is left out here."""
+        return self.take(labels[tuple(self.centres.T)] > 0)
 
     def moved(self, rows: int, cols: int) -> "Outlines":
         """Return them in an image in which these are rows and columns further."""

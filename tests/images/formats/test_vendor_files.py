@@ -193,6 +193,16 @@ def test_emd_files_are_refused_by_their_size_before_they_are_decoded(
             read(tmp_path / name)
 
 
+def test_an_emd_whose_axis_promises_more_than_it_holds_is_refused_before_room_is_made(tmp_path: Path) -> None:
+    write_emd(tmp_path / "a.emd", np.arange(6.0).reshape(2, 3), 1.0)
+    with h5py.File(tmp_path / "a.emd", "a") as file:
+        about = dict(file["data/image/dim1"].attrs)
+        del file["data/image/dim1"]
+        file.create_dataset("data/image/dim1", (10**10,), "f8", chunks=(2**20,)).attrs.update(about)
+    with pytest.raises(InputError, match="dim1 promises more values than it holds"):
+        read(tmp_path / "a.emd")
+
+
 def test_colours_of_digitalmicrograph_become_grey(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     colours = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
