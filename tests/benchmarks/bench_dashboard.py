@@ -3,7 +3,8 @@
 On two cores of a small server, one of them busy with a training: 681 MB after the first of 30 uploads of 28 MB (4096 x
 4096 in 16 bits, 33 MB not compressed), 736 MB after the last. Through a browser, into a server of its own: 713 MB after
 the first of 30 of 33 MB, 871 after the last, 838 a minute after the visitor has left in the middle of another one. Ten
-visitors at once with 28 MB each: 56 s.
+visitors at once with 28 MB each: 56 s. The network that ships on 4096 x 4096, quickly: it tells how long it will take
+after 9 s, and Cancel takes effect within 1.5 s.
 """
 
 import asyncio

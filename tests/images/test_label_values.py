@@ -145,6 +145,12 @@ def test_an_interpolated_label_map_is_refused() -> None:
         labels_from_values(halved, "m")
 
 
+def test_a_mask_with_particles_of_0_is_refused_and_not_taken_for_one_particle_with_holes() -> None:
+    with pytest.raises(InputError, match="255 is all around and 0 within, as if particles were 0; invert the mask"):
+        labels_from_values(np.where(MASK, 0, 255).astype(np.uint8), "inverted.png")
+    assert labels_from_values(np.where(MASK, 0, 255).astype(np.uint8), "asked.png", "binary").max() == 1
+
+
 def test_border_and_interior_as_two_classes_are_one_particle() -> None:
     interior = ndimage.binary_erosion(MASK, iterations=2)
     assert np.array_equal(labels_from_values(MASK.astype(np.uint8) + interior, "m"), labels_from_mask(MASK))
