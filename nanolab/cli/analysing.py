@@ -59,6 +59,7 @@ def analyse(
     from nanolab.core.validation import parse_yaml
     from nanolab.images.folders import image_files
     from nanolab.synthesis.recipe import load_recipe
+    from nanolab.training.presets import preset_settings
 
     if recipe and fit_from:
         raise InputError("--recipe, --fit-from: name a recipe, or one to begin a fit with; leave one of the two out")
@@ -68,6 +69,7 @@ def analyse(
     changes = {key: parse_yaml(text, key) for key, text in pairs(settings).items()}
     if asked := recipe or fit_from:
         load_recipe(asked)
+        preset_settings("adapt", changes)
         first, minutes = ("", "ten") if recipe else (f"fit a recipe, beginning with {fit_from}, ", "twenty")
         typer.echo(
             f"{count_words(len(files), 'image')}: {first}render {rendered} of {recipe or 'it'}, learn them, find the "

@@ -209,7 +209,7 @@ def _segment_one(source: "_Source", segmenter: Segmenter, options: _Options, tel
     if found.outlines is not None:
         from nanolab.models.readouts.outlines import write_outlines
 
-        write_outlines(out / f"{name}.outlines.json", found.outlines.inside(labels), whole.shape, path.name)
+        write_outlines(out / f"{name}.outlines.json", found.outlines.kept(found.labels, labels), whole.shape, path.name)
     measured = measure_image(name, labels, pixel_size=cropped.pixel_size, trust=trust)
     counts = round(found.evidence.best, 3), found.dropped, found.unlikely, letters
     row = _row(measured, dict(zip(_ABOUT, counts, strict=True)), _seen(micrograph, source))

@@ -284,11 +284,11 @@ class Segmenter:
             part = grey[block.seen]
             known = whole if part.shape == grey.shape else {}
             seen = {each: known.get(each) or self._seen(part, each, pixel_size_nm) for each in worth_looking(agreement)}
-            maps, every = self._brought_together(seen, part, agreement)
-            large = every.without_small(self._least_area_px(pixel_size_nm))
+            maps, fusion = self._brought_together(seen, part, agreement)
+            large = fusion.without_small(self._least_area_px(pixel_size_nm))
             small = seen[best][1]
             dropped += count_owned(small, block) - count_owned(remove_small(small, self._min_area_px), block)
-            dropped += count_owned(every.labels, block) - count_owned(large.labels, block)
+            dropped += count_owned(fusion.labels, block) - count_owned(large.labels, block)
             probabilities = self._unmagnified(seen[best][0], part.shape)
             canvas.paste(large.labels, probabilities[0], block, large.scores)
             sightings.add(maps, large.labels, probabilities[0])
@@ -297,13 +297,14 @@ class Segmenter:
         labels, scores, likelihoods = canvas.particles()
         evidence = Evidence(self._calibration, agreement, best, scores, likelihoods, sightings)
         believed = ~(likelihoods < BELIEVED) | self._keep_unlikely
-        labels, scores, evidence = only(labels, believed), scores[believed], evidence.of(believed)
+        every, labels = labels, only(labels, believed)
+        scores, evidence = scores[believed], evidence.of(believed)
         unlikely = int(np.count_nonzero(~believed))
         if outlining is None:
             return Segmentation(labels, scores, dropped, unlikely, evidence)
         from nanolab.models.readouts.outlines import join
 
-        return Segmentation(labels, scores, dropped, unlikely, evidence, join(parts).inside(labels))
+        return Segmentation(labels, scores, dropped, unlikely, evidence, join(parts).kept(every, labels))
 
     def on_tile(self, shape: tuple[int, ...], tell: Callable[[float], object]) -> RemovableHandle:
         """Have `tell` called with about the part of an image that is done, after each tile that the network has seen.

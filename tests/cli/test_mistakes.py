@@ -64,6 +64,7 @@ MISTAKES = {
         "--fit-from",
         "generic_sem",
     ): "error: --recipe, --fit-from: name a recipe, or one",
+    (*ANALYSE, "--recipe", "tio2_sem", "--set", "epoch", "3"): "unknown key (did you mean epochs?)",
     (*ANALYSE, "--set", "epochs", "3"): "error: --set: changes a training, and nothing is learned",
     ("segment", "a.tif", "-o", "out", "--dynamic", "7"): "Input should be less than or equal to 1",
     ("segment", "a.tif", "-o", "out", "--postprocessing", "x"): "postprocessing must be one of mill2021_sio2",

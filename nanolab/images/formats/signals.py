@@ -88,8 +88,8 @@ def _signals(reader: Callable[..., Any], path: Path, *, lazy: bool) -> list[dict
 
 def _check_promise(path: Path) -> None:
     """Refuse a file that promises more values than it has half bytes; RosettaSciIO would make room for all of them."""
-    values, held = _PROMISED.get(path.suffix.lower(), lambda _: 0)(path), path.stat().st_size
-    if values > 2 * held:
+    promised, held = _PROMISED.get(path.suffix.lower()), path.stat().st_size
+    if promised and (values := promised(path)) > 2 * held:
         raise InputError(f"{path}: promises {values} values, holds {held} bytes; copy or export it again")
 
 

@@ -52,9 +52,10 @@ class Outlines:
         """Return those that an index array or a mask of shape (N,) selects."""
         return Outlines(self.centres[which], self.distances[which], self.scores[which])
 
-    def inside(self, labels: LabelMap) -> "Outlines":
-        """Return those whose centre lies in a particle of a label map: what was left out there is left out here."""
-        return self.take(labels[tuple(self.centres.T)] > 0)
+    def kept(self, before: LabelMap, after: LabelMap) -> "Outlines":
+        """Return them without those whose centre lies in a particle of a label map that was left out after."""
+        at = tuple(self.centres.T)
+        return self.take((before[at] == 0) | (after[at] > 0))
 
     def moved(self, rows: int, cols: int) -> "Outlines":
         """Return them in an image in which these are rows and columns further."""
