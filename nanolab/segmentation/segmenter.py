@@ -297,14 +297,13 @@ class Segmenter:
         labels, scores, likelihoods = canvas.particles()
         evidence = Evidence(self._calibration, agreement, best, scores, likelihoods, sightings)
         believed = ~(likelihoods < BELIEVED) | self._keep_unlikely
-        every, labels = labels, only(labels, believed)
-        scores, evidence = scores[believed], evidence.of(believed)
+        labels, scores, evidence = only(labels, believed), scores[believed], evidence.of(believed)
         unlikely = int(np.count_nonzero(~believed))
         if outlining is None:
             return Segmentation(labels, scores, dropped, unlikely, evidence)
         from nanolab.models.readouts.outlines import join
 
-        return Segmentation(labels, scores, dropped, unlikely, evidence, join(parts).kept(every, labels))
+        return Segmentation(labels, scores, dropped, unlikely, evidence, join(parts))
 
     def on_tile(self, shape: tuple[int, ...], tell: Callable[[float], object]) -> RemovableHandle:
         """Have `tell` called with about the part of an image that is done, after each tile that the network has seen.

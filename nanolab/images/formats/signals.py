@@ -46,6 +46,8 @@ def open_signals(path: Path) -> list[dict[str, Any]]:
         try:
             _check_promise(path)
             signals = _emd_signals(path) if name == "emd" else _signals(module.file_reader, path, lazy=name != "tiff")
+            if name not in {"emd", "tiff"}:  # these may be compressed
+                _check_held(path, sum(math.prod(signal["data"].shape) for signal in signals))
         except (InputError, MemoryError):
             raise
         except Exception as error:  # its parsers of binary formats raise anything on a broken file
@@ -88,8 +90,12 @@ def _signals(reader: Callable[..., Any], path: Path, *, lazy: bool) -> list[dict
 
 def _check_promise(path: Path) -> None:
     """Refuse a file that promises more values than it has half bytes; RosettaSciIO would make room for all of them."""
-    promised, held = _PROMISED.get(path.suffix.lower()), path.stat().st_size
-    if promised and (values := promised(path)) > 2 * held:
+    if promised := _PROMISED.get(path.suffix.lower()):
+        _check_held(path, promised(path))
+
+
+def _check_held(path: Path, values: int) -> None:
+    if values > 2 * (held := path.stat().st_size):
         raise InputError(f"{path}: promises {values} values, holds {held} bytes; copy or export it again")
 
 
