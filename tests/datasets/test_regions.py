@@ -238,7 +238,7 @@ def test_labelmes_masks_holes_and_closed_lines_are_particles(tmp_path: Path) -> 
 def test_a_labelme_mask_that_is_none_is_refused(tmp_path: Path, mask: str | None) -> None:
     content = {"shapes": [shape("mask", [[1, 1], [2, 2]]) | {"mask": mask}], "imagePath": "a.tif"}
     (tmp_path / "a.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match="shape 1: its mask is not readable"):
+    with pytest.raises(InputError, match="shape 1: not a readable mask"):
         read_labelme(tmp_path / "a.json")[0].labels(SHAPE)
 
 

@@ -96,7 +96,7 @@ def _check_promise(path: Path) -> None:
 
 def _check_held(path: Path, values: int) -> None:
     if values > 2 * (held := path.stat().st_size):
-        raise InputError(f"{path}: promises {values} values, holds {held} bytes; copy or export it again")
+        raise InputError(f"{path}: not a readable file (promises {values} values, holds {held} bytes); copy or export it again")
 
 
 def _in_series(path: Path) -> int:
