@@ -96,7 +96,8 @@ def _check_promise(path: Path) -> None:
 
 def _check_held(path: Path, values: int) -> None:
     if values > 2 * (held := path.stat().st_size):
-        raise InputError(f"{path}: not a readable file (promises {values} values, holds {held} bytes); copy or export it again")
+        problem = f"not a readable file (promises {values} values, holds {held} bytes)"
+        raise InputError(f"{path}: {problem}; copy or export it again")
 
 
 def _in_series(path: Path) -> int:
