@@ -17,7 +17,7 @@ from nanolab.cli.app import (
     say_unused,
     typed_scales,
 )
-from nanolab.core.checks import InputError
+from nanolab.core.checks import InputError, check_file
 from nanolab.core.words import count_words
 
 if TYPE_CHECKING:
@@ -181,8 +181,9 @@ def segment(
 ) -> None:
     """Find the particles in micrographs and measure them."""
     from nanolab.images.folders import image_files
+    from nanolab.images.formats.frames import split_frame
+    from nanolab.models.epochs import checkpoint_of
     from nanolab.models.readouts.base import MIN_AREA_PX
-    from nanolab.models.shipped import shipped_model
     from nanolab.segmentation.magnification import parse_magnification
     from nanolab.segmentation.postprocessing import make_postprocessing
 
@@ -196,8 +197,12 @@ def segment(
             raise InputError(
                 f"epoch: the network that ships has no epochs, got {epoch}; name a training, or leave it out"
             )
-        model = shipped_model()
+        model = Path("shipped")
         magnification = magnification or "auto"
+
+    checkpoint_of(model, epoch)
+    if not any(split_frame(each)[0].exists() for each in files):
+        check_file(split_frame(files[0])[0], "image")
 
     from nanolab.segmentation.files import segment_files  # after the checks: PyTorch takes its time
     from nanolab.segmentation.segmenter import Segmenter

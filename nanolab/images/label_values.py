@@ -20,6 +20,7 @@ _PIECES = (
     2  # a particle on average: of 366 EMPS maps at most 1.5, of micrographs taken for maps at least 98 a grey level
 )
 _SOLID = 0.5  # of the numbers of a label map fill a square of 2x2 pixels somewhere; the levels of soft outlines do not
+_DUST = 0.1  # of a binary mask's area lies in no such square: strokes and stray pixels of masks are far less
 _PLATEAU = 1 / 8  # of the range: values so near to its ends are background or particle, those between soft outline
 _LEVEL, _FLAT = 1 / 255, 0.6  # this share of the pixels of each plateau lies within a grey level: there is no noise
 _OUTLINE_PX = 4  # how far from a particle's outline a soft outline reaches
@@ -85,7 +86,7 @@ def labels_from_values(values: npt.NDArray[Any], where: str, kind: MaskKind = "a
         return _numbers(plane, where)
     there = np.unique(plane)
     if len(there) <= 2:
-        return _numbers(plane, where) if kind == "own" else labels_from_mask(_binary(plane, there, where))
+        return _numbers(plane, where) if kind == "own" else _pieces_of(_binary(plane, there, where), where)
     if kind == "soft" or not _whole(plane):
         return _soft_or_refused(plane, where, f"{len(there)} values")
     labels = _numbers(plane, where) if there[0] >= 0 else None
@@ -153,6 +154,26 @@ def _binary(plane: npt.NDArray[Any], there: npt.NDArray[Any], where: str) -> Mas
     return np.asarray(~high if high.mean() > 0.5 else high)
 
 
+def _pieces_of(mask: Mask, where: str) -> LabelMap:
+    labels = labels_from_mask(mask)
+    solid = _squares(labels)
+    pieces, kept = int(labels.max()), len(np.unique(labels[:-1, :-1][solid]))
+    dust = mask & ~ndimage.binary_opening(mask, np.ones((2, 2)))
+    if kept < (1 - _SOLID) * pieces and dust.sum() > _DUST * mask.sum():
+        raise InputError(
+            f"{where}: {pieces - kept} of the {pieces} pieces in this mask are lines or dots, as thresholds make of "
+            f"noise; smooth the image before the threshold, or remove the specks"
+        )
+    return labels
+
+
+def _squares(labels: LabelMap) -> Mask:
+    """Where the upper left corner of a square of 2x2 pixels of one particle lies."""
+    corner = labels[:-1, :-1]
+    same = (corner == labels[1:, :-1]) & (corner == labels[:-1, 1:]) & (corner == labels[1:, 1:])
+    return np.asarray(same & (corner > 0))
+
+
 def _border(mask: Mask) -> Mask:
     return np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
 
@@ -164,9 +185,7 @@ def _doubt(labels: LabelMap, values: int) -> str:
     pieces = int(flat_zones(labels, connectivity=2, background=0).max())
     if pieces > _PIECES * (values - 1):
         return f"{values - 1} values in {pieces} separate pieces"
-    corner = labels[:-1, :-1]
-    square = (corner == labels[1:, :-1]) & (corner == labels[:-1, 1:]) & (corner == labels[1:, 1:]) & (corner > 0)
-    thin = values - 1 - len(np.unique(corner[square]))
+    thin = values - 1 - len(np.unique(labels[:-1, :-1][_squares(labels)]))
     return f"{values - 1} values, {thin} of them thin lines or dots" if thin > (1 - _SOLID) * (values - 1) else ""
 
 

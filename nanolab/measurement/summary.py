@@ -44,6 +44,7 @@ _REJECTED = 0.05  # p-value of a fit below which its test rejects it
 # any two of them at most 0.07; 60 images of as many samples (EMPS) have 0.89.
 _APART = 0.5
 _SHOWN = 3  # images that a note names
+_SPECK_PX, _SPECKS = 12, 0.1  # px of area, 4 px across: specks of thresholds; above this share they move the median
 
 
 @dataclass(frozen=True, eq=False)
@@ -436,6 +437,12 @@ def _doubts(report: SizeReport) -> list[str]:
     """Return how far the numbers can be trusted."""
     sample, needed, chosen, goodness = report.sample, report.needed, report.chosen, report.goodness
     notes = []
+    areas = report.particles.loc[sample.rows, "area_px"]
+    if (areas < _SPECK_PX).mean() > _SPECKS:
+        notes.append(
+            f"{(areas < _SPECK_PX).sum()} of {len(areas)} particles are smaller than {_SPECK_PX} px: specks, or too "
+            "small to be measured at this magnification; --min-area-px leaves such out."
+        )
     if len(sample) < FEW_PARTICLES:
         are = "particle is" if len(sample) == 1 else "particles are"
         notes.append(f"{len(sample)} {are} too few for intervals; measure at least {FEW_PARTICLES}.")

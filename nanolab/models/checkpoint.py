@@ -1,7 +1,6 @@
-"""Weights on disk, and which of a training's are used: safetensors with a JSON record; reading one runs no code."""
+"""Weights on disk: safetensors with a JSON record; reading one runs no code."""
 
 import json
-import re
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -12,26 +11,21 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from nanolab.core.checks import InputError, check_file
-from nanolab.core.files import atomic, parse_json, read_json
+from nanolab.core.files import atomic, parse_json
+from nanolab.models.epochs import checkpoint_of
 from nanolab.models.readouts.base import Readout, make_readout
 from nanolab.models.registry import build
 from nanolab.models.settings import NetworkSettings
-from nanolab.models.shipped import shipped_model
 
 __all__ = [
-    "checkpoint_of",
     "copy_network",
-    "epoch_file",
-    "epochs_of",
     "load_checkpoint",
     "load_network",
     "network_settings",
     "save_checkpoint",
-    "selected_epoch",
 ]
 
 _KEY = "nanolab"
-_NUMBER = re.compile("[0-9]{4}|[1-9][0-9]{4,17}")
 
 
 def save_checkpoint(path: Path | str, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
@@ -116,58 +110,3 @@ def copy_network(source: Path | str, target: Path | str, readout_options: Mappin
     settings["readout_options"] = {**settings.get("readout_options", {}), **readout_options}
     make_readout(settings["readout"], **settings["readout_options"])
     save_checkpoint(target, tensors, record)
-
-
-def epochs_of(folder: Path | str) -> list[int]:
-    """Return the epochs of a training whose weights are in its folder, ascending; the first epoch is 1."""
-    return sorted(int(path.stem) for path in Path(folder).glob("epochs/*.safetensors") if _NUMBER.fullmatch(path.stem))
-
-
-def epoch_file(folder: Path | str, epoch: int) -> Path:
-    """Return the file of an epoch's weights in the folder of a training."""
-    return Path(folder) / "epochs" / f"{epoch:04d}.safetensors"
-
-
-def selected_epoch(folder: Path | str) -> int:
-    """Return the epoch of a training that was selected, the first if several were; the last there is where none was.
-
-    Raises
-    ------
-    InputError
-        If no epoch is finished, or the selection names one that is not there.
-    """
-    folder = Path(folder)
-    epochs = epochs_of(folder)
-    if not epochs:
-        raise InputError(f"{folder}: no epoch is finished; continue the training with resume")
-    if not (folder / "selection.json").exists():
-        return epochs[-1]
-    selection = read_json(folder / "selection.json")
-    chosen = selection.get("epochs") if isinstance(selection, dict) else None
-    if chosen == []:  # notes alone
-        return epochs[-1]
-    if not isinstance(chosen, list) or chosen[0] not in epochs:
-        raise InputError(f"{folder / 'selection.json'}: epoch {chosen} is not there; select one again")
-    return int(chosen[0])
-
-
-def checkpoint_of(model: "Path | str | PathLike[str]", epoch: int | None = None) -> Path:
-    """Return the file of the weights that a model names: itself, or an epoch of a training, the selected one if None.
-
-    The name `shipped` stands for the network that ships.
-
-    Raises
-    ------
-    InputError
-        If `model` is no checkpoint and no folder of a training.
-    """
-    if str(model) == "shipped":
-        return shipped_model()
-    path = Path(model)
-    if path.suffix == ".safetensors":
-        return path
-    if not (path / "run.json").is_file():
-        raise InputError(
-            f"{path}: holds no training (there is no run.json in it), and is no .safetensors file of one epoch"
-        )
-    return epoch_file(path, selected_epoch(path) if epoch is None else epoch)

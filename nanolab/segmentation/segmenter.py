@@ -24,8 +24,9 @@ from nanolab.images.labels import only, remove_small
 from nanolab.images.lettering import without_lettering
 from nanolab.images.micrograph import Micrograph
 from nanolab.images.trust import Trust
-from nanolab.models.checkpoint import checkpoint_of, load_network
+from nanolab.models.checkpoint import load_network
 from nanolab.models.device import Device, Precision, choose_device, choose_precision
+from nanolab.models.epochs import checkpoint_of
 from nanolab.models.normalisation import normalise
 from nanolab.models.readouts.base import MIN_AREA_PX, HasOutlines
 from nanolab.models.readouts.interior_border import InteriorBorder, with_dynamic

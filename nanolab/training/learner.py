@@ -14,8 +14,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from nanolab.core.checks import InputError
 from nanolab.core.seeds import generator
-from nanolab.models.checkpoint import checkpoint_of, load_network
+from nanolab.models.checkpoint import load_network
 from nanolab.models.device import Precision, autocast
+from nanolab.models.epochs import checkpoint_of
 from nanolab.models.readouts.base import Readout
 from nanolab.models.readouts.losses import class_dice_loss, soft_dice_loss
 from nanolab.models.registry import SIZE_MULTIPLE_PX, build

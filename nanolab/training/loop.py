@@ -17,7 +17,8 @@ from nanolab.core.files import atomic, locked, output_folder, sha256
 from nanolab.core.processes import worker_count, worker_pool
 from nanolab.core.words import seconds_words
 from nanolab.datasets.annotated import AnnotatedImage
-from nanolab.models.checkpoint import checkpoint_of, save_checkpoint
+from nanolab.models.checkpoint import save_checkpoint
+from nanolab.models.epochs import checkpoint_of
 from nanolab.models.readouts.base import make_readout
 from nanolab.training.keep import SCORES, Keep, in_words
 from nanolab.training.learner import Learner, learning_rate, new_network, plateau_factor

@@ -23,7 +23,7 @@ from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.core.tables import read_csv
 from nanolab.images.tiff import read_tiff, write_tiff
-from nanolab.models.checkpoint import epoch_file, epochs_of, selected_epoch
+from nanolab.models.epochs import epoch_file, epochs_of, selected_epoch
 from nanolab.models.readouts.base import Readout, make_readout
 from nanolab.training.settings import TrainingSettings
 

@@ -24,7 +24,7 @@ from nanolab.images.pixel_size import PixelSize
 from nanolab.images.rle import decode_columns
 from nanolab.measurement.particles import measure, sizes_of
 from nanolab.measurement.size_sample import Border, border_weights
-from nanolab.models.checkpoint import checkpoint_of
+from nanolab.models.epochs import checkpoint_of
 from nanolab.models.shipped import shipped_model
 from nanolab.segmentation.segmenter import Segmenter, options_said
 from nanolab.synthesis.arrangement.base import Counted as CountedArrangement

@@ -93,6 +93,7 @@ def test_a_click_on_a_particle_drops_it(page: Any, dashboard: Any, tmp_path: Pat
     canvas.hover(position=middle)
     page.get_by_text("aspect ratio").first.wait_for()  # the numbers of the particle under the mouse
     page.get_by_role("button", name="Drop", exact=True).click()
+    page.get_by_text("it is dropped").wait_for()  # buttons are told a little later than particles
     canvas.click(position=middle)
     page.get_by_text("3 → 2 particles").wait_for()
 

@@ -105,6 +105,15 @@ def test_a_micrograph_is_no_label_map(rng: np.random.Generator, dtype: type) -> 
             labels_from_values(image.astype(dtype), "m")
 
 
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.5, 0.7])
+def test_noise_is_no_mask_but_a_few_specks_are_kept(rng: np.random.Generator, share: float) -> None:
+    with pytest.raises(InputError, match=r"pieces in this mask are lines or dots, as thresholds make of noise"):
+        labels_from_values(rng.random((128, 128)) < share, "m")
+    specks = np.kron(MASK, np.ones((9, 9), dtype=np.uint8))  # large particles
+    specks[0, ::7] = 1
+    assert labels_from_values(specks, "m").max() > 10
+
+
 def test_no_micrograph_of_emps_is_taken_for_labels_and_every_map_is_kept(emps_folder) -> None:
     for path in sorted((emps_folder / "images").glob("*.png"))[::8]:
         with pytest.raises(InputError, match="must be a mask or a label map"):

@@ -8,7 +8,8 @@ from helpers.discs import TINY, TinyNetwork
 from safetensors.numpy import save_file
 
 from nanolab.core.checks import InputError
-from nanolab.models.checkpoint import copy_network, epochs_of, load_checkpoint, load_network, save_checkpoint
+from nanolab.models.checkpoint import copy_network, load_checkpoint, load_network, save_checkpoint
+from nanolab.models.epochs import epochs_of
 from nanolab.models.registry import NETWORKS
 
 RECORD = {"settings": {"network": "tiny", "readout": "foreground"}, "epoch": 3}

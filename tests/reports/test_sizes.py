@@ -81,6 +81,14 @@ def test_few_particles_are_said_to_be_few(tmp_path: Path) -> None:
     assert not [note for note in report.notes if note.startswith("D50 is known to")]
 
 
+@pytest.mark.parametrize(("specks", "said"), [(0, 0), (3, 0), (20, 1)])
+def test_specks_that_decide_a_median_are_told(tmp_path: Path, specks: int, said: int) -> None:
+    report = size_report([measure_image("a", squares([2] * specks + [30] * 40), pixel_size=KNOWN)], tmp_path)
+    notes = [note for note in report.notes if "specks" in note]
+    assert len(notes) == said
+    assert all(note.startswith("20 of 60 particles are smaller than 12 px") for note in notes)
+
+
 def test_images_of_different_samples_are_said_not_to_be_one(tmp_path: Path) -> None:
     images = [
         measure_image(name, squares([side + k % 3 for k in range(40)]), pixel_size=KNOWN)
@@ -353,7 +361,7 @@ def test_table_of_segment_figure_and_report_count_by_one_rule(tmp_path: Path) ->
         labels[np.hypot(rows - row, cols - col) < rng.uniform(4, 22)] = number
     image = measure_image("a", labels, pixel_size=PixelSize.typed(2.0))
     d50 = summarise_sizes([image], repeats=0).statistics["number"]["d50"]
-    row = _row(image, {}, is_mask=False)
+    row = _row(image, {}, [])
     assert row["d50"] == pytest.approx(d50, rel=5e-4)  # four digits
     (line,) = plot_sizes(image.particles).axes[0].lines
     assert line.get_xdata()[0] == d50
