@@ -77,20 +77,25 @@ def measure(
         return
     if not labels:
         raise InputError("LABELS: needs label maps or folders of them, got none; or --repeat a sizes.json")
-    from nanolab.cli.requests import request_of
-    from nanolab.images.folders import label_files
-    from nanolab.measurement.label_files import measure_files
-    from nanolab.measurement.summary import check_choices
-    from nanolab.synthesis.recipe import load_recipe
-
     if output.suffix.lower() in (".xlsx", ".json", ".pdf"):
         raise InputError(f"{output}: must be a folder or a CSV file; a folder gets tables in all formats")
     if where and twin is not None:
         raise InputError("where: sizes are corrected from all particles found; leave out --where or --twin")
     if output.suffix.lower() == ".csv" and (report or rois or compare is not None or twin is not None):
         raise InputError(f"{output}: must be a folder for --report, --rois, --compare or --twin, got a CSV file")
+    from nanolab.measurement.summary import check_choices
+
     check_choices(quantity, border, fit, without_scale)
-    recipe = None if twin is None else load_recipe(twin)
+    recipe = None
+    if twin is not None:
+        from nanolab.synthesis.recipe import load_recipe
+
+        recipe = load_recipe(twin)
+
+    from nanolab.cli.requests import request_of  # after the checks: each of these takes its time
+    from nanolab.images.folders import label_files
+    from nanolab.measurement.label_files import measure_files
+
     files, typed = label_files(*labels, recursive=recursive), typed_scales(pixel_size_nm, scales)
     images_measured, errors = measure_files(files, images=images, pixel_size_nm=typed)
     others, wrong = measure_files([] if compare is None else [compare], pixel_size_nm=typed)

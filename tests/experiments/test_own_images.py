@@ -32,7 +32,7 @@ def test_annotated_images_of_a_folder_are_taken(tmp_path: Path) -> None:
 def test_a_mask_that_does_not_fit_or_is_empty_is_said_at_once(tmp_path: Path) -> None:
     folder = write_own(tmp_path / "mine", disc_images(2))
     mask = folder / "probe (#1)_cp_masks.png"
-    Image.fromarray(np.eye(50, dtype=np.uint8)).save(mask)
+    Image.fromarray(np.kron(np.eye(5, dtype=np.uint8), np.ones((10, 10), np.uint8))).save(mask)
     with pytest.raises(InputError, match=r"probe \(#1\)_cp_masks\.png: both must have one size"):
         real_images(folder, annotated=True)
     for number in range(2):
