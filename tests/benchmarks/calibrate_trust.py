@@ -2,10 +2,11 @@
 
     python tests/benchmarks/calibrate_trust.py RENDERED... --check emps bam-tio2 --tune emps:47
 
-RENDERED are recipes, of which `--most` images of `--seed` are rendered, or folders of rendered images. Of each, images of even number are fitted to and those of
-odd number checked. `--tune emps:47` also fits trust in images to so many of a public set, and keeps the others for
-checking. What was found is kept in `--cache`, so that a second run takes seconds; the first takes about 2 s an image on
-one core. Writes `data/models/trust.json` and prints reliability, Brier score, expected calibration error and AUROC.
+RENDERED are recipes, of which `--most` images of `--seed` are rendered, or folders of rendered images. Of each,
+images of even number are fitted to and those of odd number checked. `--tune emps:47` also fits trust in images to so
+many of a public set, and keeps the others for checking. What was found is kept in `--cache`, so that a second run
+takes seconds; the first takes about 2 s an image on one core. Writes `data/models/trust.json` and prints reliability,
+Brier score, expected calibration error and AUROC.
 """
 
 import argparse
