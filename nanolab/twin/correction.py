@@ -17,8 +17,8 @@ from nanolab.twin.unfolding import PROBABILITIES, Spectrum, unfold
 
 __all__ = ["NAMES", "Correction", "FoundSizes", "correct"]
 
-#: What a spectrum is summed up by, in the order of `Spectrum.values`. Geometric mean and SD are the log-normal fit.
 _SUMS = ("d10_nm", "d50_nm", "d90_nm", "mean_nm", "geometric_mean_nm", "geometric_sd")
+#: What a spectrum is summed up by, in the order of `Spectrum.values`. Geometric mean and SD are the log-normal fit.
 NAMES = ("count", *(f"{name}{by}" for by in ("", "_by_volume") for name in _SUMS))
 _CONFIDENCE = 0.95
 _MORE = 1.6  # ratio of variances that chance alone seldom gives (two of 60 degrees of freedom: one in 28)
