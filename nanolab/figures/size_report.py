@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, PercentFormatter, ScalarFormatter
 from matplotlib.transforms import Bbox
 
 from nanolab.core.words import count_words
-from nanolab.figures.panels import draw_table, make_grid, make_panels, styled
+from nanolab.figures.panels import LINES, draw_table, make_grid, make_panels, styled
 from nanolab.figures.sizes import STATISTICS, draw_distribution, draw_sized, size_tenths
 from nanolab.measurement.statistics import statistics_table
 from nanolab.measurement.summary import MeasuredImage, SizeReport
 
-__all__ = ["plot_report_images", "plot_report_page"]
+__all__ = ["plot_report_images", "plot_report_knowledge", "plot_report_page"]
 
 _COLUMNS, _ROWS = 3, 5  # images on a page
 _THUMBNAIL_PX = 600
@@ -69,6 +70,49 @@ def plot_report_images(report: SizeReport, images: Sequence[MeasuredImage]) -> l
             axes.title.set_fontsize(7)
         pages.append(figure)
     return pages
+
+
+@styled
+def plot_report_knowledge(report: SizeReport) -> Figure:
+    """Draw how the interval of D50 falls with the number of particles, its parts, and what other rules give."""
+    figure, (falls, budget, rules) = make_panels(1, 3, aspect=0.85, panel_in=8 / 3)
+    _draw_precision(falls, report)
+    names = list(report.budget)[::-1]
+    budget.barh(names, [2 * report.budget[name] for name in names], color=LINES[0], height=0.5)
+    budget.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    budget.set(title="What it is made of", xlabel="uncertainty of D50 (k = 2)")
+    _draw_rules(rules, report)
+    return figure
+
+
+def _draw_precision(axes: Axes, report: SizeReport) -> None:
+    count, error = (np.array([point[name] for point in report.precision]) for name in ("particles", "error"))
+    axes.plot(count, error, "o-", color=LINES[0], markersize=3, label=f"{report.statistics['resampled']} drawn again")
+    aim = report.needed["error"]
+    if error[-1] > aim:
+        further = np.array([1.0, (error[-1] / aim) ** 2])
+        axes.plot(count[-1] * further, error[-1] / np.sqrt(further), "--", color=LINES[0], label="as 1/√number")
+    axes.axhline(aim, color=LINES[1], linewidth=0.8, label=f"{aim:.0%}")
+    axes.set(title="How the interval falls", xlabel="particles", ylabel="half width / D50", xscale="log", yscale="log")
+    for axis, form in ((axes.xaxis, ScalarFormatter()), (axes.yaxis, PercentFormatter(1, decimals=0))):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(form)
+        axis.set_minor_formatter(NullFormatter())
+    axes.legend(fontsize=7)
+
+
+def _draw_rules(axes: Axes, report: SizeReport) -> None:
+    names = list(report.rules)[::-1]
+    values = [report.rules[name]["d50"] for name in names]
+    axes.plot(values, names, "o", color=LINES[0], markersize=4)
+    for name, value in zip(names, values, strict=True):
+        axes.annotate(f"{report.rules[name]['count']:.0f}", (value, name), (0, 5), textcoords="offset points",
+                      ha="center", fontsize=7)  # fmt: skip
+    low, high = report.statistics["number"]["intervals"].get("d50", (np.nan, np.nan))
+    if np.isfinite(low):
+        axes.axvspan(low, high, color=LINES[0], alpha=0.15, linewidth=0)
+    axes.margins(x=0.2, y=0.15)
+    axes.set(title="By rule, with how many count", xlabel=f"D50 / {report.sample.unit}")
 
 
 def _draw_image(axes: Axes, report: SizeReport, image: MeasuredImage, edges: Any, **options: Any) -> None:

@@ -7,9 +7,13 @@ import numpy as np
 from scipy import stats
 
 from nanolab.core.checks import InputError, check_positive
-from nanolab.measurement.size_sample import SizeSample
+from nanolab.core.typing import FloatArray
+from nanolab.measurement.size_sample import SizeSample, quantiles, replicates
 
-__all__ = ["between_images", "iso_particles", "more_needed"]
+__all__ = ["between_images", "iso_particles", "more_needed", "precision_by_count"]
+
+_STEPS = 8  # numbers of images, or particles, of which the interval is learned
+_FEWEST = {"images": 2, "particles": 10}  # of which an interval means anything
 
 
 def iso_particles(
@@ -104,3 +108,34 @@ def more_needed(
         "more_images": max(0, images - result["images"]),
         "more_particles": max(0, particles - result["count"]),
     }
+
+
+def precision_by_count(
+    sample: SizeSample, *, rng: np.random.Generator, repeats: int = 199, confidence: float = 0.95
+) -> list[dict[str, float]]:
+    """Return how well so many images (particles, where there is one image) of the sample would tell D50.
+
+    That many are drawn again and again, with all their particles (the bootstrap of m out of n: Bickel, Goetze & van
+    Zwet 1997, Statistica Sinica 7, 1-31), from two to all.
+
+    Returns
+    -------
+    points
+        By ascending number: `images`, or `particles` alone where there is one image; `particles` on average; `error`,
+        the half width of the interval as a part of D50. Empty where there are too few to draw from.
+    """
+    of = "images" if len(sample.images) > 1 else "particles"
+    there = len(sample.images) if of == "images" else len(sample)
+    if there <= _FEWEST[of] or not repeats:
+        return []
+    points, tails = [], [1 - _upper(confidence), _upper(confidence)]
+    value = float(quantiles(sample.sizes, sample.weights, 0.5))
+    for count in np.unique(np.geomspace(_FEWEST[of], there, _STEPS).round().astype(int)).tolist():
+        low, high = np.quantile(replicates(sample, _d50, repeats=repeats, rng=rng, count=count), tails)
+        point = {"particles": round(len(sample) * count / there), "error": float(high - low) / 2 / value}
+        points.append({"images": count, **point} if of == "images" else point)
+    return points
+
+
+def _d50(sizes: FloatArray, weights: FloatArray, volume_weights: FloatArray) -> FloatArray:  # noqa: ARG001  # as it is called
+    return quantiles(sizes, weights, 0.5)

@@ -206,6 +206,7 @@ def replicates(
     *,
     repeats: int,
     rng: np.random.Generator,
+    count: int | None = None,
 ) -> FloatArray:
     """Return a statistic of bootstrap samples, shape (repeats, ...): whole images are drawn, with all their particles.
 
@@ -216,22 +217,23 @@ def replicates(
     ----------
     statistic
         Takes sizes, weights and volume weights of the particles drawn, shape (particles,), in ascending order.
+    count
+        How many images, or particles, are drawn each time; as many as there are if None.
 
     References
     ----------
     Davison & Hinkley 1997, Bootstrap Methods and their Application, 3.8, 10.1017/CBO9780511802843.
     """
     groups = sample.image if len(sample.images) > 1 else np.arange(len(sample))
-    return np.array([_replicate(sample, statistic, groups, rng) for _ in range(repeats)], dtype=np.float64)
+    there = int(groups.max()) + 1
+    drawn = (rng.multinomial(there if count is None else count, np.full(there, 1 / there)) for _ in range(repeats))
+    return np.array([_replicate(sample, statistic, times[groups]) for times in drawn], dtype=np.float64)
 
 
 def _replicate(
     sample: SizeSample,
     statistic: Callable[[FloatArray, FloatArray, FloatArray], npt.ArrayLike],
-    groups: npt.NDArray[np.int64],
-    rng: np.random.Generator,
+    times: npt.NDArray[np.int64],
 ) -> npt.ArrayLike:
-    count = int(groups.max()) + 1
-    times = rng.multinomial(count, np.full(count, 1 / count))[groups]
     drawn = times > 0
     return statistic(sample.sizes[drawn], (sample.weights * times)[drawn], (sample.volume_weights * times)[drawn])

@@ -19,7 +19,7 @@ from nanolab.measurement.conditions import fulfilling
 from nanolab.measurement.fits import FITS, Fit, GoodnessOfFit, fit, fit_all, goodness_of_fit
 from nanolab.measurement.nanomaterial import Nanomaterial, share_below_limit
 from nanolab.measurement.particles import check_length, measure
-from nanolab.measurement.precision import between_images, iso_particles, more_needed
+from nanolab.measurement.precision import between_images, iso_particles, more_needed, precision_by_count
 from nanolab.measurement.size_sample import Border, SampleOptions, SizeSample, quantiles, size_sample
 from nanolab.measurement.statistics import FEW_IMAGES, FEW_PARTICLES, statistics
 
@@ -44,6 +44,12 @@ _REJECTED = 0.05  # p-value of a fit below which its test rejects it
 # any two of them at most 0.07; 60 images of as many samples (EMPS) have 0.89.
 _APART = 0.5
 _SHOWN = 3  # images that a note names
+_CURVE_REPEATS = 199  # bootstrap samples behind each point of how the interval falls
+#: Rules by which some particles alone count: name, column, condition. Nearly all of an unobstructed one is seen.
+_ALONE = (
+    ("unobstructed", "visible_fraction", "visible_fraction >= 0.95"),
+    ("trusted", "trust", f"trust >= {UNTRUSTED}"),
+)
 _SPECK_PX, _SPECKS = 12, 0.1  # px of area, 4 px across: specks of thresholds; above this share they move the median
 
 
@@ -126,8 +132,11 @@ class SizeReport:
         between images; no counts where that says that they are of different samples.
     nanomaterial
         Share of the particles below 100 nm; None without a pixel size.
+    precision
+        How well fewer images, or particles, tell D50, see `nanolab.measurement.precision.precision_by_count`.
     rules
-        By each rule of what becomes of particles at the border: how many count, and D50.
+        By each rule of what counts, how many particles that are and their D50: `correct`, `drop`, `keep` for those at
+        the border; with the rule chosen there, `unobstructed` ones alone and, where trust is known, `trusted` ones.
     budget
         Standard uncertainties of D50, relative, by source: images (particles, where there is one image), pixel size,
         outline (where in its pixels it lies).
@@ -152,6 +161,7 @@ class SizeReport:
     goodness: GoodnessOfFit | None
     needed: dict[str, Any]
     nanomaterial: Nanomaterial | None
+    precision: list[dict[str, float]]
     rules: dict[str, dict[str, float]]
     budget: dict[str, float]
     scales: dict[str, str]
@@ -174,6 +184,7 @@ class SizeReport:
             "fits": fits,
             "needed": self.needed,
             "nanomaterial": self.nanomaterial and {**asdict(self.nanomaterial), "verdict": self.nanomaterial.verdict},
+            "precision": self.precision,
             "rules": self.rules,
             "budget": {
                 f"d50_{self.sample.unit}": {name: {"standard_uncertainty": each} for name, each in self.budget.items()}
@@ -257,6 +268,7 @@ def summarise_sizes(
         goodness,
         needed,
         None if few else _nanomaterial(particles, options, seed, repeats),
+        [] if few else precision_by_count(sample, rng=generator(seed, 6), repeats=min(repeats, _CURVE_REPEATS)),
         _rules(particles, options),
         _budget(result, sample.quantity, [each.pixel_size for each in images], pixel_size_error),
         scales,
@@ -337,14 +349,20 @@ def _nanomaterial(particles: pd.DataFrame, options: SampleOptions, seed: int, re
 
 
 def _rules(particles: pd.DataFrame, options: SampleOptions) -> dict[str, dict[str, float]]:
-    """Return what each rule at the border would give; a rule that leaves no particle is not among them."""
+    """Return what each rule of what counts would give; a rule that leaves no particle is not among them."""
+    where = options.get("where", "")
+    choices = {border: SampleOptions(border=border) for border in get_args(Border)}
+    for name, column, condition in _ALONE:
+        if column in particles:
+            choices[name] = {"where": f"{where} and {condition}" if where else condition}
     rules = {}
-    for border in get_args(Border):
+    for name, choice in choices.items():
+        chosen: SampleOptions = {**options, **choice}
         try:
-            sample = size_sample(particles, **{**options, "border": border})
+            sample = size_sample(particles, **chosen)
         except InputError:
             continue
-        rules[border] = {"count": len(sample), "d50": float(quantiles(sample.sizes, sample.weights, 0.5))}
+        rules[name] = {"count": len(sample), "d50": float(quantiles(sample.sizes, sample.weights, 0.5))}
     return rules
 
 
@@ -392,10 +410,15 @@ def _notes(report: SizeReport) -> list[str]:
     elif len(sample.images) < FEW_IMAGES:
         notes.append(f"Fewer than {FEW_IMAGES} images: the intervals are too narrow.")
     rules = ", ".join(f"{name} {rule['d50']:.4g} {sample.unit}" for name, rule in report.rules.items())
-    notes.append(f"D50 by the rule at the border: {rules}; here {sample.border}.")
+    notes.append(f"D50 by the rule of what counts: {rules}; here {_rule(report)}.")
     if report.nanomaterial is not None:
         notes.append(str(report.nanomaterial))
     return notes + _doubts(report)
+
+
+def _rule(report: SizeReport) -> str:
+    where = report.settings.get("where")
+    return f"{report.sample.border}, those with {where}" if where else report.sample.border
 
 
 def _known_to(report: SizeReport) -> str:

@@ -14,7 +14,7 @@ from nanolab.core.seeds import generator
 from nanolab.core.tables import significant, write_csv, write_excel
 from nanolab.datasets.annotations.imagej import write_imagej_rois
 from nanolab.figures.panels import save_pdf
-from nanolab.figures.size_report import plot_report_images, plot_report_page
+from nanolab.figures.size_report import plot_report_images, plot_report_knowledge, plot_report_page
 from nanolab.figures.sizes import plot_size_comparison
 from nanolab.figures.twin import plot_correction
 from nanolab.images.labels import write_labels
@@ -175,7 +175,8 @@ def write_page(report: SizeReport, images: Iterable[MeasuredImage], out: Path | 
     """Write `report.pdf` and `report.html`, numbers and all images, and with `png` the first page as `report.png`."""
     there = [each for each in images if each.name in report.scales]
     page = plot_report_page(report, there, [f"{name.capitalize()}: {value}." for name, value in _how(report)])
-    figures = [page, *plot_report_images(report, there)]
+    known = [plot_report_knowledge(report)] if report.precision else []
+    figures = [page, *known, *plot_report_images(report, there)]
     number = report.statistics["number"]
     low, high = number["intervals"].get("d50", (None, None))
     interval = "" if low is None else f" ({low:.4g} to {high:.4g})"

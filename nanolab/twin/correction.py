@@ -17,8 +17,9 @@ from nanolab.twin.unfolding import PROBABILITIES, Spectrum, unfold
 
 __all__ = ["NAMES", "Correction", "FoundSizes", "correct"]
 
-#: What a spectrum is summed up by, in the order of `Spectrum.values`.
-NAMES = ("count", *(f"{name}{by}" for by in ("", "_by_volume") for name in ("d10_nm", "d50_nm", "d90_nm", "mean_nm")))
+_SUMS = ("d10_nm", "d50_nm", "d90_nm", "mean_nm", "geometric_mean_nm", "geometric_sd")
+#: What a spectrum is summed up by, in the order of `Spectrum.values`. Geometric mean and SD are the log-normal fit.
+NAMES = ("count", *(f"{name}{by}" for by in ("", "_by_volume") for name in _SUMS))
 _CONFIDENCE = 0.95
 _MORE = 1.6  # ratio of variances that chance alone seldom gives (two of 60 degrees of freedom: one in 28)
 _MANY = 1000  # degrees of freedom of what is known as well as it can be
@@ -84,11 +85,23 @@ class Correction:
             for name, of in self.variances.items()
         }
         low, high = self.spectrum.range_nm
+        found = replace(self.spectrum, counts=self.found, known=np.ones_like(self.spectrum.known))
         return {
-            "as_found": _nested(self.as_found, {}),
-            "corrected": {**_nested(self.values, self.interval), "known_from_nm": low, "known_to_nm": high},
+            "as_found": {**_nested(self.as_found, {}), "distribution": _distribution(found)},
+            "corrected": {
+                **_nested(self.values, self.interval),
+                "known_from_nm": low,
+                "known_to_nm": high,
+                "distribution": _distribution(self.spectrum),
+            },
             "budget": budget,
         }
+
+
+def _distribution(spectrum: Spectrum) -> dict[str, list[float]]:
+    """Return the edges of the bins and the shares of particles and of their volume in each."""
+    shares = {by: each / each.sum() for by, each in zip(("number", "volume"), spectrum.amounts(), strict=True)}
+    return {name: each.tolist() for name, each in {"edges_nm": spectrum.edges, **shares}.items()}
 
 
 def _nested(values: Mapping[str, float], interval: Mapping[str, list[float]]) -> dict[str, Any]:
@@ -161,7 +174,7 @@ def correct(
         "twins": (scatter, len(twins[0].true) - 1),
         "recipe": (beyond * len(drawn_twins[0]), len(drawn_twins[0]) - 1),
         "settings": (np.mean(np.square(others), axis=0) if others else np.zeros(len(NAMES)), max(len(others), 1)),
-        "pixel size": (np.where([name == "count" for name in NAMES], 0, pixel_size_error**2), _MANY),
+        "pixel size": (np.where(["_nm" in name for name in NAMES], pixel_size_error**2, 0), _MANY),
     }
     half = _half_width(sources)
     value[0] *= scale
@@ -198,7 +211,9 @@ def _as_found(sample: FoundSizes) -> list[float]:
     values = []
     for each in (weights, weights * sizes**3):
         values += [*quantiles(sizes, each, PROBABILITIES).tolist(), float(np.average(sizes, weights=each))]
-    return values
+        log_mean = float(np.average(np.log(sizes), weights=each))
+        values += [np.exp(log_mean), np.exp(np.sqrt(np.average((np.log(sizes) - log_mean) ** 2, weights=each)))]
+    return [float(each) for each in values]
 
 
 def _redrawn(count: int, repeats: int, rng: np.random.Generator) -> FloatArray:

@@ -49,14 +49,18 @@ class Spectrum:
         return counts, np.asarray(counts * np.diff(self.edges**3) / 3 / np.diff(np.log(self.edges)))
 
     def values(self) -> FloatArray:
-        """Return of known sizes count, then D10, D50, D90 and mean in nm by number, then by volume, shape (9,)."""
+        """Return of known sizes what `NAMES` of `nanolab.twin.correction` says, shape (13,)."""
         counts, volumes = self.amounts()
         return np.array([counts.sum(), *self._of(counts), *self._of(volumes)])
 
     def _of(self, amount: FloatArray) -> list[float]:
         upto = np.concatenate([[0], np.cumsum(amount)])
-        logs, middle = np.log(self.edges), np.diff(self.edges) / np.diff(np.log(self.edges))
-        return [*np.exp(np.interp(PROBABILITIES, upto / upto[-1], logs)), float(amount @ middle / upto[-1])]
+        logs, share = np.log(self.edges), amount / upto[-1]
+        step, middle = np.diff(logs), (logs[1:] + logs[:-1]) / 2
+        log_mean = share @ middle
+        log_sd = np.sqrt(share @ ((middle - log_mean) ** 2 + step**2 / 12))  # even over the logarithm in each bin
+        quantiles = np.exp(np.interp(PROBABILITIES, upto / upto[-1], logs))
+        return [*quantiles, float(share @ (np.diff(self.edges) / step)), float(np.exp(log_mean)), float(np.exp(log_sd))]
 
 
 def unfold(found: FloatArray, response: Response, *, area_nm2: float) -> Spectrum:

@@ -2,10 +2,11 @@
 
     python tests/benchmarks/calibrate_trust.py RENDERED... --check emps bam-tio2 --tune emps:47
 
-RENDERED are folders of rendered images (`nanolab render`). Of each, images of even number are fitted to and those of
-odd number checked. `--tune emps:47` also fits trust in images to so many of a public set, and keeps the others for
-checking. What was found is kept in `--cache`, so that a second run takes seconds; the first takes about 2 s an image on
-one core. Writes `data/models/trust.json` and prints reliability, Brier score, expected calibration error and AUROC.
+RENDERED are recipes, of which `--most` images of `--seed` are rendered, or folders of rendered images. Of each,
+images of even number are fitted to and those of odd number checked. `--tune emps:47` also fits trust in images to so
+many of a public set, and keeps the others for checking. What was found is kept in `--cache`, so that a second run
+takes seconds; the first takes about 2 s an image on one core. Writes `data/models/trust.json` and prints reliability,
+Brier score, expected calibration error and AUROC.
 """
 
 import argparse
@@ -16,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from fit_candidates import opened
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
 from nanolab.core.files import read_json, sha256, write_json
 from nanolab.datasets.annotated import LazyImages
-from nanolab.datasets.opening import open_images
 from nanolab.datasets.public import public_images
 from nanolab.measurement.particles import equivalent_diameter
 from nanolab.metrics.instance import match
@@ -147,19 +148,20 @@ def calibrate(images: list[dict[str, Any]], rendered: set[str], tuned: dict[str,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rendered", nargs="+", help="folders of rendered images")
+    parser.add_argument("rendered", nargs="+", help="recipes, or folders of rendered images")
     parser.add_argument("--check", nargs="*", default=[], help="public sets")
     parser.add_argument("--tune", nargs="*", default=[], metavar="SET:COUNT")
     parser.add_argument("--cache", type=Path, default=Path("papermill_runs/trust"))
-    parser.add_argument("--most", type=int, default=16, help="images of each rendered set")
+    parser.add_argument("--most", type=int, default=3, help="images of each rendered set")
+    parser.add_argument("--seed", type=int, default=9500, help="of recipes")
     parser.add_argument("--only-cached", action="store_true", help="leave out images that are not in the cache")
     chosen = parser.parse_args()
     network, began = sha256(shipped_model()), monotonic()
     cache = chosen.cache / network[:12]
     cache.mkdir(parents=True, exist_ok=True)
     tuned = {name: int(count) for name, count in (each.split(":") for each in chosen.tune)}
-    folders = {"_".join(Path(each).resolve().parts[-2:]): each for each in chosen.rendered}
-    sets = {name: open_images(each)[: chosen.most] for name, each in folders.items()}
+    rendered = dict(opened(each, chosen.most, chosen.seed) for each in chosen.rendered)
+    sets = dict(rendered)
     sets |= {name: shuffled(public_images(name)) for name in chosen.check}
     finders = {kind: Segmenter(shipped_model(), magnification=value) for kind, value in KINDS.items()}
     found = [
@@ -169,7 +171,7 @@ def main() -> None:
         if one["auto"]["true"]
     ]
     print(pd.Series([one["set"] for one in found]).value_counts(sort=False).to_dict())
-    result = {kind: {"network": network, **calibrate(found, set(folders), tuned, kind)} for kind in KINDS}
+    result = {kind: {"network": network, **calibrate(found, set(rendered), tuned, kind)} for kind in KINDS}
     write_json(shipped_model().with_name("trust.json"), result)
     print(f"{shipped_model().with_name('trust.json')}: for weights {network[:12]}, {monotonic() - began:.0f} s")
 

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/fit_candidates.py RENDERED...
 
-RENDERED are folders of rendered images (`nanolab render`) that the network has not learned from; one that is named
-twice counts twice. Writes
+RENDERED are recipes, of which `--most` images of `--seed` are rendered, two of five with lettering, or folders of
+rendered images; the network must not have learned from them. One that is named twice counts twice. Writes
 `data/models/candidates.safetensors` and prints how well candidates of every sixth image are told apart when these are
 left out of the fit. What is computed of each image is kept in `--cache`; it takes about 2 s an image on one core.
 Trust is to be calibrated afterwards, on other images.
@@ -20,15 +20,17 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from nanolab.core.files import sha256
-from nanolab.datasets.annotated import AnnotatedImage
+from nanolab.datasets.annotated import AnnotatedImage, LazyImages
 from nanolab.datasets.opening import open_images
 from nanolab.models.shipped import shipped_model
 from nanolab.segmentation.candidates import FEATURES, likelihood
 from nanolab.segmentation.segmenter import Segmenter
+from nanolab.synthesis.rendered import rendered_images
 
 NETWORKS, WIDTH, EPOCHS, BATCH, RATE = 3, 48, 30, 2048, 3e-3
 SURELY_NOT, SURELY = 0.45, 0.95  # IoU, between which the target rises from 0 to 1
-LEFT_OUT = 6  # every n-th image of a folder
+LEFT_OUT = 6  # every n-th image of a recipe
+LETTERING = 0.4  # share of the images of a recipe, as the network has seen it
 
 
 def known_of(segmenter: Segmenter, image: AnnotatedImage) -> dict[str, np.ndarray]:
@@ -41,13 +43,20 @@ def known_of(segmenter: Segmenter, image: AnnotatedImage) -> dict[str, np.ndarra
     }
 
 
-def gathered(folders: list[str], cache: Path, most: int) -> list[tuple[int, dict[str, np.ndarray]]]:
-    """Return what is known of the images of all folders, and their numbers, from the cache where it is there."""
+def opened(rendered: str, most: int, seed: int) -> tuple[str, LazyImages]:
+    """Return a name for images that are rendered, in a folder or of a recipe, and the images."""
+    if (folder := Path(rendered)).is_dir():
+        return "_".join(folder.resolve().parts[-2:]), open_images(folder)[:most]
+    return f"{rendered}_{seed}", rendered_images(rendered, most, seed=seed, lettering=LETTERING)
+
+
+def gathered(rendered: list[str], cache: Path, most: int, seed: int) -> list[tuple[int, dict[str, np.ndarray]]]:
+    """Return what is known of all images, and their numbers, from the cache where it is there."""
     segmenter, result = Segmenter(shipped_model(), magnification="auto"), []
-    for folder in folders:
-        images = open_images(folder)[:most]
+    for each in rendered:
+        folder, images = opened(each, most, seed)
         for number, name in enumerate(images.names):
-            file = cache / f"{'_'.join(Path(folder).resolve().parts[-2:])}__{name}.safetensors"
+            file = cache / f"{folder}__{name}.safetensors"
             if not file.exists():
                 save_file(known_of(segmenter, images[number]), file)
             result.append((number, load_file(file)))
@@ -104,14 +113,15 @@ def weights_of(images: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rendered", nargs="+", help="folders of rendered images")
+    parser.add_argument("rendered", nargs="+", help="recipes, or folders of rendered images")
     parser.add_argument("--cache", type=Path, default=Path("papermill_runs/candidates"))
-    parser.add_argument("--most", type=int, default=80, help="images of each folder")
+    parser.add_argument("--most", type=int, default=50, help="images of each")
+    parser.add_argument("--seed", type=int, default=9000, help="of recipes")
     chosen = parser.parse_args()
     began, model = monotonic(), shipped_model()
     cache = chosen.cache / sha256(model)[:12]
     cache.mkdir(parents=True, exist_ok=True)
-    images = gathered(chosen.rendered, cache, chosen.most)
+    images = gathered(chosen.rendered, cache, chosen.most, chosen.seed)
     weights = weights_of([each for number, each in images if number % LEFT_OUT])
     left_out = [each for number, each in images if number % LEFT_OUT == 0]
     right = np.concatenate([each["ious"] for each in left_out]) >= 0.5

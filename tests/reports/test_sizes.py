@@ -18,6 +18,7 @@ from nanolab.images.folders import label_files
 from nanolab.images.labels import read_labels, write_labels
 from nanolab.images.pixel_size import PixelSize
 from nanolab.images.tiff import write_tiff
+from nanolab.images.trust import Trust
 from nanolab.measurement.label_files import measure_files
 from nanolab.reports.sizes import compare_report, measure_image, size_report, summarise_sizes
 from nanolab.segmentation.files import _row
@@ -394,7 +395,23 @@ def test_the_effect_of_the_rule_at_the_border_is_shown() -> None:
     report = summarise_sizes([measure_image(f"i{k}", discs(k), pixel_size=KNOWN) for k in range(3)])
     assert report.rules["keep"]["count"] == len(report.particles)
     assert report.rules["correct"] == {"count": len(report.sample), "d50": report.statistics["number"]["d50"]}
-    assert any("D50 by the rule at the border: correct" in note for note in report.notes)
+    assert any("D50 by the rule of what counts: correct" in note for note in report.notes)
+
+
+def test_the_effect_of_counting_unobstructed_or_trusted_ones_alone_is_shown() -> None:
+    labels = np.zeros((90, 90), dtype=np.int32)
+    labels[5:15, 5:15], labels[5:15, 60:70] = 1, 2
+    rows, cols = np.mgrid[:90, :90]
+    labels[np.hypot(rows - 55, cols - 55) < 16] = 4
+    labels[np.hypot(rows - 55, cols - 40) < 16] = 3  # over half of 4
+    trust = Trust(image=0.9, particles=(0.9, 0.2, 0.9, 0.9))
+    image = measure_image("a", labels, pixel_size=KNOWN, trust=trust)
+    seen = image.particles["visible_fraction"] >= 0.95
+    assert 2 <= seen.sum() < 4
+    rules = summarise_sizes([image], where="area_px > 50").rules
+    assert rules["unobstructed"]["count"] == seen.sum()
+    assert rules["trusted"]["count"] == 3
+    assert "trusted" not in summarise_sizes([measure_image("a", labels, pixel_size=KNOWN)]).rules
 
 
 @pytest.mark.parametrize(("side", "least"), [(4, 0.25), (10, 0.1), (60, 0.017)])

@@ -72,7 +72,13 @@ def test_the_budget_names_what_the_interval_is_made_of() -> None:
     assert list(shares) == ["images", "twins", "recipe", "settings", "pixel size"]
     assert sum(shares.values()) == pytest.approx(1)
     assert result.variances["d50_nm"]["pixel size"] == pytest.approx(0.01**2)
-    assert result.variances["count"]["pixel size"] == 0
+    assert result.variances["count"]["pixel size"] == result.variances["geometric_sd"]["pixel size"] == 0
+    corrected = result.to_dict()["corrected"]
+    low, high = corrected["by_volume"]["geometric_sd_interval"]
+    assert low < corrected["by_volume"]["geometric_sd"] < high
+    shares = corrected["distribution"]
+    assert [sum(shares["number"]), sum(shares["volume"])] == pytest.approx([1, 1])
+    assert len(shares["edges_nm"]) == len(shares["number"]) + 1
     assert np.sqrt(result.variances["d50_nm"]["settings"]) == pytest.approx(0.095, abs=0.03)  # ln 1.1, less its noise
     low, high = result.interval["d50_nm"]
     assert low < result.values["d50_nm"] < high

@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from nanolab.core.checks import InputError
+from nanolab.twin.correction import NAMES
 from nanolab.twin.response import Response
 from nanolab.twin.unfolding import Spectrum, unfold
 
@@ -47,7 +49,18 @@ def test_by_volume_the_large_ones_count() -> None:
     spectrum = Spectrum(np.array([100.0, 101.0, 200.0, 202.0]), np.array([7.0, 0.0, 1.0]), np.ones(3, dtype=bool))
     values = spectrum.values()
     assert values[2] == pytest.approx(100.5, abs=0.5)  # seven of eight are there
-    assert values[6] == pytest.approx(200.5, abs=1)  # 8 parts of volume against 7
+    assert values[8] == pytest.approx(200.5, abs=1)  # 8 parts of volume against 7
+
+
+def test_a_log_normal_spectrum_has_its_median_and_geometric_sd() -> None:
+    edges = np.geomspace(10, 2000, 120)
+    spectrum = Spectrum(edges, np.diff(norm.cdf(np.log(edges / 150) / np.log(1.5))), np.ones(119, dtype=bool))
+    values = dict(zip(NAMES, spectrum.values(), strict=True))
+    # by volume the median is that times exp(3 s^2) (Hatch & Choate 1929, 10.1016/S0016-0032(29)91451-4)
+    assert values["geometric_mean_nm"] == pytest.approx(150, rel=1e-3)
+    assert values["geometric_mean_nm_by_volume"] == pytest.approx(150 * np.exp(3 * np.log(1.5) ** 2), rel=3e-3)
+    assert values["geometric_sd"] == pytest.approx(1.5, rel=2e-3)
+    assert values["geometric_sd_by_volume"] == pytest.approx(1.5, rel=2e-3)
 
 
 def test_a_network_that_finds_nearly_nothing_is_refused() -> None:
