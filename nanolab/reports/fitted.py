@@ -116,10 +116,11 @@ def kept_twin(files: Sequence[Path], out: Path, parent: Recipe, **options: Any) 
     What it was made of is in `OUT/made_of.json`, written last.
     """
     scale = options.get("pixel_size_nm")
-    about = {
+    about: dict[str, Any] = {
         "parent": dump_recipe(parent),
         "images": [sha256(path) for path in files],
         "scale": dict(scale) if isinstance(scale, Mapping) else scale,
+        **{name: options[name] for name in ("scenes", "seed") if name in options},
     }
     made_of = out / "made_of.json"
     if not made_of.exists() or read_json(made_of) != about:
