@@ -1,6 +1,7 @@
 """What there is on the page: fields, buttons and drawings, and how they are arranged."""
 
 import io
+import json
 from collections.abc import Awaitable, Callable
 from itertools import product
 from pathlib import Path
@@ -11,13 +12,13 @@ import panel as pn
 from nanolab.dashboard.drawings import DistributionDrawing, Overlay
 from nanolab.dashboard.file_dropper import LimitedDropper
 from nanolab.dashboard.saved_work import FIT_CHOICES, QUANTITIES
+from nanolab.dashboard.tools import REDO_KEYS, TOOLS, UNDO_KEYS, Stroke
 from nanolab.dashboard.workbench import File, Workbench
 
 __all__ = ["Controls"]
 
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _CHUNK = 5_000_000  # bytes of a file in one message
-_MODES = {"Show": "show", "Drop": "drop", "Merge": "merge"}
 _QUANTITIES = dict(
     zip(("ECD", "√area", "max. Feret", "min. Feret", "major axis", "minor axis", "perimeter"), QUANTITIES, strict=True)
 )
@@ -37,6 +38,22 @@ _DOWNLOADS: dict[File, str] = {
     "report.pdf": "Report (PDF)",
     "session.json": "Session (JSON)",
 }
+_BRUSHES_PX = (1, 200)
+_KEYS = """
+if (!source.active || window.nanolabListens) return;
+window.nanolabListens = true;
+const wanted = new Set(WANTED);
+document.addEventListener("keydown", (event) => {
+  const [field] = event.composedPath();
+  if (field.isContentEditable || ["TEXTAREA", "SELECT"].includes(field.tagName)) return;
+  if (field.tagName === "INPUT" && !["button", "checkbox", "radio", "range"].includes(field.type)) return;
+  const held = [event.ctrlKey || event.metaKey ? "ctrl+" : "", event.shiftKey ? "shift+" : ""].join("");
+  const name = held + event.key.toLowerCase();
+  if (!wanted.has(name)) return;
+  event.preventDefault();
+  key.value = `${name} ${Date.now()}`;  // or the same key would be no change
+});
+""".replace("WANTED", json.dumps([*(tool.key for tool in TOOLS.values()), *UNDO_KEYS, *REDO_KEYS]))
 # Browsers ask only who has touched the page; what the question says is theirs.
 _WARN = "window.onbeforeunload = source.active ? (event) => { event.preventDefault(); return ''; } : null"
 
@@ -52,8 +69,8 @@ class Controls:
         Whose choices are shown at first.
     upload_mb
         Largest file that is taken.
-    on_tap
-        Called with the labels of the particles that were clicked.
+    on_tap, on_stroke
+        Called with the labels of the particles that were clicked, and with what was drawn.
     download
         Returns what gives the content of a file.
     """
@@ -65,6 +82,7 @@ class Controls:
         *,
         upload_mb: float,
         on_tap: Callable[[list[int]], None],
+        on_stroke: Callable[[Stroke], None],
         download: Callable[[File], Callable[[], Awaitable[io.BytesIO | None]]],
     ) -> None:
         widgets = pn.widgets
@@ -96,8 +114,16 @@ class Controls:
         self.pixel_size = widgets.TextInput(label="Pixel size / nm", placeholder="such as 2.5", **stretch)
         self.for_all = widgets.Button(label="Use for all images", **stretch)
         self.scale = pn.pane.HTML("", **stretch)
-        self.mode = widgets.RadioButtonGroup(label="On click", options=_MODES, value="show", stylesheets=[_STYLE])
+        self.mode = widgets.RadioButtonGroup(
+            label="Tool", options={tool.name: name for name, tool in TOOLS.items()}, value="show", **stretch
+        )
+        self.brush = widgets.IntInput(
+            label="", value=12, start=_BRUSHES_PX[0], end=_BRUSHES_PX[1], width=70, visible=False, stylesheets=[_STYLE]
+        )
+        self.whole = widgets.Button(label="All of it", visible=False, stylesheets=[_STYLE])
         self.undo = widgets.Button(label="Undo", disabled=True, stylesheets=[_STYLE])
+        self.redo = widgets.Button(label="Redo", disabled=True, stylesheets=[_STYLE])
+        self.key = widgets.TextInput(value="", visible=False)
         self.restore = widgets.Button(label="Restore all", disabled=True, stylesheets=[_STYLE])
         self.numbers = widgets.TextInput(
             label="", placeholder="by number: 12, 15", width=150, stylesheets=[_STYLE], align="end"
@@ -117,6 +143,8 @@ class Controls:
         )
         self.unsaved = widgets.Checkbox(value=False, visible=False)
         self.unsaved.jscallback(value=_WARN)
+        self.listens = widgets.Checkbox(value=False, visible=False)
+        self.listens.jscallback(args={"key": self.key}, value=_KEYS)
         self.table = pn.pane.HTML("", **stretch)
         self.downloads = [
             widgets.FileDownload(
@@ -129,7 +157,7 @@ class Controls:
             )
             for file, label in _DOWNLOADS.items()
         ]
-        self.overlay, self.distribution = Overlay(on_tap), DistributionDrawing()
+        self.overlay, self.distribution = Overlay(on_tap, on_stroke), DistributionDrawing()
         self.picture = pn.pane.Bokeh(self.overlay.figure, sizing_mode="stretch_both")
         self.nothing = pn.pane.HTML(_NOTHING, sizing_mode="stretch_both", stylesheets=[_STYLE])
         self.histogram = pn.pane.Bokeh(self.distribution.figure, sizing_mode="stretch_width")
@@ -169,9 +197,9 @@ class Controls:
         )  # fmt: skip
         middle = pn.Column(
             _heading("2 · Particles"),
-            pn.Row(self.mode, self.undo, self.restore, **wide), self.hint,
+            self.mode, pn.Row(self.undo, self.redo, self.restore, self.brush, self.whole, self.hint, **wide),
             self.picture, self.nothing, self.message,
-            pn.Row(self.numbers, self.drop, self.merge, **wide),
+            pn.Row(self.numbers, self.drop, self.merge, **wide), self.key, self.listens,
             sizing_mode="stretch_both", **_card("middle"),
         )  # fmt: skip
         right = pn.Column(

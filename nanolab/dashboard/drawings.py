@@ -1,12 +1,13 @@
 """What the page draws with Bokeh: the micrograph with its particles, and the size distribution."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from bokeh.events import Pan, PanEnd, PanStart
 from bokeh.models import (
     BasicTicker,
     ColorBar,
@@ -22,10 +23,10 @@ from bokeh.models import (
 )
 from bokeh.palettes import Greys256, Viridis256
 from bokeh.plotting import figure
-from scipy import ndimage
 from skimage.measure import find_contours
 
 from nanolab.dashboard.html import shape_words
+from nanolab.dashboard.tools import Stroke
 from nanolab.dashboard.workbench import Sizes, WorkbenchImage
 from nanolab.figures.sizes import NAMES, fit_curves
 from nanolab.images.lengths import length_text, nice_length_nm
@@ -34,7 +35,7 @@ from nanolab.measurement.particles import sizes_of
 from nanolab.measurement.size_sample import quantiles
 from nanolab.measurement.statistics import histogram
 
-__all__ = ["DistributionDrawing", "Limits", "Overlay", "outline_polygons", "size_limits"]
+__all__ = ["DistributionDrawing", "Limits", "Overlay", "outline_polygon", "size_limits"]
 
 Limits = tuple[float, float]
 Polygon = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
@@ -56,6 +57,29 @@ const [x, y] = [scale * plot.inner_width / 2, scale * plot.inner_height / 2];
 plot.x_range.setv({start: width / 2 - x, end: width / 2 + x, reset_start: width / 2 - x, reset_end: width / 2 + x});
 plot.y_range.setv({start: height / 2 + y, end: height / 2 - y, reset_start: height / 2 + y, reset_end: height / 2 - y});
 """
+# gathers a stroke in the browser, where it is seen at once, and sends it when the button is released
+_DRAW = """
+if (plot.toolbar.active_drag !== null) return;
+if (cb_obj.event_name === "panstart") stroke.path = {xs: [[]], ys: [[]], width: [2]};
+if (!stroke.path) return;
+stroke.path.xs[0].push(cb_obj.x);
+stroke.path.ys[0].push(cb_obj.y);
+stroke.path.width[0] = Math.max(2, stroke.tags[0] * plot.inner_width / (plot.x_range.end - plot.x_range.start));
+const data = stroke.data;
+const put = data instanceof Map ? (name, value) => data.set(name, value) : (name, value) => { data[name] = value; };
+Object.entries(stroke.path).forEach(([name, value]) => put(name, value));
+stroke.change.emit();
+if (cb_obj.event_name !== "panend") return;
+stroke.setv({data: stroke.path}, {check_eq: false});  // it looks like what is there
+stroke.path = null;
+"""
+_NO_STROKE: dict[str, list[Any]] = {"xs": [], "ys": [], "width": []}
+# what changes with a particle
+_KNOWN = (
+    *("label", "area_px", "perimeter_px", "centroid_row_px", "centroid_col_px", "mean_intensity", "touches_border"),
+    *("trust", "pixel_size_nm"),
+)
+_MOST_GAPS = 500  # rows of particles that are gone, before all are sent anew
 
 
 def size_limits(particles: pd.DataFrame, quantity: str) -> Limits:
@@ -69,7 +93,14 @@ def size_limits(particles: pd.DataFrame, quantity: str) -> Limits:
 
 
 class Overlay:
-    """The micrograph with an outline for every particle, coloured by size; hover for numbers, click to choose.
+    """The micrograph with an outline for every particle, coloured by size; hover for numbers, click to choose, draw.
+
+    Parameters
+    ----------
+    on_tap
+        Called with the labels of the particles that were clicked.
+    on_stroke
+        Called with what was drawn.
 
     Attributes
     ----------
@@ -77,10 +108,11 @@ class Overlay:
         Bokeh's figure.
     """
 
-    def __init__(self, on_tap: Callable[[list[int]], None]) -> None:
+    def __init__(self, on_tap: Callable[[list[int]], None], on_stroke: Callable[[Stroke], None]) -> None:
         self._image = ColumnDataSource({"image": [], "width": [], "height": []})
         self._shape = ColumnDataSource({"size": [1024, 768]})
         self._particles = ColumnDataSource(_columns(None, "ecd"))
+        self._stroke = ColumnDataSource(_NO_STROKE, tags=[0])
         self._bar = ColumnDataSource({"left": [], "right": [], "top": [], "bottom": []})
         self._text = ColumnDataSource({"x": [], "y": [], "text": []})
         self._colours = LinearColorMapper(palette=Viridis256, low=0, high=1)
@@ -92,9 +124,13 @@ class Overlay:
             title="",
             title_text_font_style="normal",
         )
+        self._pan = PanTool()
         self.figure = self._make()
-        self._on_tap = on_tap
+        self._on_tap, self._on_stroke = on_tap, on_stroke
+        self._drawn: dict[int, tuple[int, int]] = {}  # row and state of each particle that is there, by its label
+        self._drawn_for: tuple[str, str, str] | None = None
         self._particles.selected.on_change("indices", self._tapped)
+        self._stroke.on_change("data", self._stroked)
 
     def _make(self) -> Any:
         plot = figure(
@@ -135,16 +171,30 @@ class Overlay:
             "x", "y", "text", source=self._text, text_color="white", text_align="center", text_baseline="bottom",
             text_font_size="14px", text_font_style="bold", text_outline_color="#10151c",
         )  # fmt: skip
-        hover = HoverTool(renderers=[patches], tooltips=_TOOLTIP, point_policy="follow_mouse", attachment="horizontal")
-        zoom, pan = WheelZoomTool(), PanTool()
-        plot.add_tools(pan, zoom, ResetTool(), hover, TapTool(renderers=[patches]))
-        plot.toolbar.active_scroll, plot.toolbar.active_drag = zoom, pan
+        plot.multi_line(
+            "xs", "ys", source=self._stroke, line_width="width", line_color="#ff5a36", line_alpha=0.7, line_cap="round"
+        )
+        self._hover = HoverTool(
+            renderers=[patches], tooltips=_TOOLTIP, point_policy="follow_mouse", attachment="horizontal"
+        )
+        zoom, tap = WheelZoomTool(), TapTool(renderers=[patches])
+        plot.add_tools(self._pan, zoom, ResetTool(), self._hover, tap)
+        plot.toolbar.active_scroll, plot.toolbar.active_drag, plot.toolbar.active_tap = zoom, self._pan, tap
         plot.add_layout(self._colour_bar, "right")
         fit = CustomJS(args={"plot": plot, "shape": self._shape}, code=_FIT)
         for change in ("inner_width", "inner_height"):
             plot.js_on_change(change, fit)
         self._shape.js_on_change("data", fit)
+        draw = CustomJS(args={"plot": plot, "stroke": self._stroke}, code=_DRAW)
+        for event in (PanStart, Pan, PanEnd):
+            plot.js_on_event(event, draw)
         return plot
+
+    def take(self, *, draws: bool, brush_px: float) -> None:
+        """Let dragging draw, with a brush of a width in px of the image (0: a thin line), or move the picture."""
+        self._stroke.tags = [brush_px]
+        drag, inspect = (None, None) if draws else (self._pan, self._hover)
+        self.figure.toolbar.update(active_drag=drag, active_inspect=inspect)
 
     def show_image(self, image: WorkbenchImage | None) -> None:
         """Show another micrograph, or none."""
@@ -162,13 +212,48 @@ class Overlay:
         self._shape.data = {"size": [width, height]}
 
     def show_particles(self, image: WorkbenchImage | None, quantity: str, limits: Limits) -> None:
-        """Draw the particles of the micrograph, coloured by `quantity` between the limits."""
+        """Draw the particles of the micrograph, coloured by `quantity` between the limits.
+
+        Of the image and quantity that are there already, only particles that are new or have changed are sent.
+        """
         self._particles.selected.indices = []
-        self._particles.data = _columns(image, quantity)
-        self._colours.low, self._colours.high = limits
+        wanted = None if image is None else (image.sha256, image.found, quantity)
+        now = {} if image is None else _states(image.particles)
+        if image is None or wanted != self._drawn_for or not self._change(image, quantity, now):
+            self._particles.data = _columns(image, quantity)
+            self._drawn = {label: (row, state) for row, (label, state) in enumerate(now.items())}
+        self._drawn_for = wanted
+        self._colours.update(low=limits[0], high=limits[1])
         unit = "px" if image is None or image.micrograph.pixel_size_nm is None else "nm"
         self._colour_bar.title = f"{_short(quantity)} / {unit}"
         self._bar.data, self._text.data = _scale_bar(image)
+
+    def _change(self, image: WorkbenchImage, quantity: str, now: Mapping[int, int]) -> bool:
+        """Change the rows of particles that are not as they were; False where all must be sent anew."""
+        rows = len(self._particles.data["label"])
+        gone = [label for label in self._drawn if label not in now]
+        if rows - len(now) + len(gone) > _MOST_GAPS:
+            return False
+        other = [label for label, state in now.items() if self._drawn.get(label, (0, None))[1] != state]
+        columns = _columns(image, quantity, image.particles[image.particles["label"].isin(other)])
+        labels = [int(label) for label in columns["label"]]
+        there = [at for at, label in enumerate(labels) if label in self._drawn]
+        new = [at for at, label in enumerate(labels) if label not in self._drawn]
+        nothing = {"x": [], "y": [], "label": 0}  # a row stays, or the numbers of all others would change
+        patches = {
+            name: [(self._drawn[label][0], nothing[name]) for label in gone if name in nothing]
+            + [(self._drawn[labels[at]][0], values[at]) for at in there]
+            for name, values in columns.items()
+        }
+        if gone or there:
+            self._particles.patch(patches)
+        if new:
+            self._particles.stream({name: [values[at] for at in new] for name, values in columns.items()})
+        for label in gone:
+            del self._drawn[label]
+        placed = {labels[at]: rows + place for place, at in enumerate(new)}
+        self._drawn |= {label: (placed.get(label) or self._drawn[label][0], now[label]) for label in labels}
+        return True
 
     def select(self, labels: Sequence[int]) -> None:
         """Light up these particles."""
@@ -178,20 +263,35 @@ class Overlay:
     def _tapped(self, attr: str, old: list[int], new: list[int]) -> None:  # noqa: ARG002  # as Bokeh calls it
         self._on_tap([int(self._particles.data["label"][index]) for index in new])
 
+    def _stroked(self, attr: str, old: Any, new: Any) -> None:  # noqa: ARG002  # as Bokeh calls it
+        if len(new["xs"]):
+            self._stroke.data = _NO_STROKE
+            self._on_stroke(list(zip(new["ys"][0], new["xs"][0], strict=True)))
+
 
 def _short(quantity: str) -> str:
     return "ECD" if quantity == "ecd" else NAMES.get(quantity, quantity)
 
 
-def _columns(image: WorkbenchImage | None, quantity: str) -> dict[str, Any]:
-    """Return one row per particle: its outline, colour and numbers."""
+def _states(particles: pd.DataFrame) -> dict[int, int]:
+    """Return for the label of each particle a number that changes with it."""
+    known = particles[[name for name in _KNOWN if name in particles]]
+    return dict(zip(particles["label"].tolist(), pd.util.hash_pandas_object(known, index=False).tolist(), strict=True))
+
+
+def _columns(image: WorkbenchImage | None, quantity: str, particles: pd.DataFrame | None = None) -> dict[str, Any]:
+    """Return one row per particle, of the image's or of some of them: its outline, colour and numbers."""
     names = ("x", "y", "label", "value", "alpha", "dash", "quantity", "size", "area", "feret", "aspect", "hatch")
     if image is None or not len(image.particles):
         return {name: [] for name in (*names, "circularity", "solidity", "trust", "remark")}
-    table = image.particles
+    table = image.particles if particles is None else particles
     sizes, unit = sizes_of(table, quantity)
     area = table["area_nm2" if unit == "nm" else "area_px"]
-    polygons = outline_polygons(image.labels, table["label"].tolist())
+    boxes = (image.corrected.window_of(label) for label in table["label"].tolist())
+    polygons = [
+        outline_polygon(image.labels[box] == label, (box[0].start, box[1].start))
+        for label, box in zip(table["label"], boxes, strict=True)
+    ]
     cut = table["touches_border"].to_numpy(dtype=bool)
     trust = table["trust"] if "trust" in table else pd.Series(np.nan, table.index)
     longest, shortest = table[f"feret_max_{unit}"], table[f"feret_min_{unit}"]
@@ -199,8 +299,8 @@ def _columns(image: WorkbenchImage | None, quantity: str) -> dict[str, Any]:
         "x": [x for x, _ in polygons],
         "y": [y for _, y in polygons],
         "label": table["label"].tolist(),
-        "value": sizes,
-        "alpha": np.where(cut, 0.0, 0.4),
+        "value": sizes.tolist(),
+        "alpha": np.where(cut, 0.0, 0.4).tolist(),
         "dash": np.where(cut, "dashed", "solid").tolist(),
         "quantity": [_short(quantity)] * len(table),
         "size": ["alone in its image" if np.isnan(size) else f"{size:.4g} {unit}" for size in sizes],
@@ -215,28 +315,23 @@ def _columns(image: WorkbenchImage | None, quantity: str) -> dict[str, Any]:
     }
 
 
-def outline_polygons(labels: npt.NDArray[np.int32], wanted: Sequence[int]) -> list[Polygon]:
-    """Return the outer outline of each particle as x and y of its corners, in pixels from the top left of the image.
+def outline_polygon(mask: npt.NDArray[np.bool_], corner: tuple[int, int] = (0, 0)) -> Polygon:
+    """Return the outer outline of a particle as x and y of its corners, in pixels from the top left of the image.
 
     Outlines pass through the middles of the edges of the outermost pixels: that of a single pixel at row 2, column 5
     goes through (5.5, 2), (6, 2.5), (5.5, 3) and (5, 2.5).
 
     Parameters
     ----------
-    labels
-        Shape (height, width), 0 = background.
-    wanted
-        Labels of the particles, each of them in the map. Of a particle in several pieces the largest is drawn.
+    mask
+        Shape (height, width); of several pieces the largest is drawn.
+    corner
+        Row and column of its first pixel in the image.
     """
-    boxes = ndimage.find_objects(labels)
-    return [_outline(labels[boxes[label - 1]] == label, boxes[label - 1]) for label in wanted]
-
-
-def _outline(mask: npt.NDArray[np.bool_], box: tuple[slice, slice]) -> Polygon:
     contours = find_contours(np.pad(mask, 1).astype(np.float32), 0.5, fully_connected="high")
     points = max(contours, key=len).astype(np.float32)
     corners = cv2.approxPolyDP(points[:-1, None], _TOLERANCE_PX, closed=True)[:, 0].astype(np.float64) - 0.5
-    return corners[:, 1] + box[1].start, corners[:, 0] + box[0].start
+    return corners[:, 1] + corner[1], corners[:, 0] + corner[0]
 
 
 def _scale_bar(image: WorkbenchImage | None) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -16,6 +16,7 @@ from nanolab.core.checks import InputError
 from nanolab.core.words import count_words, seconds_words
 from nanolab.dashboard.controls import Controls
 from nanolab.dashboard.drawings import Limits, size_limits
+from nanolab.dashboard.edits import Edit
 from nanolab.dashboard.html import (
     failure_list,
     hint,
@@ -29,6 +30,7 @@ from nanolab.dashboard.html import (
 )
 from nanolab.dashboard.saved_work import parse_work
 from nanolab.dashboard.session import Models, Progress, VisitorFolder
+from nanolab.dashboard.tools import REDO_KEYS, TOOLS, UNDO_KEYS, Stroke, edit_of
 from nanolab.dashboard.workbench import File, Sizes, Workbench, WorkbenchImage, safe_name
 from nanolab.images.pixel_size import parse_nm
 
@@ -40,11 +42,7 @@ MOST_UPLOAD_MB = 200
 _TELL_S = 0.5  # between two words on progress
 _TELLS_LITTLE = 0.05  # of the work that is done, on what is left
 
-_HINTS = {
-    "show": "Hover or click a particle for its numbers. Wheel zooms, dragging moves.",
-    "drop": "Click a particle that is wrong: it is dropped.",
-    "merge": "Click two neighbours that are one particle.",
-}
+_SOON_S = 0.25  # after a correction, so that it is seen first
 
 
 class Page:
@@ -81,8 +79,18 @@ class Page:
         self._sizes: Sizes | None = None
         self._acts: deque[Callable[[], object]] = deque()
         self._settling = False
-        self.ui = Controls(models.names, self.bench, upload_mb=upload_mb, on_tap=self._tapped, download=self._download)
+        self._shown: str | None = None  # the image whose picture is there
+        self._turn = 0
+        self.ui = Controls(
+            models.names,
+            self.bench,
+            upload_mb=upload_mb,
+            on_tap=self._tapped,
+            on_stroke=self._stroked,
+            download=self._download,
+        )
         self._listen()
+        self._change_mode()
         self.view = self.ui.layout()
         self._refresh_images()
 
@@ -117,7 +125,11 @@ class Page:
         self.ui.cancel.on_click(lambda event: self._cancel())
         self.ui.remove.on_click(lambda event: self._remove_image())
         self.ui.for_all.on_click(lambda event: self._type_pixel_size(everywhere=True))
+        self.ui.brush.param.watch(lambda event: self._change_mode(), "value")
+        self.ui.key.param.watch(lambda event: self._pressed(event.new.split(" ")[0]), "value")
+        self.ui.whole.on_click(lambda event: self._changed(self._look_at_all))
         self.ui.undo.on_click(lambda event: self._changed(self.bench.undo))
+        self.ui.redo.on_click(lambda event: self._changed(self.bench.redo))
         self.ui.restore.on_click(lambda event: self._changed(lambda: self.bench.restore(self._current)))
         self.ui.drop.on_click(lambda event: self._changed(self._drop_typed))
         self.ui.merge.on_click(lambda event: self._changed(self._merge_typed))
@@ -237,6 +249,15 @@ class Page:
         else:  # Bokeh's callbacks hold on to what they are given until a full collection: nothing large here
             self._document.add_next_tick_callback(self._catch_up)
 
+    def _soon(self, act: Callable[[], object]) -> None:
+        """Do it a little later, once, whatever comes in between."""
+        if self._document is None:
+            act()
+            return
+        self._turn += 1
+        turn = self._turn
+        self._document.add_timeout_callback(lambda: act() if turn == self._turn else None, int(1000 * _SOON_S))
+
     def _catch_up(self) -> None:
         while self._acts:
             self._acts.popleft()()
@@ -299,6 +320,22 @@ class Page:
             f"circularity {shape_words(row['circularity'])}" + (", cut by the border" if row["touches_border"] else "")
         )
 
+    def _stroked(self, stroke: Stroke) -> None:
+        tool = self.ui.mode.value
+        if TOOLS[tool].draws:
+            self._changed(lambda: self.bench.correct(self._current, edit_of(tool, stroke, self.ui.brush.value)))
+
+    def _look_at_all(self) -> None:
+        self.bench.correct(self._current, Edit("look"))
+
+    def _pressed(self, key: str) -> None:
+        if key in UNDO_KEYS and self.bench.can_undo:
+            self._changed(self.bench.undo)
+        elif key in REDO_KEYS and self.bench.can_redo:
+            self._changed(self.bench.redo)
+        else:
+            self.ui.mode.value = next((name for name, tool in TOOLS.items() if tool.key == key), self.ui.mode.value)
+
     def _typed_numbers(self) -> list[int]:
         numbers = [int(each) for each in re.findall(r"\d+", self.ui.numbers.value_input or self.ui.numbers.value or "")]
         if not numbers:
@@ -318,7 +355,7 @@ class Page:
         """Change something, say why where that is impossible, and show what follows."""
         before = {name: len(each.particles) for name, each in self.bench.images.items()}
         try:
-            act()
+            where = act()
         except InputError as error:
             self._say(str(error), wrong=True)
             self._show_particles()
@@ -327,8 +364,8 @@ class Page:
         after = {name: len(each.particles) for name, each in self.bench.images.items()}
         changes = [f"{name}: {before[name]} → {count_words(after[name], 'particle')}" for name in after
                    if before[name] != after[name]]  # fmt: skip
-        self._say("; ".join(changes))
-        self._refresh_images()
+        self._say("; ".join(changes) or "Done.")
+        self._refresh_images(where if isinstance(where, str) else None)
 
     def _choose(self, name: str, value: str) -> None:
         setattr(self.bench, name, value)
@@ -337,8 +374,12 @@ class Page:
 
     def _change_mode(self) -> None:
         self._pending = None
-        self.ui.hint.object = hint(_HINTS[self.ui.mode.value])
+        tool = TOOLS[self.ui.mode.value]
+        self.ui.hint.object = hint(f"{tool.hint} Key: {tool.key}.")
+        self.ui.brush.visible, self.ui.whole.visible = tool.brush, self.ui.mode.value == "look"
         self._later(partial(self.ui.overlay.select, []))
+        width = self.ui.brush.value if tool.brush else 0
+        self._later(partial(self.ui.overlay.take, draws=tool.draws, brush_px=width))
 
     def _type_pixel_size(self, *, everywhere: bool = False) -> None:
         text = self.ui.pixel_size.value
@@ -388,11 +429,14 @@ class Page:
         if self._settling:
             return
         self._pending = None
-        self._later(lambda: self.ui.overlay.show_image(self._image))
+        image = self._image
+        if (picture := None if image is None else image.sha256) != self._shown or picture is None:
+            self._shown = picture  # otherwise it stays as it is, zoomed in or not
+            self._later(lambda: self.ui.overlay.show_image(self._image))
         self._show_particles()
         self._show_controls()
         self._show_failures()
-        self._show_sizes()
+        self._soon(self._show_sizes)
 
     def _show_choices(self) -> None:
         self.ui.quantity.value, self.ui.fit.value = self.bench.quantity, self.bench.fit_name
@@ -410,9 +454,9 @@ class Page:
         )
         self.ui.picture.visible = self.ui.histogram.visible = there
         self.ui.nothing.visible = not there
-        self.ui.undo.disabled = not self.bench.can_undo
+        self.ui.undo.disabled, self.ui.redo.disabled = not self.bench.can_undo, not self.bench.can_redo
         self.ui.restore.disabled = image is None or not image.edits
-        of_an_image = (self.ui.drop, self.ui.merge, self.ui.remove, self.ui.for_all, self.ui.pixel_size)
+        of_an_image = (self.ui.mode, self.ui.drop, self.ui.merge, self.ui.remove, self.ui.for_all, self.ui.pixel_size)
         for each in (*of_an_image, *self.ui.downloads):
             each.disabled = not there
         self._settling = True
@@ -424,7 +468,7 @@ class Page:
         self.ui.scale.object = (
             "" if image is None else scale_words(image.micrograph.pixel_size) + left_out_words(image.left_out)
         )
-        self.ui.hint.object = hint(_HINTS[self.ui.mode.value])
+        self.ui.listens.value = self.ui.listens.value or there
 
     def _show_failures(self) -> None:
         self.ui.failures.object = failure_list(self.bench.failures)

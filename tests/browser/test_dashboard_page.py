@@ -76,7 +76,9 @@ def test_from_an_image_to_the_csv_with_a_wrong_particle_dropped(page: Any, dashb
     page.get_by_text(f"{len(truth) - 1} → {len(truth)} particles").wait_for()
 
 
-def test_a_click_on_a_particle_drops_it(page: Any, dashboard: Any, tmp_path: Path) -> None:
+@pytest.fixture
+def squares(page: Any, dashboard: Any, tmp_path: Path) -> "Canvas":
+    """A picture of three squares on the page, the largest in its middle."""
     image = np.full((400, 400), 40, dtype=np.uint8)
     image[120:280, 120:280] = 220  # in the middle, wherever the picture begins
     image[20:60, 20:60] = image[20:60, 320:360] = 220
@@ -84,18 +86,77 @@ def test_a_click_on_a_particle_drops_it(page: Any, dashboard: Any, tmp_path: Pat
     opened(page, dashboard.url)
     page.locator(FIELD).set_input_files(tmp_path / "squares.tif")
     page.get_by_text("Ready: 1 image.").wait_for()
-    canvas = page.locator(".bk-Figure").first
-    canvas.wait_for()
+    page.locator(".bk-Figure").first.wait_for()
     page.wait_for_timeout(500)  # the drawing fits itself into the window
-    # the picture is centred in its frame, between the tools above and the colours at the right
-    box = canvas.bounding_box()
-    middle = {"x": (box["width"] - 70) / 2, "y": (box["height"] + 25) / 2}
-    canvas.hover(position=middle)
-    page.get_by_text("aspect ratio").first.wait_for()  # the numbers of the particle under the mouse
-    page.get_by_role("button", name="Drop", exact=True).click()
-    page.get_by_text("it is dropped").wait_for()  # buttons are told a little later than particles
-    canvas.click(position=middle)
-    page.get_by_text("3 → 2 particles").wait_for()
+    return Canvas(page)
+
+
+class Canvas:
+    """The drawing, in parts of the height of a square picture, from its middle."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+
+    def at(self, right: float, down: float) -> tuple[float, float]:
+        """Where that is on the page; the picture is centred between the tools above and the colours at the right."""
+        box = self.page.locator(".bk-Figure").first.bounding_box()
+        side = min(box["width"] - 80, box["height"] - 40)
+        middle = box["x"] + (box["width"] - 70) / 2, box["y"] + (box["height"] + 25) / 2
+        return middle[0] + right * side, middle[1] + down * side
+
+    def click(self, right: float, down: float) -> None:
+        self.page.mouse.click(*self.at(right, down))
+
+    def drag(self, *points: tuple[float, float]) -> None:
+        self.page.mouse.move(*self.at(*points[0]))
+        self.page.mouse.down()
+        for point in points[1:]:
+            self.page.mouse.move(*self.at(*point), steps=8)
+        self.page.mouse.up()
+
+    def choose(self, tool: str, hint: str) -> None:
+        self.page.get_by_role("button", name=tool, exact=True).click()
+        self.page.get_by_text(hint).wait_for()  # buttons are told a little later than particles
+
+    def told(self, words: str) -> None:
+        self.page.get_by_text(words).wait_for()
+
+
+def test_a_click_on_a_particle_drops_it(squares: Canvas) -> None:
+    squares.page.mouse.move(*squares.at(0, 0))
+    squares.page.get_by_text("aspect ratio").first.wait_for()  # the numbers of the particle under the mouse
+    squares.choose("Drop", "it is dropped")
+    squares.click(0, 0)
+    squares.told("3 → 2 particles")
+
+
+def test_particles_are_drawn_split_and_painted_by_mouse_and_taken_back_by_keys(squares: Canvas, tmp_path: Path) -> None:
+    squares.choose("Split", "it falls apart there")
+    squares.drag((-0.3, 0), (0.3, 0.01))
+    squares.told("3 → 4 particles")
+    squares.choose("Draw", "Drag around a particle that is missing")
+    squares.drag((-0.4, 0.3), (-0.3, 0.3), (-0.3, 0.4), (-0.4, 0.4))
+    squares.told("4 → 5 particles")
+    squares.page.keyboard.press("e")
+    squares.told("corner to corner")
+    squares.drag((0.3, 0.3), (0.4, 0.42))
+    squares.told("5 → 6 particles")
+    squares.page.keyboard.press("p")
+    squares.told("it grows")
+    squares.drag((-0.1, 0.36), (0.1, 0.36))
+    squares.told("6 → 7 particles")
+    squares.page.screenshot(path=tmp_path / "tools.png", full_page=True)  # for a look after a failure
+    squares.page.keyboard.press("Control+z")
+    squares.told("7 → 6 particles")
+    squares.page.keyboard.press("Control+y")
+    squares.told("6 → 7 particles")
+    squares.choose("Empty", "in which there is no particle")
+    squares.drag((-0.49, 0.25), (0.49, 0.25), (0.49, 0.49), (-0.49, 0.49))
+    squares.told("7 → 4 particles")
+    squares.choose("Show", "dragging moves")
+    squares.drag((0, 0.3), (0.2, 0.3))  # moves the picture, and draws nothing
+    squares.click(0.2, -0.1)
+    squares.told("aspect ratio")
 
 
 def test_a_bad_file_among_good_ones_is_named_and_the_rest_is_done(

@@ -15,7 +15,7 @@ from PIL import Image
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.dashboard import drawings
-from nanolab.dashboard.drawings import outline_polygons
+from nanolab.dashboard.drawings import outline_polygon
 from nanolab.dashboard.page import Page
 from nanolab.dashboard.session import Models, VisitorFolder
 from nanolab.dashboard.workbench import Finder, Workbench, safe_name
@@ -245,14 +245,14 @@ def test_a_model_cuts_as_it_is_asked_to(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_outline_goes_through_the_edges_of_the_pixels() -> None:
     labels = np.zeros((6, 9), dtype=np.int32)
     labels[2, 5] = 4
-    ((x, y),) = outline_polygons(labels, [4])
+    x, y = outline_polygon(labels[2:4] == 4, (2, 0))
     assert {*zip(x, y, strict=True)} == {(5.5, 2), (6, 2.5), (5.5, 3), (5, 2.5)}
 
 
 def test_the_outline_holds_the_area_of_the_particle(rng: np.random.Generator) -> None:
     rows, cols = np.ogrid[:80, :90]
     labels = ((rows - 40) ** 2 + (cols - 50) ** 2 < 30**2).astype(np.int32)
-    ((x, y),) = outline_polygons(labels, [1])
+    x, y = outline_polygon(labels == 1)
     area = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
     # corners are cut and the line is simplified within 0.3 px: less than 0.3 px times the perimeter of 188 px
     assert area == pytest.approx(labels.sum(), abs=0.3 * 188)
@@ -288,6 +288,76 @@ def test_a_click_drops_and_undo_brings_back(page: Page, tmp_path: Path) -> None:
     assert "14 particles" in page.ui.table.object
     page.ui.undo.clicks += 1
     assert count(page.bench) == 15
+
+
+def stroke(start: tuple[float, float], end: tuple[float, float]) -> list[tuple[float, float]]:
+    """What the browser sends: rows and columns along a straight line."""
+    return [(float(row), float(col)) for row, col in np.linspace(start, end, 20)]
+
+
+def around(row: float, col: float, radius: float) -> list[tuple[float, float]]:
+    return [(row + radius * np.sin(a), col + radius * np.cos(a)) for a in np.linspace(0, 6.2, 60)]
+
+
+def test_strokes_draw_split_paint_and_erase(page: Page, tmp_path: Path) -> None:
+    asyncio.run(page.take({"a.tif": stored(tmp_path / "a.tif").read_bytes()}))
+    image = page.bench.images["a"]
+    first = image.particles.iloc[0]
+    row, col, ecd = (float(first[name]) for name in ("centroid_row_px", "centroid_col_px", "ecd_px"))
+    page.ui.mode.value = "split"
+    page._stroked(stroke((row, col - ecd), (row, col + ecd)))
+    assert count(page.bench) == 16
+    page.ui.mode.value = "erase"
+    page.ui.brush.value = 200
+    page._stroked(stroke((row, col), (row + 1, col)))
+    assert count(page.bench) < 15
+    page.ui.undo.clicks += 1
+    assert count(page.bench) == 16
+    page.ui.undo.clicks += 1
+    page.ui.redo.clicks += 1
+    assert count(page.bench) == 16
+    page.ui.mode.value = "background"
+    page._stroked(around(row, col, ecd))
+    assert count(page.bench) == 14
+    page.ui.mode.value = "draw"
+    page._stroked(around(row, col, 10))
+    drawn = page.bench.images["a"].particles.iloc[-1]
+    assert drawn["area_px"] == pytest.approx(np.pi * 10**2, rel=0.03)
+    page.ui.mode.value = "paint"
+    page.ui.brush.value = 10
+    page._stroked(stroke((row, col), (row, col + 12)))
+    assert page.bench.images["a"].particles.iloc[-1]["area_px"] > 1.1 * drawn["area_px"]
+    page._pressed("ctrl+z")
+    page._pressed("ctrl+z")
+    page._pressed("e")
+    assert page.ui.mode.value == "ellipse"
+    page._stroked(stroke((row - 8, col - 12), (row + 8, col + 12)))
+    assert page.bench.images["a"].particles.iloc[-1]["area_px"] == pytest.approx(np.pi * 8 * 12, rel=0.03)
+    page._stroked([(row, col)])  # a click: no outline
+    assert "draw further" in page.ui.message.object
+
+
+def test_what_is_drawn_is_what_is_there_after_any_corrections(page: Page, tmp_path: Path) -> None:
+    asyncio.run(page.take({"a.tif": stored(tmp_path / "a.tif").read_bytes()}))
+    source = page.ui.overlay._particles
+    whole = source.data["x"]
+    page._changed(lambda: page.bench.drop("a", [3, 8]))
+    page.ui.mode.value = "draw"
+    page._stroked(around(7, 7, 6))
+    page.ui.undo.clicks += 1
+    page._pressed("ctrl+y")
+    page.ui.quantity.value = "feret_max"
+    page._changed(lambda: page.bench.drop("a", [1]))
+    assert source.data["x"] is not whole  # another quantity: all anew
+    fresh = drawings._columns(page.bench.images["a"], "feret_max")
+    there = [at for at, label in enumerate(source.data["label"]) if label]
+    order = np.argsort([source.data["label"][at] for at in there])
+    for name, values in fresh.items():
+        shown = [source.data[name][there[at]] for at in order]
+        for one, other in zip(shown, [values[at] for at in np.argsort(fresh["label"])], strict=True):
+            np.testing.assert_array_equal(one, other, name)
+    page.ui.overlay.select([9])
+    assert source.data["label"][source.selected.indices[0]] == 9
 
 
 def test_particles_too_small_for_a_shape_are_said_to_be(
