@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import panel as pn
 
@@ -15,7 +15,7 @@ from nanolab.dashboard.saved_work import FIT_CHOICES, QUANTITIES
 from nanolab.dashboard.tools import REDO_KEYS, TOOLS, UNDO_KEYS, Stroke
 from nanolab.dashboard.workbench import File, Workbench
 
-__all__ = ["Controls"]
+__all__ = ["Controls", "Download"]
 
 _STYLE = Path(__file__).with_name("page.css").read_text(encoding="utf-8")
 _CHUNK = 5_000_000  # bytes of a file in one message
@@ -31,12 +31,15 @@ _CUTTING = {
     "at deep valleys": 0.4,
 }
 _NOTHING = '<div class="nothing"><p>Drop micrographs into the field at the left, or choose them there.</p></div>'
-_DOWNLOADS: dict[File, str] = {
+Download = File | Literal["corrected.zip", "network.safetensors"]
+_DOWNLOADS: dict[Download, str] = {
     "particles.csv": "Particles (CSV)",
     "sizes.xlsx": "Tables (Excel)",
     "labels.zip": "Labels (TIFF)",
     "report.pdf": "Report (PDF)",
     "session.json": "Session (JSON)",
+    "corrected.zip": "Corrected set (ZIP)",
+    "network.safetensors": "Network taught here",
 }
 _BRUSHES_PX = (1, 200)
 _KEYS = """
@@ -83,7 +86,7 @@ class Controls:
         upload_mb: float,
         on_tap: Callable[[list[int]], None],
         on_stroke: Callable[[Stroke], None],
-        download: Callable[[File], Callable[[], Awaitable[io.BytesIO | None]]],
+        download: Callable[[Download], Callable[[], Awaitable[io.BytesIO | None]]],
     ) -> None:
         widgets = pn.widgets
         stretch: dict[str, Any] = {"sizing_mode": "stretch_width", "stylesheets": [_STYLE]}
@@ -146,8 +149,13 @@ class Controls:
         self.listens = widgets.Checkbox(value=False, visible=False)
         self.listens.jscallback(args={"key": self.key}, value=_KEYS)
         self.table = pn.pane.HTML("", **stretch)
-        self.downloads = [
-            widgets.FileDownload(
+        self.learn = widgets.Button(label="Learn from corrections", visible=False, **stretch)
+        self.taught = pn.pane.HTML("", visible=False, **stretch)
+        self.keep = widgets.Button(label="Keep the new network", color="primary", stylesheets=[_STYLE])
+        self.discard = widgets.Button(label="Discard it", stylesheets=[_STYLE])
+        self.decide = pn.Row(self.keep, self.discard, visible=False, margin=0)
+        self.downloads = {
+            file: widgets.FileDownload(
                 callback=download(file),
                 filename=file,
                 label=label,
@@ -156,7 +164,7 @@ class Controls:
                 **stretch,
             )
             for file, label in _DOWNLOADS.items()
-        ]
+        }
         self.overlay, self.distribution = Overlay(on_tap, on_stroke), DistributionDrawing()
         self.picture = pn.pane.Bokeh(self.overlay.figure, sizing_mode="stretch_both")
         self.nothing = pn.pane.HTML(_NOTHING, sizing_mode="stretch_both", stylesheets=[_STYLE])
@@ -191,14 +199,14 @@ class Controls:
         left = pn.Column(
             _heading("1 · Images"),
             self.dropper, self.progress, self.cancel, self.failures, self.images, self.first, self.trust, self.remove,
-            self.model, self.cutting, self.quick, self.again, self.scale_bars,
+            self.model, self.cutting, self.quick, self.again, self.learn, self.scale_bars,
             self.pixel_size, self.scale, self.for_all, self.unsaved,
             width=250, **_card("left"),
         )  # fmt: skip
         middle = pn.Column(
             _heading("2 · Particles"),
             self.mode, pn.Row(self.undo, self.redo, self.restore, self.brush, self.whole, self.hint, **wide),
-            self.picture, self.nothing, self.message,
+            self.taught, self.decide, self.picture, self.nothing, self.message,
             pn.Row(self.numbers, self.drop, self.merge, **wide), self.key, self.listens,
             sizing_mode="stretch_both", **_card("middle"),
         )  # fmt: skip
@@ -207,7 +215,7 @@ class Controls:
             pn.Row(self.quantity, self.fit, self.border, **wide), self.where, self.weighting,
             self.histogram, self.table,
             _heading("4 · Download"),
-            pn.GridBox(*self.downloads, ncols=2, sizing_mode="stretch_width", margin=0),
+            pn.GridBox(*self.downloads.values(), ncols=2, sizing_mode="stretch_width", margin=0),
             width=410, **_card("right"),
         )  # fmt: skip
         body = pn.Row(left, middle, right, sizing_mode="stretch_both", stylesheets=[_STYLE], css_classes=["body"])

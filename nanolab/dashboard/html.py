@@ -1,11 +1,15 @@
 """What the page says in HTML; whatever comes from a file or a visitor is escaped here."""
 
+import base64
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from nanolab.core.words import count_words
-from nanolab.dashboard.workbench import Sizes
+from nanolab.dashboard.learning import compared_words
+from nanolab.dashboard.workbench import Sizes, WorkbenchImage
+from nanolab.figures.images import plot_images
+from nanolab.figures.panels import png
 from nanolab.figures.sizes import STATISTICS
 from nanolab.images.pixel_size import PixelSize
 from nanolab.images.trust import UNTRUSTED, Trust
@@ -20,6 +24,7 @@ __all__ = [
     "shape_words",
     "shown_nm",
     "statistics_html",
+    "taught_html",
     "trust_words",
 ]
 
@@ -74,6 +79,25 @@ def trust_words(trust: Trust) -> str:
     notes = "".join(f"<br>{html.escape(note)}" for note in trust.notes)
     style = "hint warn" if trust.image < UNTRUSTED else "hint"
     return f'<p class="{style}">Trust {trust.image:.2f}: the chance that the median is right to 10 %.{notes}</p>'
+
+
+def taught_html(name: str, pairs: Sequence[tuple[WorkbenchImage, WorkbenchImage]]) -> str:
+    """Return what a network finds that has learned next to what was found before, drawn for the first image."""
+    if not pairs:
+        return hint(f"{name} has learned; all images are corrected, so there is none to try it on.")
+    lines = "".join(f"<li>{html.escape(compared_words(*pair))}</li>" for pair in pairs)
+    before, after = pairs[0]
+    figure = plot_images(
+        [before.micrograph.pixels, after.micrograph.pixels],
+        labels=[before.labels, after.labels],
+        titles=[f"{before.name}: before", "after"],
+    )
+    picture = base64.b64encode(png(figure)).decode()
+    said = f"<b>{html.escape(name)}</b>, in images that are not corrected, least trusted first"
+    return (
+        f'<p class="hint">{said}</p><ul class="hint">{lines}</ul>'
+        f'<img alt="before and after" style="width: 100%" src="data:image/png;base64,{picture}">'
+    )
 
 
 def statistics_html(sizes: Sizes) -> str:

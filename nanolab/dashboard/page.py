@@ -4,9 +4,12 @@ import asyncio
 import hashlib
 import io
 import re
+import shutil
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -14,7 +17,7 @@ import panel as pn
 
 from nanolab.core.checks import InputError
 from nanolab.core.words import count_words, seconds_words
-from nanolab.dashboard.controls import Controls
+from nanolab.dashboard.controls import Controls, Download
 from nanolab.dashboard.drawings import Limits, size_limits
 from nanolab.dashboard.edits import Edit
 from nanolab.dashboard.html import (
@@ -26,12 +29,14 @@ from nanolab.dashboard.html import (
     shape_words,
     shown_nm,
     statistics_html,
+    taught_html,
     trust_words,
 )
+from nanolab.dashboard.learning import Learning, corrected_images, write_data_set
 from nanolab.dashboard.saved_work import parse_work
 from nanolab.dashboard.session import Models, Progress, VisitorFolder
 from nanolab.dashboard.tools import REDO_KEYS, TOOLS, UNDO_KEYS, Stroke, edit_of
-from nanolab.dashboard.workbench import File, Sizes, Workbench, WorkbenchImage, safe_name
+from nanolab.dashboard.workbench import Sizes, Workbench, WorkbenchImage, safe_name
 from nanolab.images.pixel_size import parse_nm
 
 __all__ = ["MOST_UPLOAD_MB", "Page"]
@@ -42,7 +47,19 @@ MOST_UPLOAD_MB = 200
 _TELL_S = 0.5  # between two words on progress
 _TELLS_LITTLE = 0.05  # of the work that is done, on what is left
 
+_ASK_S = 0.5  # between two looks at how far learning is
+_TAUGHT = "taught"  # in the names of networks that have learned here
 _SOON_S = 0.25  # after a correction, so that it is seen first
+
+
+@dataclass(frozen=True)
+class _Proposed:
+    """A network that has learned, not yet kept or discarded, and what it finds in images that are not corrected."""
+
+    name: str
+    file: Path
+    models: Models
+    images: list[WorkbenchImage]
 
 
 class Page:
@@ -79,6 +96,8 @@ class Page:
         self._sizes: Sizes | None = None
         self._acts: deque[Callable[[], object]] = deque()
         self._settling = False
+        self._taught: Path | None = None  # the file of the last network that was taught here and kept
+        self._proposed: _Proposed | None = None
         self._shown: str | None = None  # the image whose picture is there
         self._turn = 0
         self.ui = Controls(
@@ -122,6 +141,9 @@ class Page:
         self.ui.weighting.param.watch(lambda event: self._show_distribution(), "value")
         self.ui.mode.param.watch(lambda event: self._change_mode(), "value")
         self.ui.again.on_click(self._find_again)
+        self.ui.learn.on_click(self._learn)
+        self.ui.keep.on_click(lambda event: self._decide(keep=True))
+        self.ui.discard.on_click(lambda event: self._decide(keep=False))
         self.ui.cancel.on_click(lambda event: self._cancel())
         self.ui.remove.on_click(lambda event: self._remove_image())
         self.ui.for_all.on_click(lambda event: self._type_pixel_size(everywhere=True))
@@ -203,6 +225,68 @@ class Page:
             self._working = False
             self._later(self._refresh_images)
 
+    async def _learn(self, event: Any) -> None:  # noqa: ARG002  # Panel passes it
+        if self._working:
+            return
+        self._working, self._cancelled = True, False
+        try:
+            proposed = await self._propose()
+        except InputError as error:
+            self._hide_progress()
+            self._say(str(error), wrong=True)
+        else:
+            self._tell_ready(" See what the new network finds, and keep or discard it.")
+            self._later(partial(self._show_proposed, proposed))
+        finally:
+            self._working = False
+
+    async def _propose(self) -> _Proposed:
+        """Return what the network in use becomes that has learned from the corrections of this visitor."""
+        model, dynamic, quick = self.ui.options(self.ui.way)
+        corrected = corrected_images(self.bench.images.values())
+        number = sum(1 for name in self._models.names if _TAUGHT in name) + 1
+        folder = self._folder.new()
+        data = await asyncio.to_thread(write_data_set, corrected, folder / "corrected")
+        learning = Learning(data, self._models.path(model), folder / "training")
+        tell = self._progress(0, 1, f"learning from {count_words(len(corrected), 'image')}")
+        while learning.running:
+            try:
+                tell(learning.done)
+            except InputError:  # cancelled: what has been learned by then is offered
+                await asyncio.to_thread(learning.stop)
+            await asyncio.sleep(_ASK_S)
+        file, self._cancelled = learning.network(), False
+        name = f"{model}, {_TAUGHT} {number}"
+        models = self._models.taught(name, file, model)
+        others = [each for _, each in self._by_trust() if not each.edits]
+        images = []
+        for done, each in enumerate(others):
+            finder = await asyncio.to_thread(
+                models.get, name, dynamic, quick=quick, progress=self._progress(done, len(others), each.name)
+            )
+            images.append(await asyncio.to_thread(self.bench.tried, each.name, finder, model=name))
+        return _Proposed(name, file, models, images)
+
+    def _show_proposed(self, proposed: _Proposed) -> None:
+        self._proposed = proposed
+        pairs = [(self.bench.images[each.name], each) for each in proposed.images if each.name in self.bench.images]
+        self.ui.taught.object = taught_html(proposed.name, pairs)
+        self.ui.taught.visible = self.ui.decide.visible = True
+
+    def _decide(self, *, keep: bool) -> None:
+        proposed, self._proposed = self._proposed, None
+        self.ui.taught.visible = self.ui.decide.visible = False
+        if proposed is None or not keep:
+            self._say("The new network is discarded.")
+            return
+        for each in proposed.images:
+            if each.name in self.bench.images and not self.bench.images[each.name].edits:
+                self.bench.put(each)
+        self._models, self._taught = proposed.models, proposed.file
+        self.ui.model.param.update(options=self._models.names, value=proposed.name)
+        self._say(f"{proposed.name} is in use; it can be downloaded as a file.")
+        self._refresh_images(proposed.images[0].name if proposed.images else None)
+
     def _cancel(self) -> None:
         self._cancelled = True
         self._waiting.clear()
@@ -281,10 +365,10 @@ class Page:
 
         return await asyncio.to_thread(add)
 
-    def _download(self, file: File) -> Callable[[], Awaitable[io.BytesIO | None]]:
+    def _download(self, file: Download) -> Callable[[], Awaitable[io.BytesIO | None]]:
         async def write() -> io.BytesIO | None:
             try:
-                path = await asyncio.to_thread(self.bench.write_file, file, self._folder.path)
+                path = await asyncio.to_thread(self._written, file)
             except InputError as error:
                 self._say(str(error), wrong=True)
                 raise
@@ -293,6 +377,16 @@ class Page:
             return io.BytesIO(path.read_bytes())
 
         return write
+
+    def _written(self, file: Download) -> Path:
+        if file == "network.safetensors":
+            if self._taught is None:
+                raise InputError("no network was taught here")
+            return self._taught
+        if file == "corrected.zip":
+            data = write_data_set(corrected_images(self.bench.images.values()), self._folder.path / "corrected")
+            return Path(shutil.make_archive(str(data), "zip", data))
+        return self.bench.write_file(file, self._folder.path)
 
     def _tapped(self, labels: list[int]) -> None:
         if not labels:
@@ -420,10 +514,10 @@ class Page:
 
     def _in_order(self) -> list[tuple[str, WorkbenchImage]]:
         """Return the images in the order they came in, or those first that can be believed least."""
-        items = list(self.bench.images.items())
-        if not self.ui.first.value:
-            return items
-        return sorted(items, key=lambda item: 1.0 if item[1].trust is None else item[1].trust.image)
+        return self._by_trust() if self.ui.first.value else list(self.bench.images.items())
+
+    def _by_trust(self) -> list[tuple[str, WorkbenchImage]]:
+        return sorted(self.bench.images.items(), key=lambda item: 1.0 if item[1].trust is None else item[1].trust.image)
 
     def _show(self) -> None:
         if self._settling:
@@ -447,18 +541,19 @@ class Page:
 
     def _show_controls(self) -> None:
         image, there = self._image, self._image is not None
+        edited = any(each.edits for each in self.bench.images.values())
         self.ui.images.visible = self.ui.remove.visible = self.ui.images.visible or there
         self.ui.again.visible = any(each.model != self.ui.way for each in self.bench.images.values())
-        self.ui.again.label = "Find again this way" + (
-            " (corrections go)" if any(each.edits for each in self.bench.images.values()) else ""
-        )
+        self.ui.again.label = "Find again this way" + (" (corrections go)" if edited else "")
         self.ui.picture.visible = self.ui.histogram.visible = there
         self.ui.nothing.visible = not there
         self.ui.undo.disabled, self.ui.redo.disabled = not self.bench.can_undo, not self.bench.can_redo
         self.ui.restore.disabled = image is None or not image.edits
         of_an_image = (self.ui.mode, self.ui.drop, self.ui.merge, self.ui.remove, self.ui.for_all, self.ui.pixel_size)
-        for each in (*of_an_image, *self.ui.downloads):
+        for each in (*of_an_image, *self.ui.downloads.values()):
             each.disabled = not there
+        self.ui.learn.visible, self.ui.downloads["corrected.zip"].disabled = edited, not edited
+        self.ui.downloads["network.safetensors"].visible = self._taught is not None
         self._settling = True
         nm = None if image is None else image.micrograph.pixel_size_nm
         self.ui.pixel_size.value = "" if nm is None else shown_nm(nm)

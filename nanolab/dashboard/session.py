@@ -6,6 +6,7 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +51,10 @@ class VisitorFolder:
         path.write_bytes(content)
         return path
 
+    def new(self) -> Path:
+        """Make a folder within it."""
+        return Path(tempfile.mkdtemp(dir=self.path))
+
     def remove(self) -> None:
         """Delete the folder with all that is in it."""
         self._goes()
@@ -87,6 +92,7 @@ class Models:
 
     def __init__(self, trainings: Sequence[Path | str] = ()) -> None:
         self._paths: dict[str, Path] = {}
+        self._for_all = {_OWN}  # networks that must do for particles of any size
         try:
             self._paths[_OWN] = shipped_model()
         except InputError:
@@ -96,13 +102,24 @@ class Models:
             if not path.exists():
                 raise InputError(f"{path}: no such training; check the name, or train one with `nanolab train`")
             self._paths[str(path)] = path
-        self._loaded: dict[tuple[str, float | None, Magnification], Segmenter] = {}
+        self._loaded: dict[tuple[Path, float | None, Magnification], Segmenter] = {}
         self._loading, self._working = threading.Lock(), threading.Lock()
 
     @property
     def names(self) -> list[str]:
         """What the visitor chooses from."""
         return list(self._paths)
+
+    def path(self, name: str) -> Path:
+        """Return the training or the file of a network."""
+        return self._paths[name]
+
+    def taught(self, name: str, path: Path, start_from: str) -> "Models":
+        """Return these and one more, which has gone on learning from one of them; those loaded stay loaded."""
+        more = copy(self)
+        more._paths = {**self._paths, name: path}
+        more._for_all = self._for_all | ({name} if start_from in self._for_all else set())
+        return more
 
     def get(
         self, name: str, dynamic: float | None = None, *, quick: bool = False, progress: Progress = lambda done: None
@@ -125,9 +142,8 @@ class Models:
         """
         from nanolab.segmentation.segmenter import Segmenter
 
-        # it must do for particles of any size, a training only for those that it was made for
-        magnification: Magnification = "auto" if name == _OWN and not quick else 1.0
-        key = (name, dynamic, magnification)
+        magnification: Magnification = "auto" if name in self._for_all and not quick else 1.0
+        key = (self._paths[name], dynamic, magnification)
         with self._loading:
             if key not in self._loaded:
                 self._loaded[key] = Segmenter(self._paths[name], magnification=magnification, dynamic=dynamic)

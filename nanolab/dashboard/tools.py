@@ -54,7 +54,7 @@ TOOLS = {
     "paint": Tool("Paint", "p", "Drag from within a particle: it grows. From outside of all: a new one.", True, True),
     "erase": Tool("Erase", "r", "Drag over what is not particle.", True, True),
     "background": Tool("Empty", "b", "Drag around a region in which there is no particle.", True),
-    "look": Tool("Seen", "l", "Drag around what is right now; a network can learn from it, see downloads.", True),
+    "look": Tool("Seen", "l", "Drag around what is right as it is: a network can learn from it.", True),
 }
 
 

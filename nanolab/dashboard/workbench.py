@@ -315,18 +315,23 @@ class Workbench:
             return name
         return None
 
+    def tried(self, name: str, finder: Finder, *, model: str = "") -> WorkbenchImage:
+        """Return an image as another network finds it, without corrections; `put` makes that the image."""
+        image = self.images[name]
+        found, left_out, trust = _found(finder, image.micrograph)
+        digest, corrected = _digest(found), CorrectedLabels(found)
+        return replace(image, corrected=corrected, found=digest, left_out=left_out, trust=trust, model=model, edits=())
+
+    def put(self, image: WorkbenchImage) -> None:
+        """Put an image in the place of that of its name, which may have been removed meanwhile."""
+        if image.name in self.images:
+            about = self.images[image.name].micrograph  # its pixel size may have been typed meanwhile
+            self.images[image.name] = replace(image, micrograph=about)
+            self._forget(image.name)
+
     def find_again(self, name: str, finder: Finder, *, model: str = "") -> None:
         """Find the particles of an image with another network; its corrections are gone."""
-        image = self.images[name]
-        micrograph = image.micrograph
-        found, left_out, trust = _found(finder, micrograph)
-        if name in self.images:  # it may have been removed meanwhile
-            kept = self.images[name]
-            digest, corrected = _digest(found), CorrectedLabels(found)
-            self.images[name] = replace(
-                kept, corrected=corrected, found=digest, left_out=left_out, trust=trust, model=model, edits=()
-            )
-            self._forget(name)
+        self.put(self.tried(name, finder, model=model))
 
     def saved_work(self) -> SavedWork:
         """Return what `open_work` goes on with."""

@@ -4,7 +4,8 @@ On two cores of a small server, one of them busy with a training: 681 MB after t
 4096 in 16 bits, 33 MB not compressed), 736 MB after the last. Through a browser, into a server of its own: 713 MB after
 the first of 30 of 33 MB, 871 after the last, 838 a minute after the visitor has left in the middle of another one. Ten
 visitors at once with 28 MB each: 56 s. The network that ships on 4096 x 4096, quickly: it tells how long it will take
-after 9 s, and Cancel takes effect within 1.5 s.
+after 9 s, and Cancel takes effect within 1.5 s. Of 4096 particles in 4096 x 4096, a correction takes 40 to 120 ms until
+it is sent.
 """
 
 import asyncio
@@ -53,6 +54,34 @@ def test_memory_stays_flat_over_many_uploads(upload: bytes) -> None:
         f"\n{UPLOADS} uploads of {len(upload) / 1e6:.0f} MB: {used[0]:.0f} MB after the first, {used[-1]:.0f} at last"
     )
     assert used[-1] - used[2] < 2 * len(upload) / 1e6  # no more than two of thirty files could have stayed
+
+
+def test_a_correction_is_shown_at_once(tmp_path: Path) -> None:
+    image, rng = np.full((4096, 4096), 40, dtype=np.uint8), np.random.default_rng(0)
+    rows, cols = np.mgrid[-32:32, -32:32]
+    for row, col in np.ndindex(64, 64):
+        disc = np.hypot(rows, cols) < rng.uniform(8, 24)
+        image[64 * row : 64 * row + 64, 64 * col : 64 * col + 64][disc] = 220
+    write_tiff(tmp_path / "many.tif", image, pixel_size_nm=1.0)
+    page = Page(BrightModels())
+    asyncio.run(page.take({"many.tif": (tmp_path / "many.tif").read_bytes()}))
+    page._soon = lambda act: None  # sizes follow a quarter of a second later
+    took = {}
+    for tool, start, end in (
+        ("split", (32, 0), (32, 64)),
+        ("paint", (96, 96), (98, 130)),
+        ("erase", (160, 160), (161, 161)),
+    ):
+        page.ui.mode.value = tool
+        began = time.perf_counter()
+        page._stroked([(float(row), float(col)) for row, col in np.linspace(start, end, 20)])
+        took[tool] = time.perf_counter() - began
+    began = time.perf_counter()
+    page._changed(page.bench.undo)
+    took["undo"] = time.perf_counter() - began
+    print("\n" + ", ".join(f"{name} {1000 * each:.0f} ms" for name, each in took.items()))
+    assert max(took.values()) < 0.2
+    page.close()
 
 
 def test_visitors_at_once(upload: bytes) -> None:
