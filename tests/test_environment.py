@@ -16,6 +16,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import nanolab
+from nanolab.core.extras import EXTRAS
 
 ROOT = Path(__file__).parents[1]
 LOCKED_PYTHON = "3.11"
@@ -28,9 +29,12 @@ def text_of(name: str) -> str:
 PYPROJECT = tomllib.loads(text_of("pyproject.toml"))
 PROJECT = PYPROJECT["project"]
 NEEDED = [Requirement(line) for line in PROJECT["dependencies"]]
-DEVELOPMENT = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
-# what the extra of that name adds: nanolab imports it only where a sweep asks for a batch system
-CLUSTER = [Requirement(line) for line in PROJECT["optional-dependencies"]["cluster"]]
+EXTRA = {
+    name: [each for each in map(Requirement, lines) if each.name != "nanolab"]
+    for name, lines in PROJECT["optional-dependencies"].items()
+}
+OPTIONAL = [each for name in EXTRAS for each in EXTRA[name]]
+DEVELOPMENT = [*OPTIONAL, *EXTRA["dev"]]
 BUILD = [Requirement(line) for line in PYPROJECT["build-system"]["requires"]]
 LOCK = [Requirement(line.split("#")[0]) for line in text_of("requirements.lock").splitlines() if line.split("#")[0]]
 PINS = {canonicalize_name(pin.name): pin for pin in LOCK}
@@ -72,7 +76,8 @@ def test_ranges_are_those_promised() -> None:
     }
     assert Version("2.6") in ranges["torch"].specifier
     assert Version("2.5.1") not in ranges["torch"].specifier
-    marker = ranges["bpy"].marker
+    (bpy,) = EXTRA["render"]
+    marker = bpy.marker
     assert marker is not None
     assert [marker.evaluate({"python_version": python}) for python in ("3.11", "3.12", "3.13")] == [True, False, False]
 
@@ -101,7 +106,9 @@ def imported(folder: str) -> set[str]:
     )
 
 
-@pytest.mark.parametrize(("folder", "declared"), [("nanolab", [*NEEDED, *CLUSTER]), ("tests", [*NEEDED, *DEVELOPMENT])])
+@pytest.mark.parametrize(
+    ("folder", "declared"), [("nanolab", [*NEEDED, *OPTIONAL]), ("tests", [*NEEDED, *DEVELOPMENT])]
+)
 def test_what_is_imported_is_declared(folder: str, declared: list[Requirement]) -> None:
     distributions = packages_distributions()
     names = {canonicalize_name(requirement.name) for requirement in declared}
@@ -112,6 +119,17 @@ def test_what_is_imported_is_declared(folder: str, declared: list[Requirement]) 
         if names.isdisjoint(canonicalize_name(found) for found in distributions.get(name, [name]))
     }
     assert undeclared == set()
+
+
+def test_each_extra_brings_the_modules_that_it_is_named_for() -> None:
+    assert PROJECT["optional-dependencies"]["all"] == [f"nanolab[{','.join(EXTRAS)}]"]
+    distributions, needed = packages_distributions(), {canonicalize_name(each.name) for each in NEEDED}
+    for extra, modules in EXTRAS.items():
+        brought = {canonicalize_name(each.name) for each in EXTRA[extra]}
+        for module in modules:
+            named = {canonicalize_name(found) for found in distributions.get(module, [module])}
+            assert named & brought, module
+            assert not named & needed, module
 
 
 def test_system_packages_for_users_are_those_of_ci() -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from nanolab.core.checks import check_image
+from nanolab.core.extras import optional
 from nanolab.core.typing import Image
 from nanolab.models.normalisation import normalise
 from nanolab.training.augmentation import vary_grey
@@ -92,7 +93,8 @@ def rand_augment(view: Image, rng: np.random.Generator) -> Image:
 
 @cache
 def _kornias_rand_augment() -> Callable[[torch.Tensor], torch.Tensor]:
-    from kornia.augmentation.auto.rand_augment.rand_augment import RandAugment, default_policy
+    with optional():
+        from kornia.augmentation.auto.rand_augment.rand_augment import RandAugment, default_policy
 
     for_grey = [operation for operation in default_policy if operation[0][0] != "color"]
     return RandAugment(_OPERATIONS, _MAGNITUDE, for_grey)

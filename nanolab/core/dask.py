@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from nanolab.core.checks import InputError
+from nanolab.core.extras import optional
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -26,8 +27,8 @@ def scheduler_client(address: str) -> Iterator["Client"]:
     InputError
         If none answers there.
     """
-    from distributed import Client
-
+    with optional():
+        from distributed import Client
     try:
         client = Client(address, timeout=_PATIENCE_S)
     except (OSError, ValueError) as error:
@@ -57,8 +58,8 @@ def cluster_client(kind: ClusterKind, jobs: int, options: Mapping[str, Any]) -> 
     InputError
         If dask-jobqueue is not installed, lacks an option or does not know one, or the queue's command is missing.
     """
-    from distributed import Client
-
+    with optional():
+        from distributed import Client
     cluster = _local(jobs, options) if kind == "local" else _queued(kind, jobs, options)
     with cluster, Client(cluster) as client:
         yield client
@@ -72,10 +73,8 @@ def _local(jobs: int, options: Mapping[str, Any]) -> Any:
 
 
 def _queued(kind: ClusterKind, jobs: int, options: Mapping[str, Any]) -> Any:
-    try:
+    with optional():
         import dask_jobqueue
-    except ImportError as error:
-        raise InputError(f"cluster {kind}: needs dask-jobqueue; pip install 'nanolab[cluster]'") from error
     extra = [*options.get("worker_extra_args", []), "--nthreads", "1"]  # the last one counts
     try:
         cluster = getattr(dask_jobqueue, _CLUSTERS[kind])(**{**options, "processes": 1, "worker_extra_args": extra})

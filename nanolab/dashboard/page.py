@@ -272,12 +272,14 @@ class Page:
         pairs = [(self.bench.images[each.name], each) for each in proposed.images if each.name in self.bench.images]
         self.ui.taught.object = taught_html(proposed.name, pairs)
         self.ui.taught.visible = self.ui.decide.visible = True
+        self._show_controls()
 
     def _decide(self, *, keep: bool) -> None:
         proposed, self._proposed = self._proposed, None
         self.ui.taught.visible = self.ui.decide.visible = False
         if proposed is None or not keep:
             self._say("The new network is discarded.")
+            self._show_controls()
             return
         for each in proposed.images:
             if each.name in self.bench.images and not self.bench.images[each.name].edits:
@@ -545,7 +547,7 @@ class Page:
         self.ui.images.visible = self.ui.remove.visible = self.ui.images.visible or there
         self.ui.again.visible = any(each.model != self.ui.way for each in self.bench.images.values())
         self.ui.again.label = "Find again this way" + (" (corrections go)" if edited else "")
-        self.ui.picture.visible = self.ui.histogram.visible = there
+        self.ui.picture.visible, self.ui.histogram.visible = there and self._proposed is None, there
         self.ui.nothing.visible = not there
         self.ui.undo.disabled, self.ui.redo.disabled = not self.bench.can_undo, not self.bench.can_redo
         self.ui.restore.disabled = image is None or not image.edits

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from nanolab.core.checks import InputError, check_label_map, check_same_shape
+from nanolab.core.extras import optional
 from nanolab.images.micrograph import Micrograph
 
 __all__ = ["LayerData", "to_napari", "to_signal", "write_ome_zarr"]
@@ -101,10 +102,8 @@ def write_ome_zarr(path: Path | str, image: Micrograph, labels: npt.NDArray[np.i
     --------
     >>> write_ome_zarr("image.zarr", nl.read("image.tif"))  # doctest: +SKIP
     """
-    try:
+    with optional():
         zarr = import_module("zarr")
-    except ImportError as error:
-        raise InputError("OME-Zarr: needs zarr; pip install 'nanolab[zarr]'") from error
     path = Path(path)
     if path.exists():
         raise InputError(f"{path}: is there already; give another name, or remove it")

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from sklearn.decomposition import PCA
 
 from nanolab.core.checks import InputError
+from nanolab.core.extras import optional
 
 __all__ = ["Method", "principal_components", "tsne"]
 
@@ -54,7 +55,8 @@ def tsne(
     seed = int(rng.integers(2**31))
     # One thread each: two take longer than one where another program has the second core.
     if method == "openTSNE":
-        from openTSNE import TSNE
+        with optional():
+            from openTSNE import TSNE
 
         model = TSNE(perplexity=perplexity, learning_rate=learning_rate, n_iter=iterations, n_jobs=1, random_state=seed)
         return np.asarray(model.fit(vectors), dtype=np.float64)

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.utils import ensure_event_loop
-from traitlets import Dict, Instance, Unicode
-from traitlets.config import Config
-
 from nanolab.core.checks import InputError
+from nanolab.core.extras import optional
+
+with optional():
+    from jupyter_client.kernelspec import KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.utils import ensure_event_loop
+    from traitlets import Dict, Instance, Unicode
+    from traitlets.config import Config
 
 __all__ = ["NotebookError", "NotebookStoppedError", "execute", "is_stopped", "stop_kernels", "thread_limits"]
 
@@ -185,8 +187,9 @@ def _papermill(
     progress: bool,
     settings: Mapping[str, Any],
 ) -> None:
-    import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    with optional():
+        import papermill
+        from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from tqdm.contrib import DummyTqdmFile
 
     logging.getLogger("papermill").setLevel("ERROR")  # it warns of parameters that its own parser does not see

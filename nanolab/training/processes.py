@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from nanolab.core.checks import InputError
+from nanolab.core.extras import optional
 from nanolab.models.device import Device, choose_device
 
 __all__ = ["Processes"]
@@ -39,7 +40,8 @@ class Processes:
         self.size, self.rank, self._accelerator = 1, 0, None
         self.device = choose_device(device)
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # set by torchrun and by accelerate launch
-            from accelerate import Accelerator
+            with optional():
+                from accelerate import Accelerator
 
             self._accelerator = Accelerator(cpu=self.device.type == "cpu", mixed_precision="no")
             self.size, self.rank = self._accelerator.num_processes, self._accelerator.process_index

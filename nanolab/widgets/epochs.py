@@ -9,10 +9,10 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import numpy.typing as npt
-import traitlets
 from matplotlib.figure import Figure
 
 from nanolab.core.checks import InputError, check_same_shape
+from nanolab.core.extras import optional
 from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.figures.images import plot_images
 from nanolab.figures.panels import png
@@ -22,6 +22,9 @@ from nanolab.selection.study import Study
 from nanolab.training.run import TrainingRun
 from nanolab.training.selection import BY_EYE, read_selection, select, unselect
 from nanolab.widgets.still import StillWidget
+
+with optional():
+    import traitlets
 
 __all__ = ["EpochSelector", "epoch_selector", "study_selector"]
 

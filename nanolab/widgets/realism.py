@@ -7,13 +7,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import traitlets
 
+from nanolab.core.extras import optional
 from nanolab.figures.panels import png
 from nanolab.figures.realism import COLOURS, MARKERS, plot_realism_map
 from nanolab.realism.comparison import RealismComparison
 from nanolab.reports.realism import patch_table
 from nanolab.widgets.still import StillWidget
+
+with optional():
+    import traitlets
 
 __all__ = ["RealismMap", "realism_map"]
 

@@ -2,10 +2,12 @@
 
 from typing import Any
 
-import anywidget
-import traitlets
-
+from nanolab.core.extras import optional
 from nanolab.figures.panels import stand_in_sign
+
+with optional():
+    import anywidget
+    import traitlets
 
 __all__ = ["StillWidget"]
 

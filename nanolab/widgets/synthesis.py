@@ -6,7 +6,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-import ipywidgets as widgets
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 from skimage.segmentation import find_boundaries
 
 from nanolab.core.checks import InputError
+from nanolab.core.extras import optional
 from nanolab.core.files import atomic
 from nanolab.core.validation import explained
 from nanolab.core.words import count_words
@@ -22,6 +22,9 @@ from nanolab.synthesis.generate import Preview, RenderedImage
 from nanolab.synthesis.recipe import Recipe, dump_recipe
 from nanolab.synthesis.rendering.client import Device, RenderError
 from nanolab.widgets.knobs import Knob, changed, knobs
+
+with optional():
+    import ipywidgets as widgets
 
 __all__ = ["RecipeEditor"]
 

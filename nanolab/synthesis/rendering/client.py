@@ -157,8 +157,8 @@ class Renderer:
             if "No module named 'bpy'" not in str(error):
                 raise
             raise InputError(
-                f"{python} has no bpy; install it (Python 3.11: pip install bpy) or name an interpreter that has it in "
-                "NANOLAB_BLENDER_PYTHON"
+                f"{python} has no bpy; install it (Python 3.11: pip install 'nanolab[render]') or name an interpreter "
+                "that has it in NANOLAB_BLENDER_PYTHON"
             ) from error
 
     def _stop(self) -> None:
