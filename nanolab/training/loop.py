@@ -145,7 +145,7 @@ def train(
                 learner.factor = plateau_factor([row.get("validation_loss", row["loss"]) for row in rows])
             row, losses = _steps(epoch, learner, batches, settings, bar)
             if processes.first:
-                row |= {} if watched is None else watched.judge(run, epoch, learner.average)
+                row |= {} if watched is None else watched.judge(run, epoch, learner.predictor())
                 row |= {"seconds": round(time.perf_counter() - start, 3)}
                 _finish(run, learner, [*rows, row])
                 if board is not None:
@@ -198,7 +198,7 @@ def _finish(run: TrainingRun, learner: Learner, rows: list[dict[str, Any]]) -> N
     if epoch in kept:
         scores = {name: rows[-1][name] for name in SCORES if name != "loss" and name in rows[-1]}
         record = {"epoch": epoch, "settings": run.settings.model_dump(mode="json"), "validation": scores}
-        save_checkpoint(run.checkpoint(epoch), learner.average.state_dict(), record)
+        save_checkpoint(run.checkpoint(epoch), learner.predictor().state_dict(), record)
     with atomic(run.folder / "log.csv") as temporary:
         pd.DataFrame(rows).to_csv(temporary, index=False)
     save_checkpoint(run.folder / "state.safetensors", learner.tensors(), {"log": rows})

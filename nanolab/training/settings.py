@@ -102,6 +102,9 @@ class TrainingSettings(NetworkSettings):
         A training, its folder, a checkpoint's file, or `shipped`: from whose weights to start, with a new optimizer;
         drawn at random if None. After each step, weights are drawn back to these by `anchor` times the learning rate,
         so that what they know is not forgotten (Li et al., 10.48550/arXiv.1802.01483).
+    blend
+        How far what predicts lies from the weights of `start_from` to those learned; below 1 more of what was known
+        stays (Wortsman et al., 10.1109/CVPR52688.2022.00780).
     augmentation
         How patches are varied.
     keep
@@ -142,6 +145,7 @@ class TrainingSettings(NetworkSettings):
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
     start_from: str | None = None
     anchor: Annotated[float, Field(ge=0, le=1)] = 0.0
+    blend: Annotated[float, Field(gt=0, le=1)] = 1.0
     augmentation: AugmentationSettings = AugmentationSettings()
     keep: Annotated[str, AfterValidator(_keepable)] = "all"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
@@ -157,8 +161,8 @@ class TrainingSettings(NetworkSettings):
 
     @model_validator(mode="after")
     def _anchored_to_something(self) -> "TrainingSettings":
-        if self.anchor and self.start_from is None:
-            raise ValueError("anchor draws weights back to those of start_from; name one, or leave anchor out")
+        if (self.anchor or self.blend < 1) and self.start_from is None:
+            raise ValueError("anchor and blend keep weights near those of start_from; name one, or leave them out")
         return self
 
     @property

@@ -1,8 +1,8 @@
 """What a network learns from a few corrected particles, of which real annotation plays the corrector.
 
 Half of a set's images are corrected: a person looks at a square in each until so many particles are right, and leaves
-the rest of the image as it is. The network that ships goes on learning from these alone (preset `adapt`, as `nanolab
-train CORRECTED --from shipped` does), and both find the particles of the other half. The same network is scored on a
+the rest of the image as it is. The network that ships goes on learning from these alone (preset `corrections`, as
+the dashboard does), and both find the particles of the other half. The same network is scored on a
 sample of EMPS, for what it may have forgotten.
 
 `make bench` does it once, small. `python tests/benchmarks/bench_corrections.py OUT.csv SET SEED COUNT...` appends one
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.bench
 
 AT_LEAST = 10  # particles corrected in an image
 KEPT_BACK, SAMPLE_SEED = 40, 0  # images of EMPS on which forgetting shows
-SETTINGS = {"threads": 1, "keep": "every 100", "epochs": 4, "steps_per_epoch": 50}
+SETTINGS = {"threads": 1, "keep": "every 100"}
 
 
 def halves(name: str) -> tuple[list[AnnotatedImage], list[AnnotatedImage]]:
@@ -121,7 +121,9 @@ def network(images: Sequence[AnnotatedImage], folder: Path, changes: dict[str, A
     """Return the network that ships after it has learned from corrected images; as it ships where there are none."""
     if not images:
         return shipped_model()
-    run = train([images], folder, preset_settings("adapt", {**SETTINGS, **changes}), progress=False, tensorboard=False)
+    run = train(
+        [images], folder, preset_settings("corrections", {**SETTINGS, **changes}), progress=False, tensorboard=False
+    )
     return run.checkpoint(run.selected_epoch)
 
 

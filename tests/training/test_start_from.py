@@ -39,6 +39,18 @@ def test_an_anchor_keeps_weights_near_where_they_started(tmp_path: Path, tiny_se
     assert moved[1] < 0.8 * moved[0]
 
 
+def test_a_blend_lies_between_what_was_known_and_what_was_learned(tmp_path: Path, tiny_settings: Settings) -> None:
+    first = train([SAMPLES], tmp_path / "first", tiny_settings(epochs=1), progress=False)
+    start, ends = dict(first.model().named_parameters()), {}
+    for blend in (1.0, 0.25):
+        settings = tiny_settings(epochs=2, start_from=str(first.folder), blend=blend, seed=5)
+        run = train([SAMPLES], tmp_path / str(blend), settings, progress=False)
+        ends[blend] = dict(run.model().named_parameters())
+    # learning goes on from what was learned, not from the blend
+    for name, learned in ends[1.0].items():
+        torch.testing.assert_close(ends[0.25][name], start[name] + 0.25 * (learned - start[name]))
+
+
 def test_weights_of_another_network_are_refused(tmp_path: Path, tiny_settings: Settings) -> None:
     with pytest.raises(InputError, match=r"start_from: .* has network 'unet'"):
         train([SAMPLES], tmp_path / "new", tiny_settings(start_from="shipped"), progress=False)
@@ -47,5 +59,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, tiny_settings: S
         with pytest.raises(InputError, match=said):
             train([SAMPLES], tmp_path / "new", tiny_settings(start_from=str(tmp_path / name)), progress=False)
         assert not (tmp_path / "new").exists()
-    with pytest.raises(InputError, match="anchor draws weights back"):
+    with pytest.raises(InputError, match="anchor and blend keep weights near"):
         tiny_settings(anchor=0.1)
+    with pytest.raises(InputError, match="anchor and blend keep weights near"):
+        tiny_settings(blend=0.5)

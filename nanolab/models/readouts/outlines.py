@@ -8,11 +8,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from skimage.draw import polygon
-from stardist.geometry import dist_to_coord, polygons_to_label
-from stardist.nms import non_maximum_suppression_inds
 
+from nanolab.core.extras import optional
 from nanolab.core.typing import Image, LabelMap
 from nanolab.images.coco import coco_particle, write_coco
+
+with optional():
+    from stardist.geometry import dist_to_coord, polygons_to_label
+    from stardist.nms import non_maximum_suppression_inds
 
 __all__ = ["Outlines", "find_outlines", "join", "write_outlines"]
 

@@ -9,18 +9,21 @@ import numpy.typing as npt
 import torch
 from skimage.measure import label
 from skimage.segmentation import relabel_sequential, watershed
-from stardist.geometry import star_dist
-from stardist.utils import edt_prob
 from threadpoolctl import ThreadpoolController
 from torch import Tensor
 from torch.nn import functional
 
 from nanolab.core.checks import InputError, check_between
+from nanolab.core.extras import optional
 from nanolab.core.typing import Image, LabelMap
 from nanolab.models.readouts.channels import as_bytes, from_bytes
 from nanolab.models.readouts.losses import cross_entropy_and_dice
 from nanolab.models.readouts.outlines import Outlines, find_outlines
 from nanolab.models.views import View
+
+with optional():
+    from stardist.geometry import star_dist
+    from stardist.utils import edt_prob
 
 __all__ = ["StarConvex"]
 
