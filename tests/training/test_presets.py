@@ -77,7 +77,7 @@ def test_changes_reach_into_groups_and_leave_the_rest() -> None:
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("mill", {}, "preset: must be one of default, adapt, mill2021, .*, got 'mill'"),
+        ("mill", {}, "preset: must be one of default, adapt, corrections, mill2021, .*, got 'mill'"),
         ("default", {"epochs.all": 3}, r"epochs\.all: only augmentation, .* have parts"),
         ("default", {"augmentation.nois": 3}, r"augmentation\.nois: unknown key"),
     ],
