@@ -39,7 +39,7 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="default, or adapt or corrections with --from; the papers' mill2021, mill2021_real, plos2024, utilegen2023."
+            help="default; with --from adapt, corrections; the papers' mill2021, mill2021_real, plos2024, utilegen2023."
         ),
     ] = None,
     start_from: Annotated[
