@@ -24,6 +24,9 @@ from nanolab.core.words import count_words
 __all__ = ["analyse", "twin"]
 
 
+_ENOUGH = 0.8  # trust in images, on average, at which nothing needs to be learned first
+
+
 @app.command()
 def analyse(
     images: Annotated[list[Path], typer.Argument(help="Micrographs of one sample, folders of them, or patterns.")],
@@ -96,6 +99,9 @@ def analyse(
     say_unused(typed)
     for note in done.report.notes:
         typer.echo(note)
+    trusts = [each.image for each in done.report.trust.values()]
+    if not asked and trusts and (mean := sum(trusts) / len(trusts)) < _ENOUGH:
+        typer.echo(f"Trust in these images is {mean:.2f} on average; --fit-from generic_sem learns your sample first.")
     typer.echo(f"{output / 'sizes'}: report.html, report.pdf, sizes.json, sizes.xlsx, particles.csv")
     report_errors(done.failures, count_words(len(files), "image"))
 

@@ -4,5 +4,6 @@ from .report import TwinReport as TwinReport
 from .report import correct_sizes as correct_sizes
 from .response import match_twin as match_twin
 from .twins import Network as Network
+from .twins import network_of as network_of
 from .twins import twin_recipe as twin_recipe
 from .unfolding import unfold as unfold

@@ -2,6 +2,7 @@
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nanolab.cli import app
 from nanolab.core.checks import InputError
 from nanolab.core.files import read_json
 from nanolab.images.tiff import write_tiff
+from nanolab.images.trust import Trust
 from nanolab.reports.analysis import analyse
 from nanolab.reports.fitted import kept_twin
 from nanolab.segmentation.segmenter import Segmenter
@@ -61,6 +63,18 @@ def test_images_become_a_report_and_are_not_segmented_again(
     assert set(one.particles["image"]) == {"i0"}
     before = done.report.particles.query("image == 'i0'")["ecd_nm"]
     assert one.particles["ecd_nm"].tolist() == pytest.approx((2 * before).tolist())
+
+
+@pytest.mark.parametrize(("trust", "said"), [(0.79, True), (0.81, False)])
+def test_a_sample_that_the_network_is_not_trusted_with_is_said(
+    micrographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trust: float, said: bool
+) -> None:
+    done = analyse([micrographs], tmp_path / "out")
+    known = {f"i{k}": Trust(image=trust, particles=()) for k in range(2)}
+    done = replace(done, report=replace(done.report, trust=known))
+    monkeypatch.setattr("nanolab.reports.analysis.analyse", lambda *args, **options: done)
+    shown = CliRunner().invoke(app, ["analyse", str(micrographs), "-o", str(tmp_path / "out")])
+    assert ("--fit-from generic_sem learns your sample first" in shown.output) == said, shown.output
 
 
 def test_only_what_is_missing_damaged_or_older_than_its_image_is_segmented_again(
