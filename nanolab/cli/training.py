@@ -178,8 +178,16 @@ def segment(
         bool, typer.Option("--resume", help="Leave out what an earlier run has done in the same way; after a stop.")
     ] = False,
     parquet: Annotated[bool, typer.Option("--parquet", help="Also write particles.parquet, for very many.")] = False,
+    workers: Annotated[
+        int, typer.Option(help="Processes that work side by side here; faster for many small images.")
+    ] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers do it: tcp://HOST:8786.")
+    ] = None,
 ) -> None:
     """Find the particles in micrographs and measure them."""
+    from nanolab.core.dask import scheduler_executor
+    from nanolab.core.processes import worker_count
     from nanolab.images.folders import image_files
     from nanolab.images.formats.frames import split_frame
     from nanolab.models.epochs import checkpoint_of
@@ -200,6 +208,9 @@ def segment(
         model = Path("shipped")
         magnification = magnification or "auto"
 
+    if workers != 1 and scheduler is not None:
+        raise InputError("--workers is for this machine, --scheduler for others; give one of them")
+    worker_count(workers, "--workers")
     checkpoint_of(model, epoch)
     if not any(split_frame(each)[0].exists() for each in files):
         check_file(split_frame(files[0])[0], "image")
@@ -207,30 +218,33 @@ def segment(
     from nanolab.segmentation.files import segment_files  # after the checks: PyTorch takes its time
     from nanolab.segmentation.segmenter import Segmenter
 
-    done = segment_files(
-        files,
-        Segmenter(
-            model,
-            epoch,
-            flips=flips,
-            magnification=parse_magnification(magnification or "1"),
-            postprocessing=postprocessing,
-            dynamic=dynamic,
-            keep_unlikely=keep_unlikely,
-            min_area_px=MIN_AREA_PX if min_diameter is None else 1,
-            min_diameter_nm=min_diameter,
-            min_diameter_px=min_diameter,
-        ),
-        output,
-        pixel_size_nm=typed,
-        find_scale_bar=find_scale_bar,
-        outlines=outlines,
-        overlays=overlays,
-        frames=frames,
-        panels=panels,
-        keep=resume,
-        parquet=parquet,
-    )
+    with scheduler_executor(scheduler) as executor:
+        done = segment_files(
+            files,
+            Segmenter(
+                model,
+                epoch,
+                flips=flips,
+                magnification=parse_magnification(magnification or "1"),
+                postprocessing=postprocessing,
+                dynamic=dynamic,
+                keep_unlikely=keep_unlikely,
+                min_area_px=MIN_AREA_PX if min_diameter is None else 1,
+                min_diameter_nm=min_diameter,
+                min_diameter_px=min_diameter,
+            ),
+            output,
+            pixel_size_nm=typed,
+            find_scale_bar=find_scale_bar,
+            outlines=outlines,
+            overlays=overlays,
+            frames=frames,
+            panels=panels,
+            keep=resume,
+            parquet=parquet,
+            workers=workers,
+            executor=executor,
+        )
     say_unused(typed)
     if len(done.table):
         typer.echo(done.table.drop(columns="notes").fillna("").to_string(index=False))

@@ -3,6 +3,8 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from os import PathLike
@@ -12,11 +14,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import PIL.Image
+import torch
 from skimage.segmentation import find_boundaries
 from tqdm.auto import tqdm
 
 from nanolab.core.checks import InputError, check_file_name
 from nanolab.core.files import atomic, output_folder
+from nanolab.core.processes import processor_cores, worker_count, worker_pool
 from nanolab.core.seeds import generator
 from nanolab.core.tables import read_csv, significant, write_csv, write_parquet
 from nanolab.core.typing import Image, LabelMap
@@ -81,6 +85,8 @@ def segment_files(
     frames: int | str | None = None,
     panels: bool = False,
     parquet: bool = False,
+    workers: int = 1,
+    executor: Executor | None = None,
     progress: bool = True,
 ) -> SegmentedFiles:
     """Find and measure the particles of many micrographs.
@@ -119,6 +125,11 @@ def segment_files(
     parquet
         Also write the table of particles as `OUT/particles.parquet`, with all digits; a tenth of the size, for many
         images.
+    workers
+        Processes that work side by side, each with its share of the cores; many small images are done faster so.
+    executor
+        Does the work instead of processes of this machine, such as that of `nanolab.core.dask.dask_executor`; its
+        workers must see the images, the model and the folder.
     progress
         Show a progress bar.
 
@@ -139,20 +150,27 @@ def segment_files(
     rows: list[dict[str, Any]] = []
     earlier = _earlier(out / "images.csv") if keep else {}
     shown = tqdm(total=len(sources), desc="segment", bar_format=_BAR, smoothing=0, disable=not progress)
-    for done, source in enumerate(sources):
-        tell = partial(_tell, shown, done)
-        kept = _kept(source, segmenter.made_by, options) if keep else None
-        try:
-            if kept is None:
-                particles, row = _segment_one(source, segmenter, options, tell)
+    side_by_side = worker_count(workers)
+    threads = max(processor_cores() // side_by_side, 1)
+    with ExitStack() as stack:
+        pool = executor if executor or side_by_side == 1 else stack.enter_context(worker_pool(side_by_side))
+        works: list[Callable[[], _Result]] = []
+        for done, source in enumerate(sources):
+            earlier_row = earlier.get(source.name, {}) if keep else None
+            if pool is None:
+                works.append(partial(_one, source, segmenter, options, earlier_row, partial(_tell, shown, done)))
             else:
-                particles, row = _again(source, kept, options, earlier.get(source.name, {}))
-        except InputError as error:
-            failures[str(source)] = _naming(source.path, error)
-            continue
-        tables.append(particles)
-        rows.append(row)
-        tell(1.0)
+                there = replace(source, path=source.path.resolve())
+                works.append(pool.submit(_elsewhere, there, segmenter, options.there(), earlier_row, threads).result)
+        for done, (source, work) in enumerate(zip(sources, works, strict=True)):
+            try:
+                particles, row = work()
+            except InputError as error:
+                failures[str(source)] = _naming(source.path, error)
+                continue
+            tables.append(particles)
+            rows.append(row)
+            _tell(shown, done, 1.0)
     shown.close()
     if tables:
         _write_tables(out, tables, rows, parquet=parquet)
@@ -175,11 +193,36 @@ class _Options:
     def typed_nm(self, path: Path) -> float | None:
         return typed_scale(self.pixel_size_nm, path.name, path.stem)
 
+    def there(self) -> "_Options":
+        """Return it for a process that may have begun in another folder."""
+        return replace(self, out=self.out.resolve())
+
     def labels_of(self, source: "_Source") -> Path:
         return self.out / f"{source.name}.labels.tif"
 
 
 _Result = tuple[pd.DataFrame, dict[str, Any]]  # the particles of an image, and its row
+
+
+def _one(
+    source: "_Source",
+    segmenter: Segmenter,
+    options: _Options,
+    earlier: Mapping[str, Any] | None,
+    tell: Callable[[float], None],
+) -> _Result:
+    """Segment an image, or measure what is there of it; `earlier` is its row of before, None to do it anew."""
+    kept = None if earlier is None else _kept(source, segmenter.made_by, options)
+    if kept is None or earlier is None:
+        return _segment_one(source, segmenter, options, tell)
+    return _again(source, kept, options, earlier)
+
+
+def _elsewhere(
+    source: "_Source", segmenter: Segmenter, options: _Options, earlier: Mapping[str, Any] | None, threads: int
+) -> _Result:
+    torch.set_num_threads(threads)
+    return _one(source, segmenter, options, earlier, lambda part: None)
 
 
 def _segment_one(source: "_Source", segmenter: Segmenter, options: _Options, tell: Callable[[float], None]) -> _Result:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from math import pi
 from os import PathLike
 from pathlib import Path
@@ -114,6 +114,11 @@ def options_said(made_by: str) -> dict[str, Any]:
     return {name: yaml.safe_load(value) for name, value in said.items()}
 
 
+@lru_cache(maxsize=2)
+def _loaded(checkpoint: Path, given: tuple[tuple[str, Any], ...]) -> "Segmenter":
+    return Segmenter(checkpoint, **dict(given))
+
+
 class Segmenter:
     """A trained network, ready to find particles.
 
@@ -187,6 +192,7 @@ class Segmenter:
         dynamic: float | None = None,
         keep_unlikely: bool = False,
     ) -> None:
+        given = {name: value for name, value in locals().items() if name not in ("self", "model", "epoch")}
         if magnification != "auto":
             check_between(magnification, "magnification", *MAGNIFICATION_RANGE)
         for diameter, unit in ((min_diameter_nm, "nm"), (min_diameter_px, "px")):
@@ -199,6 +205,7 @@ class Segmenter:
         self._postprocessing = None if postprocessing is None else make_postprocessing(postprocessing)
         checkpoint = checkpoint_of(model, epoch)
         network, readout, self.record = load_network(checkpoint)
+        self._made = checkpoint.resolve(), tuple(given.items())
         chosen = {"magnification": magnification, "flips": flips, "postprocessing": postprocessing, "dynamic": dynamic}
         chosen |= {"min_diameter_nm": min_diameter_nm, "min_diameter_px": min_diameter_px}
         chosen["keep_unlikely"] = keep_unlikely
@@ -219,6 +226,10 @@ class Segmenter:
         self._keep_unlikely = keep_unlikely
         own_way = postprocessing is None and dynamic is None
         self._nested = readout if own_way and isinstance(readout, InteriorBorder) else None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes it in another process: there it is loaded from the same file, once."""
+        return _loaded, self._made
 
     def probabilities(self, image: npt.NDArray[np.floating]) -> Image:
         """Return what the network predicts, shape (C, height, width); channel names are in `readout.names`.
