@@ -39,8 +39,8 @@ model: setup ## train and test the network that ships, data/models/particles.saf
 	$(MODEL_RUN) --run-name model-first -p recipes '$(MODEL_FIRST)' -p settings '$(MODEL_SETTINGS)' -p held_out 12 $(ARGS)
 	$(MODEL_RUN) --run-name model -p recipes '$(MODEL_RECIPES)' -p lettering 0.4 -p preset adapt \
 	  -p settings '$(MODEL_GOES_ON)' -p model_file data/models/particles.safetensors $(ARGS)
-	$(BIN)/python tests/benchmarks/fit_candidates.py $(MODEL_NAMES) tio2_sem tio2_sem
-	$(BIN)/python tests/benchmarks/calibrate_trust.py $(MODEL_NAMES) --check emps bam-tio2 --tune emps:47
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/fit_candidates.py $(MODEL_NAMES) tio2_sem tio2_sem
+	PYTHONPATH=tests $(BIN)/python tests/benchmarks/calibrate_trust.py $(MODEL_NAMES) --check emps bam-tio2 --tune emps:47
 
 gpu: setup ## Mill et al.'s training in full on rendered images, tested on BAM; for a GPU, prints time and scores
 	$(BIN)/nanolab run notebooks/11_real_against_synthetic.ipynb --run-name gpu -p trained_on synthetic -p preset mill2021 \

@@ -1,6 +1,6 @@
 """Calibrate trust for the weights that ship.
 
-    python tests/benchmarks/calibrate_trust.py RENDERED... --check emps bam-tio2 --tune emps:47
+    PYTHONPATH=tests python tests/benchmarks/calibrate_trust.py RENDERED... --check emps bam-tio2 --tune emps:47
 
 RENDERED are recipes, of which `--most` images of `--seed` are rendered, or folders of rendered images. Of each,
 images of even number are fitted to and those of odd number checked. `--tune emps:47` also fits trust in images to so
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from fit_candidates import opened
+from helpers.rendered import opened
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from sklearn.preprocessing import StandardScaler

@@ -1,6 +1,6 @@
 """Fit what tells which candidates are particles, for the weights that ship.
 
-    python tests/benchmarks/fit_candidates.py RENDERED...
+    PYTHONPATH=tests python tests/benchmarks/fit_candidates.py RENDERED...
 
 RENDERED are recipes, of which `--most` images of `--seed` are rendered, two of five with lettering, or folders of
 rendered images; the network must not have learned from them. One that is named twice counts twice. Writes
@@ -15,22 +15,20 @@ from time import monotonic
 
 import numpy as np
 import torch
+from helpers.rendered import opened
 from safetensors.numpy import load_file, save_file
 from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from nanolab.core.files import sha256
-from nanolab.datasets.annotated import AnnotatedImage, LazyImages
-from nanolab.datasets.opening import open_images
+from nanolab.datasets.annotated import AnnotatedImage
 from nanolab.models.shipped import shipped_model
 from nanolab.segmentation.candidates import FEATURES, likelihood
 from nanolab.segmentation.segmenter import Segmenter
-from nanolab.synthesis.rendered import rendered_images
 
 NETWORKS, WIDTH, EPOCHS, BATCH, RATE = 3, 48, 30, 2048, 3e-3
 SURELY_NOT, SURELY = 0.45, 0.95  # IoU, between which the target rises from 0 to 1
 LEFT_OUT = 6  # every n-th image of a recipe
-LETTERING = 0.4  # share of the images of a recipe, as the network has seen it
 
 
 def known_of(segmenter: Segmenter, image: AnnotatedImage) -> dict[str, np.ndarray]:
@@ -41,13 +39,6 @@ def known_of(segmenter: Segmenter, image: AnnotatedImage) -> dict[str, np.ndarra
         "features": np.concatenate([np.zeros((0, len(FEATURES))), *(each.features for each in parts)]),
         "ious": np.concatenate([np.zeros(0), *(each.likeness(truth) for each in parts)]),
     }
-
-
-def opened(rendered: str, most: int, seed: int) -> tuple[str, LazyImages]:
-    """Return a name for images that are rendered, in a folder or of a recipe, and the images."""
-    if (folder := Path(rendered)).is_dir():
-        return "_".join(folder.resolve().parts[-2:]), open_images(folder)[:most]
-    return f"{rendered}_{seed}", rendered_images(rendered, most, seed=seed, lettering=LETTERING)
 
 
 def gathered(rendered: list[str], cache: Path, most: int, seed: int) -> list[tuple[int, dict[str, np.ndarray]]]:

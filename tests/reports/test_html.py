@@ -31,7 +31,7 @@ def test_the_page_holds_everything_and_asks_for_nothing_else(tmp_path: Path) -> 
     page.feed((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert "script" not in page.tags
     assert "<script>alert(1)</script> & co" in page.text
-    assert page.tags.count("img") == 2  # numbers, and one page of images
+    assert page.tags.count("img") == 3  # numbers, how well D50 is known, and one page of images
     assert page.tags.count("details") == 4  # images, statistics, fits, about
     assert all(each.startswith("data:image/png;base64,") for each in page.sources)
     number = report.statistics["number"]

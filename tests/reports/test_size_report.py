@@ -59,7 +59,7 @@ def test_fonts_are_truetype_and_every_image_has_a_place(tmp_path: Path) -> None:
     content = (tmp_path / "report.pdf").read_bytes()
     assert b"/Type3" not in content
     assert b"/FontFile2" in content
-    assert len(re.findall(rb"/Type /Page\b", content)) == 3  # of numbers, of 15 images, of 2
+    assert len(re.findall(rb"/Type /Page\b", content)) == 4  # of numbers, of how well D50 is known, of 15 images, of 2
     pages = plot_report_images(summarise_sizes(images(17), repeats=20), images(17))
     assert [sum(f"i{k}:" in words(page) for k in range(17)) for page in pages] == [15, 2]
 
