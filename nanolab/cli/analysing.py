@@ -24,6 +24,7 @@ from nanolab.core.words import count_words
 __all__ = ["analyse", "twin"]
 
 
+_SCENES, _FAST_SCENES = 40, 12  # rendered in each round of a fit
 _ENOUGH = 0.8  # trust in images, on average, at which nothing needs to be learned first
 
 
@@ -121,7 +122,10 @@ def twin(
     model: Annotated[
         Path | None, typer.Option(help="What finds the particles; the network that ships if not given.")
     ] = None,
-    scenes: Annotated[int, typer.Option(min=8, help="Scenes rendered in each of two rounds; fewer are faster.")] = 40,
+    scenes: Annotated[
+        int | None, typer.Option(min=8, help="Scenes rendered in each of two rounds; 40 if not given.")
+    ] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="With 12 scenes in a round, in a third of the time.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all that is random.")] = 0,
     recursive: Recursive = False,
     pixel_size_nm: PixelSizeNm = None,
@@ -133,6 +137,9 @@ def twin(
     from nanolab.synthesis.recipe import load_recipe
 
     files, typed = image_files(*images, recursive=recursive), typed_scales(pixel_size_nm, scales)
+    if fast and scenes is not None:
+        raise InputError("--fast, --scenes: both say how many scenes are rendered; leave one of the two out")
+    scenes = scenes or (_FAST_SCENES if fast else _SCENES)
     load_recipe(parent)
     typer.echo(
         f"{count_words(len(files), 'image')}: from {parent}, {2 * scenes} scenes; about {6 + scenes // 6} minutes"

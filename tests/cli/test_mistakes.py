@@ -72,6 +72,7 @@ MISTAKES = {
     ("segment", "a.tif", "-o", "out", "--pixel-size-nm", "abc"): "Input should be a valid number",
     ("segment", "a.tif", "-o", "out", "--min-diameter", "-3"): "greater than or equal to 0",
     ("segment", "a.tif", "-o", "out"): "a.tif: image not found",
+    ("twin", "a.tif", "-o", "out", "--fast", "--scenes", "20"): "--fast, --scenes: both say how many scenes",
     ("segment", "a.tif", "-o", "out", "--model", "nowhere"): "nowhere: holds no training",
     ("segment", "a.tif", "-o", "out", "--model", "no.safetensors"): "no.safetensors: checkpoint not found",
     ("import-labels", "a.json", "-o", "out", "--pixel-size-nm", "inf"): "from 0.0001 to 1e+06, got inf",
