@@ -252,7 +252,9 @@ class Overlay:
         for label in gone:
             del self._drawn[label]
         placed = {labels[at]: rows + place for place, at in enumerate(new)}
-        self._drawn |= {label: (placed.get(label) or self._drawn[label][0], now[label]) for label in labels}
+        self._drawn |= {
+            label: (placed[label] if label in placed else self._drawn[label][0], now[label]) for label in labels
+        }
         return True
 
     def select(self, labels: Sequence[int]) -> None:

@@ -360,6 +360,23 @@ def test_what_is_drawn_is_what_is_there_after_any_corrections(page: Page, tmp_pa
     assert source.data["label"][source.selected.indices[0]] == 9
 
 
+def test_the_first_particle_of_an_image_is_drawn_and_taken_back(page: Page, tmp_path: Path) -> None:
+    empty = np.full((120, 150), 40, dtype=np.uint8)
+    empty[::2] = 50
+    asyncio.run(page.take({"a.tif": stored(tmp_path / "a.tif", empty).read_bytes()}))
+    shown = page.ui.overlay._particles
+    assert (count(page.bench), shown.data["label"]) == (0, [])
+    page.ui.mode.value = "draw"
+    page._stroked(around(60, 70, 20))
+    assert (count(page.bench), shown.data["label"]) == (1, [1])
+    page._pressed("ctrl+z")
+    assert (count(page.bench), shown.data["label"]) == (0, [0])
+    page._pressed("ctrl+y")
+    assert (count(page.bench), shown.data["label"]) == (1, [0, 1])
+    page._tapped([1])
+    assert "Particle 1: ECD" in page.ui.message.object
+
+
 def test_particles_too_small_for_a_shape_are_said_to_be(
     page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
