@@ -472,11 +472,10 @@ class Page:
         self._pending = None
         tool = TOOLS[self.ui.mode.value]
         self.ui.brush.visible, self.ui.whole.visible = tool.brush, self.ui.mode.value == "look"
-        self._later(partial(self.ui.overlay.select, []))
-        width = self.ui.brush.value if tool.brush else 0
-        self._later(partial(self.ui.overlay.take, draws=tool.draws, brush_px=width))
-        # last: who reads it can begin
-        self._later(lambda: self.ui.hint.param.update(object=hint(f"{tool.hint} Key: {tool.key}.")))
+        # at once, and the hint last: who reads it can begin; what widgets call holds the document's lock
+        self.ui.overlay.select([])
+        self.ui.overlay.take(draws=tool.draws, brush_px=self.ui.brush.value if tool.brush else 0)
+        self.ui.hint.object = hint(f"{tool.hint} Key: {tool.key}.")
 
     def _type_pixel_size(self, *, everywhere: bool = False) -> None:
         text = self.ui.pixel_size.value
